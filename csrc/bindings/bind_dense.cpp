@@ -1,0 +1,51 @@
+// SPDX-FileCopyrightText: 2026 the randnla developers
+// SPDX-License-Identifier: BSD-3-Clause
+#include "arrays.hpp"
+#include "randnla/blas.hpp"
+#include "randnla/gemm.hpp"
+#include "register.hpp"
+
+// Plain dense linear algebra: products on the thread team, small LAPACK factorizations.
+namespace randnla::bindings {
+namespace {
+
+void gemm(const py::array& a, const py::array& b, py::array& c, double alpha, double beta) {
+    visit_real(a, "a", [&](auto tag) {
+        using T = decltype(tag);
+        const auto av = input_matrix<T>(a, "a"), bv = input_matrix<T>(b, "b");
+        const auto cv = output_matrix<T>(c, "c");
+        require(av.cols == bv.rows && av.rows == cv.rows && bv.cols == cv.cols,
+                "gemm: shapes of a, b and c do not agree");
+        const py::gil_scoped_release release;
+        parallel_gemm<T>(static_cast<T>(alpha), av, bv, static_cast<T>(beta), cv);
+    });
+}
+
+template <class T, class Accumulate>
+py::array gram_as(const py::array& a) {
+    const auto view = input_matrix<T>(a, "a");
+    py::array_t<Accumulate> result = new_matrix<Accumulate>(view.cols, view.cols);
+    const auto out = output_matrix<Accumulate>(result, "result");
+    {
+        const py::gil_scoped_release release;
+        parallel_gram<T, Accumulate>(view, out);
+    }
+    return result;
+}
+
+py::array gram(const py::array& a, bool wide) {
+    if (has_dtype<float>(a)) return wide ? gram_as<float, double>(a) : gram_as<float, float>(a);
+    return gram_as<double, double>(a);
+}
+
+}  // namespace
+
+void register_dense(py::module_& m) {
+    m.def("gemm", &gemm, py::arg("a").noconvert(), py::arg("b").noconvert(),
+          py::arg("c").noconvert(), py::arg("alpha") = 1.0, py::arg("beta") = 0.0,
+          "c = alpha a b + beta c, any layout.");
+    m.def("gram", &gram, py::arg("a").noconvert(), py::arg("wide") = false,
+          "a^T a; wide sums float32 in float64.");
+}
+
+}  // namespace randnla::bindings

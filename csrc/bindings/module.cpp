@@ -1,0 +1,10 @@
+// SPDX-FileCopyrightText: 2026 the randnla developers
+// SPDX-License-Identifier: BSD-3-Clause
+#include "register.hpp"
+
+PYBIND11_MODULE(_core, m, pybind11::mod_gil_not_used()) {
+    using namespace randnla::bindings;
+    m.doc() = "Compiled core of randnla. Use the functions of the package, not these.";
+    register_runtime(m);
+    register_dense(m);
+}

@@ -1,0 +1,13 @@
+// SPDX-FileCopyrightText: 2026 the randnla developers
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <pybind11/pybind11.h>
+
+// One function per room; each lives in bind_<room>.cpp.
+namespace randnla::bindings {
+
+void register_runtime(pybind11::module_& m);
+void register_dense(pybind11::module_& m);
+
+}  // namespace randnla::bindings

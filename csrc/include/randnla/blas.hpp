@@ -1,0 +1,72 @@
+// SPDX-FileCopyrightText: 2026 the randnla developers
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <limits>
+#include <string>
+
+#include "randnla/error.hpp"
+#include "randnla/matrix_view.hpp"
+
+// The BLAS and LAPACK routines we call, overloaded on float and double. Our views have 64-bit
+// indices; the library's are 32-bit, so every size crosses the border through narrow().
+namespace randnla::blas {
+
+using int_t = std::int32_t;
+
+inline int_t narrow(index_t value, const char* what) {
+    if (value > std::numeric_limits<int_t>::max())
+        throw Error(ErrorKind::capacity, std::string(what) + " = " + std::to_string(value) +
+                                             " exceeds the 32-bit indices of the BLAS");
+    return static_cast<int_t>(value);
+}
+
+// Keeps the library at one thread: the parallelism is ours (threads.hpp).
+void use_one_thread();
+std::string config();
+std::string core_name();
+
+// C = alpha A B + beta C on the calling thread. Operands that BLAS cannot take are packed panel by
+// panel; beta = 0 overwrites C whatever it held.
+template <class T>
+void gemm(T alpha, MatrixView<const T> a, MatrixView<const T> b, T beta, MatrixView<T> c);
+
+// Upper triangle of the row-major C = A^T A + beta C, on the calling thread.
+template <class T>
+void syrk(MatrixView<const T> a, T beta, MatrixView<T> c);
+
+// B := B R^{-1} in place, R upper triangular and row-major, on the calling thread.
+template <class T>
+void trsm_right_upper(MatrixView<const T> r, MatrixView<T> b);
+
+}  // namespace randnla::blas
+
+// LAPACK on row-major square or column-major storage as each says; `info` > 0 is returned, a bad
+// argument is our bug and throws.
+namespace randnla::lapack {
+
+// Upper Cholesky factor of the row-major symmetric A (upper triangle read), R^T R = A. Returns 0,
+// or the order of the leading minor that is not positive definite.
+template <class T>
+index_t potrf_upper(MatrixView<T> a);
+
+// R := R^{-1} of a row-major upper triangle. Returns 0, or 1 + the index of a zero pivot.
+template <class T>
+index_t trtri_upper(MatrixView<T> r);
+
+// Eigenvalues (ascending) and eigenvectors (columns) of the row-major symmetric A, which is
+// overwritten by its eigenvectors as rows: on return a(j, :) is the vector of w[j].
+template <class T>
+index_t syevd(MatrixView<T> a, T* w);
+
+// Thin SVD of the row-major A (m x n), overwritten: U (m x k), s (k), Vh (k x n) row-major,
+// k = min(m, n).
+template <class T>
+index_t gesdd(MatrixView<T> a, MatrixView<T> u, T* s, MatrixView<T> vh);
+
+// Householder QR of the column-major A (m x n, m >= n): R to the row-major upper triangle r, Q in
+// A.
+template <class T>
+void geqrf_orgqr(MatrixView<T> a, MatrixView<T> r);
+
+}  // namespace randnla::lapack

@@ -1,0 +1,21 @@
+// SPDX-FileCopyrightText: 2026 the randnla developers
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include "randnla/matrix_view.hpp"
+
+// Matrix products over the thread team: each member calls the one-threaded BLAS on its own slab.
+// Results agree with a plain product to rounding; the split, and so the last bits, may depend on
+// the number of threads.
+namespace randnla {
+
+// C = alpha A B + beta C for views of any layout.
+template <class T>
+void parallel_gemm(T alpha, MatrixView<const T> a, MatrixView<const T> b, T beta, MatrixView<T> c);
+
+// Both triangles of the row-major C = A^T A, for tall A. Accumulate = double sums float input in
+// float64.
+template <class T, class Accumulate>
+void parallel_gram(MatrixView<const T> a, MatrixView<Accumulate> c);
+
+}  // namespace randnla

@@ -1,0 +1,117 @@
+// SPDX-FileCopyrightText: 2026 the randnla developers
+// SPDX-License-Identifier: BSD-3-Clause
+#include <algorithm>
+#include <vector>
+
+#include "blas_symbols.hpp"
+#include "randnla/blas.hpp"
+#include "randnla/workspace.hpp"
+
+namespace randnla::lapack {
+namespace {
+
+using blas::int_t;
+using blas::narrow;
+using blas::Routines;
+
+index_t checked(int_t info, const char* routine) {
+    if (info < 0)
+        throw Error(ErrorKind::input,
+                    std::string(routine) + ": argument " + std::to_string(-info) + " is invalid");
+    return info;
+}
+
+template <class T>
+int_t stride_of(const MatrixView<T>& v) {
+    return narrow(std::max<index_t>(1, std::max(v.row_stride, v.cols)), "leading dimension");
+}
+
+}  // namespace
+
+// LAPACK reads column-major: a row-major upper triangle is its lower one.
+template <class T>
+index_t potrf_upper(MatrixView<T> a) {
+    if (a.empty()) return 0;
+    const int_t n = narrow(a.rows, "order"), ld = stride_of(a);
+    int_t info = 0;
+    Routines<T>::potrf("L", &n, a.data, &ld, &info, 1);
+    return checked(info, "potrf");
+}
+
+template <class T>
+index_t trtri_upper(MatrixView<T> r) {
+    if (r.empty()) return 0;
+    const int_t n = narrow(r.rows, "order"), ld = stride_of(r);
+    int_t info = 0;
+    Routines<T>::trtri("L", "N", &n, r.data, &ld, &info, 1, 1);
+    return checked(info, "trtri");
+}
+
+template <class T>
+index_t syevd(MatrixView<T> a, T* w) {
+    if (a.empty()) return 0;
+    const int_t n = narrow(a.rows, "order"), ld = stride_of(a), query = -1;
+    int_t info = 0, iwork_size = 0;
+    T work_size = 0;
+    Routines<T>::syevd("V", "L", &n, a.data, &ld, w, &work_size, &query, &iwork_size, &query, &info,
+                       1, 1);
+    checked(info, "syevd");
+    const int_t lwork = narrow(static_cast<index_t>(work_size) + 1, "workspace");
+    const Scratch<T> work(lwork);
+    const Scratch<int_t> iwork(iwork_size);
+    Routines<T>::syevd("V", "L", &n, a.data, &ld, w, work.data(), &lwork, iwork.data(), &iwork_size,
+                       &info, 1, 1);
+    return checked(info, "syevd");
+}
+
+// Row-major A = U S Vh is column-major A^T = Vh^T S U^T: LAPACK's left vectors are our right ones.
+template <class T>
+index_t gesdd(MatrixView<T> a, MatrixView<T> u, T* s, MatrixView<T> vh) {
+    if (a.empty()) return 0;
+    const int_t m = narrow(a.cols, "columns"), n = narrow(a.rows, "rows"), ld = stride_of(a),
+                ldu = stride_of(vh), ldvt = stride_of(u), query = -1;
+    int_t info = 0;
+    T work_size = 0;
+    const Scratch<int_t> iwork(8 * static_cast<index_t>(std::min(m, n)));
+    Routines<T>::gesdd("S", &m, &n, a.data, &ld, s, vh.data, &ldu, u.data, &ldvt, &work_size,
+                       &query, iwork.data(), &info, 1);
+    checked(info, "gesdd");
+    const int_t lwork = narrow(static_cast<index_t>(work_size) + 1, "workspace");
+    const Scratch<T> work(lwork);
+    Routines<T>::gesdd("S", &m, &n, a.data, &ld, s, vh.data, &ldu, u.data, &ldvt, work.data(),
+                       &lwork, iwork.data(), &info, 1);
+    return checked(info, "gesdd");
+}
+
+template <class T>
+void geqrf_orgqr(MatrixView<T> a, MatrixView<T> r) {
+    if (a.empty()) return;
+    require(a.col_major() && a.rows >= a.cols, "Householder QR needs a tall column-major matrix");
+    const int_t m = narrow(a.rows, "rows"), n = narrow(a.cols, "columns"),
+                ld = stride_of(a.transposed()), query = -1;
+    int_t info = 0;
+    T size_factor = 0, size_generate = 0;
+    const Scratch<T> tau(n);
+    Routines<T>::geqrf(&m, &n, a.data, &ld, tau.data(), &size_factor, &query, &info);
+    Routines<T>::orgqr(&m, &n, &n, a.data, &ld, tau.data(), &size_generate, &query, &info);
+    const int_t lwork =
+        narrow(static_cast<index_t>(std::max(size_factor, size_generate)) + 1, "workspace");
+    const Scratch<T> work(lwork);
+    Routines<T>::geqrf(&m, &n, a.data, &ld, tau.data(), work.data(), &lwork, &info);
+    checked(info, "geqrf");
+    for (index_t i = 0; i < n; ++i)
+        for (index_t j = 0; j < n; ++j) r(i, j) = j >= i ? a(i, j) : T(0);
+    Routines<T>::orgqr(&m, &n, &n, a.data, &ld, tau.data(), work.data(), &lwork, &info);
+    checked(info, "orgqr");
+}
+
+#define RANDNLA_INSTANTIATE(T)                                                  \
+    template index_t potrf_upper<T>(MatrixView<T>);                             \
+    template index_t trtri_upper<T>(MatrixView<T>);                             \
+    template index_t syevd<T>(MatrixView<T>, T*);                               \
+    template index_t gesdd<T>(MatrixView<T>, MatrixView<T>, T*, MatrixView<T>); \
+    template void geqrf_orgqr<T>(MatrixView<T>, MatrixView<T>);
+RANDNLA_INSTANTIATE(float)
+RANDNLA_INSTANTIATE(double)
+
+}  // namespace randnla::lapack

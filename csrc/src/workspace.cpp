@@ -1,0 +1,38 @@
+// SPDX-FileCopyrightText: 2026 the randnla developers
+// SPDX-License-Identifier: BSD-3-Clause
+#include "randnla/workspace.hpp"
+
+#include <algorithm>
+
+namespace randnla {
+
+Workspace& Workspace::of_this_thread() {
+    static thread_local Workspace workspace;
+    return workspace;
+}
+
+std::byte* Workspace::take(std::size_t bytes) {
+    if (blocks_.empty() || blocks_.back().size - blocks_.back().used < bytes) {
+        // An empty last block that is too small is replaced, not kept below a larger one.
+        const std::size_t size = std::max(
+            bytes,
+            std::min(retained, blocks_.empty() ? std::size_t{1} << 16 : 2 * blocks_.back().size));
+        if (!blocks_.empty() && blocks_.back().used == 0) blocks_.pop_back();
+        blocks_.reserve(blocks_.size() + 1);
+        auto* memory = static_cast<std::byte*>(
+            ::operator new[](std::max<std::size_t>(size, alignment), std::align_val_t{alignment}));
+        blocks_.push_back({std::unique_ptr<std::byte[], Free>(memory), size, 0});
+    }
+    Block& block = blocks_.back();
+    std::byte* p = block.memory.get() + block.used;
+    block.used += bytes;
+    return p;
+}
+
+void Workspace::give_back(std::size_t bytes) noexcept {
+    Block& block = blocks_.back();
+    block.used -= bytes;
+    if (block.used == 0 && (blocks_.size() > 1 || block.size > retained)) blocks_.pop_back();
+}
+
+}  // namespace randnla

@@ -1,0 +1,31 @@
+# SPDX-FileCopyrightText: 2026 the randnla developers
+# SPDX-License-Identifier: BSD-3-Clause
+"""The error classes: misuse raises, a numerical shortfall is a value plus a warning."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+class InputError(ValueError):
+    """An argument is wrong; the message names it, its value and what was expected."""
+
+
+class NonFiniteError(InputError):
+    """An argument holds NaN or Inf; the message names it, how many and the first place."""
+
+
+class CapacityError(MemoryError):
+    """A size exceeds what the machine or the 32-bit BLAS interface can hold."""
+
+
+class StateError(ValueError):
+    """A saved state is truncated, altered or of another kind or version."""
+
+
+class BreakdownError(np.linalg.LinAlgError):
+    """A factorization broke down and no fallback could recover it."""
+
+
+class ConvergenceWarning(UserWarning):
+    """A result was returned whose certified error did not reach the tolerance asked for."""
