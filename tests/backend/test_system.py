@@ -1,0 +1,58 @@
+# SPDX-FileCopyrightText: 2026 the randnla developers
+# SPDX-License-Identifier: BSD-3-Clause
+"""randnla.info() and the lazy top level."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import randnla
+from randnla._backend import system
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_version_is_the_one_of_pyproject() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert randnla.__version__ == project["version"] == randnla.info().version
+
+
+def test_info_is_readable_and_plain() -> None:
+    info = randnla.info()
+    assert json.loads(json.dumps(info.to_dict())) == info.to_dict()
+    text = str(info)
+    for word in ("OpenBLAS", "instruction set", "CUDA", "threads", "compiler", info.core):
+        assert word in text
+    assert info.threads >= 1
+    assert info.cuda
+
+
+def test_an_absent_package_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "cupy" else found(name))
+    state = randnla.info().optional["cupy"]
+    assert state.startswith("absent: not installed")
+    assert "pip install 'randnla[gpu]'" in state
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    assert {extra for _, extra, _ in system.OPTIONAL.values()} <= set(extras)
+
+
+def test_import_is_lazy_and_names_are_checked() -> None:
+    code = "import sys, randnla; print([m for m in ('numpy', 'scipy', 'randnla._core') if m in sys.modules])"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == "[]"
+    assert {"info", "__version__"} <= set(dir(randnla))
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        _ = randnla.nonsense  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("name", randnla.__all__)
+def test_every_public_name_resolves(name: str) -> None:
+    assert getattr(randnla, name) is not None
