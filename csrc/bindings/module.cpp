@@ -7,4 +7,5 @@ PYBIND11_MODULE(_core, m, pybind11::mod_gil_not_used()) {
     m.doc() = "Compiled core of randnla. Use the functions of the package, not these.";
     register_runtime(m);
     register_dense(m);
+    register_sparse(m);
 }

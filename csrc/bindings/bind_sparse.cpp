@@ -1,0 +1,66 @@
+// SPDX-FileCopyrightText: 2026 the randnla developers
+// SPDX-License-Identifier: BSD-3-Clause
+#include "arrays.hpp"
+#include "randnla/sparse_matrix.hpp"
+#include "register.hpp"
+
+// Products with sparse matrices in compressed rows.
+namespace randnla::bindings {
+namespace {
+
+template <class I, class T>
+CsrView<I, T> csr_view(const py::array& indptr, const py::array& indices, const py::array& data,
+                       index_t rows, index_t cols) {
+    const auto p = input_vector<I>(indptr, "indptr"), i = input_vector<I>(indices, "indices");
+    const auto v = input_vector<T>(data, "data");
+    require(rows >= 0 && cols >= 0, "shape: expected sizes of at least 0");
+    require(p.size - 1 == rows, "indptr: expected one more value than the matrix has rows");
+    require(i.size == v.size, "indices and data: expected equal lengths");
+    return {p.data, i.data, v.data, rows, cols, i.size};
+}
+
+// f(CsrView) for 32- or 64-bit indices and the element type of the data.
+template <class F>
+void visit_csr(const py::array& indptr, const py::array& indices, const py::array& data,
+               index_t rows, index_t cols, F&& f) {
+    visit_real(data, "data", [&](auto tag) {
+        using T = decltype(tag);
+        if (has_dtype<std::int32_t>(indices))
+            f(csr_view<std::int32_t, T>(indptr, indices, data, rows, cols));
+        else if (has_dtype<std::int64_t>(indices))
+            f(csr_view<std::int64_t, T>(indptr, indices, data, rows, cols));
+        else
+            refuse("indices", "expected dtype int32 or int64");
+    });
+}
+
+template <bool transposed>
+void matmul(const py::array& indptr, const py::array& indices, const py::array& data, index_t rows,
+            index_t cols, const py::array& x, py::array& out) {
+    visit_csr(indptr, indices, data, rows, cols, [&](auto a) {
+        using T = std::remove_const_t<std::remove_pointer_t<decltype(a.data)>>;
+        const auto xv = input_matrix<T>(x, "x");
+        const auto cv = output_matrix<T>(out, "out");
+        const py::gil_scoped_release release;
+        validate(a);
+        if constexpr (transposed)
+            csr_transposed_matmul(a, xv, cv);
+        else
+            csr_matmul(a, xv, cv);
+    });
+}
+
+}  // namespace
+
+void register_sparse(py::module_& m) {
+    m.def("csr_matmul", &matmul<false>, py::arg("indptr").noconvert(),
+          py::arg("indices").noconvert(), py::arg("data").noconvert(), py::arg("rows"),
+          py::arg("cols"), py::arg("x").noconvert(), py::arg("out").noconvert(),
+          "out = A x for a CSR matrix A.");
+    m.def("csr_transposed_matmul", &matmul<true>, py::arg("indptr").noconvert(),
+          py::arg("indices").noconvert(), py::arg("data").noconvert(), py::arg("rows"),
+          py::arg("cols"), py::arg("x").noconvert(), py::arg("out").noconvert(),
+          "out = A^T x for a CSR matrix A.");
+}
+
+}  // namespace randnla::bindings
