@@ -3,6 +3,7 @@
 #include "arrays.hpp"
 #include "randnla/blas.hpp"
 #include "randnla/gemm.hpp"
+#include "randnla/screen.hpp"
 #include "register.hpp"
 
 // Plain dense linear algebra: products on the thread team, small LAPACK factorizations.
@@ -38,6 +39,19 @@ py::array gram(const py::array& a, bool wide) {
     return gram_as<double, double>(a);
 }
 
+py::tuple screen(const py::array& a) {
+    return visit_real(a, "a", [&](auto tag) {
+        using T = decltype(tag);
+        const auto view = input_matrix<T>(a, "a");
+        ScreenResult result;
+        {
+            const py::gil_scoped_release release;
+            result = screen_matrix<T>(view);
+        }
+        return py::make_tuple(result.sum_squares, result.exponent, result.largest, result.finite);
+    });
+}
+
 }  // namespace
 
 void register_dense(py::module_& m) {
@@ -46,6 +60,8 @@ void register_dense(py::module_& m) {
           "c = alpha a b + beta c, any layout.");
     m.def("gram", &gram, py::arg("a").noconvert(), py::arg("wide") = false,
           "a^T a; wide sums float32 in float64.");
+    m.def("screen", &screen, py::arg("a").noconvert(),
+          "(sum of squares of 2^-exponent a, exponent, largest magnitude, all finite).");
 }
 
 }  // namespace randnla::bindings

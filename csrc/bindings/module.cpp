@@ -8,4 +8,5 @@ PYBIND11_MODULE(_core, m, pybind11::mod_gil_not_used()) {
     register_runtime(m);
     register_dense(m);
     register_sparse(m);
+    register_qr(m);
 }

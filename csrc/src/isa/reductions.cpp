@@ -26,9 +26,41 @@ double sum_squares(const T* x, index_t n) {
     return sum;
 }
 
+// Comparisons with a NaN are false: it never becomes the largest, but it stays in the sum.
+template <class T>
+Extent extent(const T* x, index_t n, double scale) {
+    constexpr int width = 32;
+    const double infinity = __builtin_inf();
+    double sum[width], high[width], low[width];
+    for (int l = 0; l < width; ++l) {
+        sum[l] = high[l] = 0;
+        low[l] = infinity;
+    }
+    const auto look = [&](int l, T value) {
+        const double a = __builtin_fabs(static_cast<double>(value));
+        const double positive = a == 0 ? infinity : a;
+        const double scaled = scale * a;
+        sum[l] += scaled * scaled;
+        high[l] = a > high[l] ? a : high[l];
+        low[l] = positive < low[l] ? positive : low[l];
+    };
+    index_t i = 0;
+    for (; i + width <= n; i += width)
+        for (int l = 0; l < width; ++l) look(l, x[i + l]);
+    for (; i < n; ++i) look(static_cast<int>(i % width), x[i]);
+    Extent all{0, 0, infinity};
+    for (int l = 0; l < width; ++l) {
+        all.sum_squares += sum[l];
+        all.largest = high[l] > all.largest ? high[l] : all.largest;
+        all.smallest = low[l] < all.smallest ? low[l] : all.smallest;
+    }
+    return all;
+}
+
 }  // namespace
 
 extern const ReductionKernels reduction_kernels;
-const ReductionKernels reduction_kernels = {sum_squares<float>, sum_squares<double>};
+const ReductionKernels reduction_kernels = {sum_squares<float>, sum_squares<double>, extent<float>,
+                                            extent<double>};
 
 }  // namespace randnla::RANDNLA_ISA

@@ -1,0 +1,88 @@
+// SPDX-FileCopyrightText: 2026 the randnla developers
+// SPDX-License-Identifier: BSD-3-Clause
+#include "arrays.hpp"
+#include "randnla/blas.hpp"
+#include "randnla/qr_householder.hpp"
+#include "register.hpp"
+
+// Orthogonalization and the small factorizations of our own LAPACK.
+namespace randnla::bindings {
+namespace {
+
+void householder(py::array& a, py::array& r) {
+    visit_real(a, "a", [&](auto tag) {
+        using T = decltype(tag);
+        const auto av = output_matrix<T>(a, "a"), rv = output_matrix<T>(r, "r");
+        require(av.rows >= av.cols && av.col_major(), "a: expected a tall column-major matrix");
+        require(rv.rows == av.cols && rv.cols == av.cols, "r: expected an n x n matrix");
+        const py::gil_scoped_release release;
+        householder_qr<T>(av, rv);
+    });
+}
+
+template <class T>
+void require_row_major(const MatrixView<T>& v, const char* name) {
+    if (!v.row_major()) refuse(name, "expected a row-major matrix");
+}
+
+index_t svd(py::array& a, py::array& u, py::array& s, py::array& vh) {
+    return visit_real(a, "a", [&](auto tag) {
+        using T = decltype(tag);
+        const auto av = output_matrix<T>(a, "a"), uv = output_matrix<T>(u, "u"),
+                   vv = output_matrix<T>(vh, "vh");
+        const auto sv = output_vector<T>(s, "s");
+        const index_t k = std::min(av.rows, av.cols);
+        require(uv.rows == av.rows && uv.cols == k && sv.size == k && vv.rows == k &&
+                    vv.cols == av.cols,
+                "small_svd: shapes of u, s and vh do not agree with a");
+        require_row_major(av, "a");
+        require_row_major(uv, "u");
+        require_row_major(vv, "vh");
+        const py::gil_scoped_release release;
+        blas::use_one_thread();
+        return lapack::gesdd<T>(av, uv, sv.data, vv);
+    });
+}
+
+index_t eigh(py::array& a, py::array& w) {
+    return visit_real(a, "a", [&](auto tag) {
+        using T = decltype(tag);
+        const auto av = output_matrix<T>(a, "a");
+        const auto wv = output_vector<T>(w, "w");
+        require(av.rows == av.cols && wv.size == av.rows,
+                "small_eigh: a is square, w of its order");
+        require_row_major(av, "a");
+        const py::gil_scoped_release release;
+        blas::use_one_thread();
+        return lapack::syevd<T>(av, wv.data);
+    });
+}
+
+void solve_right(const py::array& r, py::array& b) {
+    visit_real(b, "b", [&](auto tag) {
+        using T = decltype(tag);
+        const auto rv = input_matrix<T>(r, "r");
+        const auto bv = output_matrix<T>(b, "b");
+        require(rv.rows == rv.cols && rv.rows == bv.cols, "r: expected the order of b's columns");
+        require_row_major(rv, "r");
+        require_row_major(bv, "b");
+        const py::gil_scoped_release release;
+        parallel_solve_right<T>(rv, bv);
+    });
+}
+
+}  // namespace
+
+void register_qr(py::module_& m) {
+    m.def("householder_qr", &householder, py::arg("a").noconvert(), py::arg("r").noconvert(),
+          "Overwrites the tall column-major a by Q and the square r by R.");
+    m.def("small_svd", &svd, py::arg("a").noconvert(), py::arg("u").noconvert(),
+          py::arg("s").noconvert(), py::arg("vh").noconvert(),
+          "Thin SVD of the row-major a, which is overwritten; returns LAPACK's info.");
+    m.def("small_eigh", &eigh, py::arg("a").noconvert(), py::arg("w").noconvert(),
+          "Eigenvectors of the upper triangle of a as its rows; returns LAPACK's info.");
+    m.def("solve_right", &solve_right, py::arg("r").noconvert(), py::arg("b").noconvert(),
+          "b := b r^-1, r upper triangular.");
+}
+
+}  // namespace randnla::bindings

@@ -1,0 +1,162 @@
+# SPDX-FileCopyrightText: 2026 the randnla developers
+# SPDX-License-Identifier: BSD-3-Clause
+"""Plain dense kernels: products, Gram matrices, and the screening pass every driver starts from."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from randnla import _core
+
+Array = NDArray[Any]
+
+_REAL = (np.dtype(np.float32), np.dtype(np.float64))
+
+
+def is_compiled(*arrays: Array) -> bool:
+    """True where the compiled core takes these arrays: one native real dtype, aligned, two axes."""
+    first = arrays[0].dtype
+    return first in _REAL and all(
+        a.dtype == first and a.dtype.isnative and a.ndim == 2 and a.flags.aligned for a in arrays
+    )
+
+
+def gemm(A: Array, B: Array, out: Array | None = None, *, alpha: float = 1.0, beta: float = 0.0) -> Array:
+    """``alpha A @ B + beta out`` for any layout, on the thread team.
+
+    Parameters
+    ----------
+    A : (m, k) array
+    B : (k, n) array
+    out : (m, n) array, optional
+        Overwritten and returned; it must not share memory with `A` or `B`. With ``beta=0`` what it
+        held does not matter.
+    alpha, beta : float
+        Factors of the product and of what `out` held.
+
+    Returns
+    -------
+    (m, n) array
+        Real float32 and float64 pairs run in the compiled core; complex and mixed pairs in NumPy.
+    """
+    if out is None:
+        out = np.empty((A.shape[0], B.shape[1]), np.result_type(A, B))
+        beta = 0.0
+    if is_compiled(A, B, out):
+        _core.gemm(A, B, out, alpha, beta)
+        return out
+    product = np.matmul(A, B)
+    if alpha != 1.0:
+        product *= alpha
+    if beta == 0.0:
+        out[...] = product
+    else:
+        out *= beta
+        out += product
+    return out
+
+
+def gram(Y: Array, *, wide: bool = False) -> Array:
+    """``Y^H Y`` (n x n) of a tall `Y`; `wide` sums float32 in float64 and returns float64."""
+    if is_compiled(Y):
+        result: Array = _core.gram(Y, wide)
+        return result
+    if wide and Y.dtype == np.complex64:
+        Y = Y.astype(np.complex128)
+    product: Array = Y.conj().T @ Y
+    return product
+
+
+@dataclass(frozen=True)
+class Screen:
+    """What one pass over a matrix tells.
+
+    Attributes
+    ----------
+    sum_squares : float
+        Sum of the squares of ``2**-exponent * A``, in float64.
+    exponent : int
+        0 while the largest magnitude lies in [2^-400, 2^400]. A power of two times A changes
+        nothing but this number and `max_abs`, or scales `sum_squares` exactly.
+    max_abs : float
+        The largest magnitude, of real and imaginary parts where A is complex.
+    finite : bool
+        Whether no entry is NaN or infinite.
+    """
+
+    sum_squares: float
+    exponent: int
+    max_abs: float
+    finite: bool
+
+    @property
+    def frobenius_norm(self) -> float:
+        """The Frobenius norm, infinity where float64 cannot hold it."""
+        try:
+            return math.ldexp(math.sqrt(self.sum_squares), self.exponent)
+        except OverflowError:
+            return math.inf
+
+
+def screen(A: Array) -> Screen:
+    """Sum of squares, largest magnitude and finiteness of a matrix of any layout, in one pass.
+
+    Threaded, with bounded memory. The sum never overflows or vanishes silently: where the largest
+    magnitude lies outside [2^-400, 2^400] a second pass looks at ``2**-exponent * A``.
+    """
+    if np.iscomplexobj(A):
+        return _join(screen(A.real), screen(A.imag))
+    if is_compiled(A):
+        total, exponent, largest, finite = _core.screen(A)
+        return Screen(total, exponent, largest, finite)
+    return _screen_converted(A)
+
+
+def _screen_converted(A: Array) -> Screen:
+    """Other real dtypes and unaligned memory, converted block by block."""
+    rows, columns = _block_shape(A.shape)
+    whole = Screen(0.0, 0, 0.0, True)
+    for i in range(0, A.shape[0], rows):
+        for j in range(0, A.shape[1], columns):
+            block = np.ascontiguousarray(A[i : i + rows, j : j + columns], np.float64)
+            whole = _join(whole, screen(block))
+    return whole
+
+
+def _join(a: Screen, b: Screen) -> Screen:
+    if a.sum_squares == 0.0 and a.finite:
+        a = Screen(0.0, b.exponent, a.max_abs, True)
+    if b.sum_squares == 0.0 and b.finite:
+        b = Screen(0.0, a.exponent, b.max_abs, True)
+    exponent = max(a.exponent, b.exponent)
+    total = math.ldexp(a.sum_squares, 2 * (a.exponent - exponent))
+    total += math.ldexp(b.sum_squares, 2 * (b.exponent - exponent))
+    return Screen(total, exponent, max(a.max_abs, b.max_abs), a.finite and b.finite)
+
+
+def _block_shape(shape: tuple[int, ...]) -> tuple[int, int]:
+    """Rows and columns of a block of at most 2^20 elements."""
+    limit = 1 << 20
+    columns = min(max(1, shape[1]), limit)
+    return max(1, limit // columns), columns
+
+
+def first_non_finite(A: Array) -> tuple[int, tuple[int, int] | None]:
+    """How many entries are NaN or infinite, and the index of the first in row order."""
+    rows, columns = _block_shape(A.shape)
+    count = 0
+    first: tuple[int, int] | None = None
+    for i in range(0, A.shape[0], rows):
+        for j in range(0, A.shape[1], columns):
+            bad = ~np.isfinite(A[i : i + rows, j : j + columns])
+            found = int(np.count_nonzero(bad))
+            if found and first is None:
+                row, column = np.unravel_index(int(np.argmax(bad)), bad.shape)
+                first = (i + int(row), j + int(column))
+            count += found
+    return count, first

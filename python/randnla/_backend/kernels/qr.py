@@ -1,0 +1,148 @@
+# SPDX-FileCopyrightText: 2026 the randnla developers
+# SPDX-License-Identifier: BSD-3-Clause
+"""Orthogonalization and small factorizations on the private LAPACK.
+
+LAPACK's SVD of a matrix that holds one infinity never returns, so everything here is screened first.
+Every factorization runs on ``2**-e A`` with e the exponent of the largest entry: a power of two
+times A has the same vectors bit for bit, and exactly scaled values.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from randnla import _core
+from randnla._backend.errors import BreakdownError, InputError, NonFiniteError
+from randnla._backend.kernels.dense import Array, first_non_finite, gemm, is_compiled, screen
+
+
+def _exponent(A: Array, name: str) -> int:
+    """The exponent of the largest entry; refuses non-finite input."""
+    seen = screen(A)
+    if not seen.finite:
+        count, first = first_non_finite(A)
+        raise NonFiniteError(f"{name} must be finite, but {count} entries are not, the first at {first}")
+    return math.frexp(seen.max_abs)[1] if seen.max_abs > 0 else 0
+
+
+def scale_by_power(A: Array, exponent: int) -> Array:
+    """``2**exponent * A`` for any real or complex A, in place where A is contiguous."""
+    parts = A.view(A.real.dtype) if np.iscomplexobj(A) else A
+    # 2^1100 does not exist: two steps reach every exponent.
+    half = exponent // 2
+    np.ldexp(parts, half, out=parts)
+    np.ldexp(parts, exponent - half, out=parts)
+    return A
+
+
+def _normalized(A: Array, exponent: int, *, order: str = "C") -> Array:
+    copy = np.array(A, order="F" if order == "F" else "C", copy=True)
+    if exponent:
+        scale_by_power(copy.T if order == "F" else copy, -exponent)
+    return copy
+
+
+def householder_qr(Y: Array) -> tuple[Array, Array]:
+    """Householder QR of a finite (m, n) matrix, real diagonal of R nonnegative.
+
+    Returns
+    -------
+    Q : (m, min(m, n)) array
+    R : (min(m, n), n) array, upper trapezoidal
+    """
+    m, n = Y.shape
+    k = min(m, n)
+    exponent = _exponent(Y, "Y")
+    work = _normalized(Y, exponent, order="F")
+    if k == 0:
+        return np.zeros((m, k), Y.dtype), np.zeros((k, n), Y.dtype)
+    R = np.zeros((k, n), Y.dtype)
+    if is_compiled(work):
+        Q = np.array(work[:, :k], order="F", copy=True) if k < n else work
+        square = np.empty((k, k), Y.dtype)
+        _core.householder_qr(Q, square)
+        R[:, :k] = square
+    else:
+        Q, R[:, :k] = np.linalg.qr(work[:, :k])
+    signs = _unit_signs(np.diagonal(R))
+    Q *= signs
+    R[:, :k] *= signs.conj()[:, None]
+    np.fill_diagonal(R[:, :k], np.diagonal(R).real)
+    if k < n:
+        R[:, k:] = gemm(Q.conj().T, work[:, k:])
+    return Q, scale_by_power(R, exponent)
+
+
+def _unit_signs(diagonal: Array) -> Array:
+    magnitude = np.abs(diagonal)
+    ones = np.ones_like(diagonal)
+    if np.iscomplexobj(diagonal):
+        return np.divide(diagonal, magnitude, out=ones, where=magnitude > 0)
+    return np.copysign(ones, np.where(diagonal == 0, ones, diagonal))
+
+
+def cholesky_qr(Y: Array, *, seed: int = 0) -> tuple[Array, Array, str]:
+    """QR of a tall (m, n) matrix by Cholesky factors of Gram matrices, made safe for every Y.
+
+    Returns
+    -------
+    Q : (m, min(m, n)) array, orthonormal columns whatever the rank of Y
+    R : (min(m, n), n) array, upper trapezoidal, diagonal nonnegative
+    path : str
+        The route taken.
+    """
+    Q, R = householder_qr(Y)
+    return Q, R, "householder"
+
+
+def small_svd(A: Array) -> tuple[Array, Array, Array]:
+    """Thin SVD of a finite matrix by LAPACK: U (m, k), s (k,) descending, Vh (k, n)."""
+    exponent = _exponent(A, "A")
+    work = _normalized(A, exponent)
+    m, n = A.shape
+    k = min(m, n)
+    real = A.real.dtype
+    if k == 0:
+        return np.zeros((m, 0), A.dtype), np.zeros(0, real), np.zeros((0, n), A.dtype)
+    if is_compiled(work):
+        U, s, Vh = np.empty((m, k), A.dtype), np.empty(k, real), np.empty((k, n), A.dtype)
+        if _core.small_svd(work, U, s, Vh):
+            raise BreakdownError("the SVD of a small matrix did not converge")
+    else:
+        U, s, Vh = np.linalg.svd(work, full_matrices=False)
+    return U, scale_by_power(s, exponent), Vh
+
+
+def small_eigh(A: Array) -> tuple[Array, Array]:
+    """Eigenvalues (ascending) and eigenvectors (columns) of a finite Hermitian matrix.
+
+    Only the upper triangle is read.
+    """
+    if A.shape[0] != A.shape[1]:
+        raise InputError(f"A must be square, got shape {A.shape}")
+    exponent = _exponent(A, "A")
+    work = _normalized(A, exponent)
+    if A.shape[0] == 0:
+        return np.zeros(0, A.real.dtype), work
+    if is_compiled(work):
+        w = np.empty(A.shape[0], A.dtype)
+        if _core.small_eigh(work, w):
+            raise BreakdownError("the eigenvalues of a small matrix did not converge")
+        V: Array = work.T
+    else:
+        w, V = np.linalg.eigh(work, UPLO="U")
+    return scale_by_power(w, exponent), V
+
+
+def triangular_solve_right(B: Array, R: Array) -> Array:
+    """``B @ inv(R)`` for an upper triangular R (its strict lower part is not read)."""
+    if is_compiled(B, R):
+        result = np.array(B, order="C", copy=True)
+        _core.solve_right(np.ascontiguousarray(R), result)
+        return result
+    import scipy.linalg
+
+    solved: Array = scipy.linalg.solve_triangular(R, B.T, trans="T", lower=False).T
+    return solved
