@@ -8,11 +8,37 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from randnla._backend.errors import BreakdownError as BreakdownError
+    from randnla._backend.errors import CapacityError as CapacityError
+    from randnla._backend.errors import ConvergenceWarning as ConvergenceWarning
+    from randnla._backend.errors import InputError as InputError
+    from randnla._backend.errors import NonFiniteError as NonFiniteError
+    from randnla._backend.errors import StateError as StateError
     from randnla._backend.system import info as info
+    from randnla._backend.threads import num_threads as num_threads
+    from randnla._backend.threads import set_num_threads as set_num_threads
+    from randnla.operators import Dense as Dense
+    from randnla.operators import LinearOperator as LinearOperator
+    from randnla.operators import RowStream as RowStream
+    from randnla.operators import Sparse as Sparse
+    from randnla.operators import as_operator as as_operator
 
 # Public name -> module that defines it; loaded at first use, so that `import randnla` stays fast.
 _EXPORTS = {
+    "BreakdownError": "randnla._backend.errors",
+    "CapacityError": "randnla._backend.errors",
+    "ConvergenceWarning": "randnla._backend.errors",
+    "InputError": "randnla._backend.errors",
+    "NonFiniteError": "randnla._backend.errors",
+    "StateError": "randnla._backend.errors",
     "info": "randnla._backend.system",
+    "num_threads": "randnla._backend.threads",
+    "set_num_threads": "randnla._backend.threads",
+    "Dense": "randnla.operators",
+    "LinearOperator": "randnla.operators",
+    "RowStream": "randnla.operators",
+    "Sparse": "randnla.operators",
+    "as_operator": "randnla.operators",
 }
 
 __all__ = sorted([*_EXPORTS, "__version__"])

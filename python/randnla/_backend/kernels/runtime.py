@@ -22,3 +22,8 @@ def core_path() -> Path:
 def team_size() -> int:
     """Members of the next thread team."""
     return int(_core.num_threads())
+
+
+def set_team_size(n: int) -> None:
+    """Fix the team size; 0 returns the choice to OpenMP."""
+    _core.set_num_threads(n)

@@ -1,0 +1,203 @@
+# SPDX-FileCopyrightText: 2026 the randnla developers
+# SPDX-License-Identifier: BSD-3-Clause
+"""What the drivers return: factors that unpack like a tuple, with the account of the run beside them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import numpy as np
+
+
+def _plain(value: Any) -> Any:
+    """NumPy scalars become Python's, so that an account can be written as JSON."""
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, (list, tuple)):
+        return tuple(_plain(item) for item in value)
+    return value
+
+
+@dataclass(frozen=True, kw_only=True)
+class Info:
+    """How a randomized result came about and how far it can be trusted; what does not apply is None.
+
+    Attributes
+    ----------
+    rank : int
+        Rank of the returned factors.
+    method, sketch : str
+        The method and the random map used, after ``"auto"`` was resolved.
+    passes, matvecs : int
+        Times all of `A` was read; columns `A` or its adjoint was applied to.
+    error_estimate : float
+        Absolute error of the result in the norm `error_kind`.
+    error_kind : str
+        "spectral", "frobenius", "trace" or "backward".
+    error_relative : float
+        `error_estimate` over the same norm of `A`.
+    failure_probability : float
+        Probability, over the random numbers, that the true error exceeds the estimate; None where the
+        estimate is not a bound.
+    converged : bool
+        The certified error is below the tolerance asked for.
+    iterations : int
+    residual : float
+    seed : int
+        Given back as ``rng=`` it replays the call.
+    path : str
+        Route or fallback taken inside.
+    stream_version : int
+        Version of the random stream that `seed` refers to.
+    memory : int
+        Bytes of workspace at the peak, an estimate.
+    certificate : str
+        How the error was certified.
+    """
+
+    rank: int | None = None
+    method: str | None = None
+    sketch: str | None = None
+    passes: int | None = None
+    matvecs: int | None = None
+    error_estimate: float | None = None
+    error_kind: str | None = None
+    error_relative: float | None = None
+    failure_probability: float | None = None
+    converged: bool | None = None
+    iterations: int | None = None
+    residual: float | None = None
+    seed: int | None = None
+    path: str | None = None
+    stream_version: int | None = None
+    memory: int | None = None
+    certificate: str | None = None
+
+    def __post_init__(self) -> None:
+        for item in dataclasses.fields(self):
+            object.__setattr__(self, item.name, _plain(getattr(self, item.name)))
+
+    def to_dict(self) -> dict[str, Any]:
+        """All fields as plain Python values, ready for JSON."""
+        return dataclasses.asdict(self)
+
+    def replace(self, **changes: Any) -> Info:
+        """A copy with some fields changed."""
+        return dataclasses.replace(self, **changes)
+
+    def __str__(self) -> str:
+        known = {key: value for key, value in self.to_dict().items() if value is not None}
+        width = max((len(key) for key in known), default=0)
+        return "\n".join(f"{key:<{width}}  {_shown(value)}" for key, value in known.items())
+
+
+def _shown(value: Any) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """Base of all results: a frozen dataclass that unpacks over its factors and carries `info`."""
+
+    _not_factors: ClassVar[tuple[str, ...]] = ("info",)
+
+    def _factors(self) -> tuple[Any, ...]:
+        return tuple(
+            getattr(self, item.name)
+            for item in dataclasses.fields(self)
+            if item.name not in self._not_factors
+        )
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._factors())
+
+    def __len__(self) -> int:
+        return len(self._factors())
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._factors()[index]
+
+    def __repr__(self) -> str:
+        parts = []
+        for item in dataclasses.fields(self):
+            if item.name in self._not_factors:
+                continue
+            value = getattr(self, item.name)
+            shape = getattr(value, "shape", None)
+            parts.append(
+                f"{item.name}: {tuple(shape)} {value.dtype}"
+                if shape is not None
+                else f"{item.name}: {value!r}"
+            )
+        return f"{type(self).__name__}({', '.join(parts)})"
+
+    def __str__(self) -> str:
+        account = str(getattr(self, "info", ""))
+        indented = "\n".join("  " + line for line in account.splitlines())
+        return repr(self) + ("\n" + indented if indented else "")
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class SVDResult(Result):
+    """``A ~ U @ diag(s) @ Vh``: U (m, k) and Vh (k, n) orthonormal, s (k,) descending.
+
+    Examples
+    --------
+    >>> U, s, Vh = SVDResult(np.eye(3, 2), np.array([2.0, 1.0]), np.eye(2))
+    >>> s
+    array([2., 1.])
+    """
+
+    U: Any
+    s: Any
+    Vh: Any
+    info: Info = field(default_factory=Info, kw_only=True)
+
+    def to_dense(self) -> Any:
+        """The (m, n) array ``U @ diag(s) @ Vh``."""
+        return (self.U * self.s) @ self.Vh
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class EighResult(Result):
+    """``A ~ V @ diag(w) @ V.conj().T``: V (n, k) orthonormal, w (k,)."""
+
+    w: Any
+    V: Any
+    info: Info = field(default_factory=Info, kw_only=True)
+
+    def to_dense(self) -> Any:
+        """The (n, n) array ``V @ diag(w) @ V.conj().T``."""
+        return (self.V * self.w) @ self.V.conj().T
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class PCAResult(Result):
+    """Components (k, n), variances (k,), their ratios (k,), mean (n,) and scores (m, k)."""
+
+    components: Any
+    explained_variance: Any
+    explained_variance_ratio: Any
+    mean: Any
+    scores: Any
+    info: Info = field(default_factory=Info, kw_only=True)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class RangeResult(Result):
+    """An orthonormal basis Q (m, k) with ``A ~ Q @ (Q.conj().T @ A)``."""
+
+    Q: Any
+    info: Info = field(default_factory=Info, kw_only=True)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class QRResult(Result):
+    """``A = Q @ R``: Q (m, k) orthonormal, R (k, n) upper triangular."""
+
+    Q: Any
+    R: Any
+    info: Info = field(default_factory=Info, kw_only=True)

@@ -1,0 +1,12 @@
+# SPDX-FileCopyrightText: 2026 the randnla developers
+# SPDX-License-Identifier: BSD-3-Clause
+"""Matrices as the algorithms see them: something with a shape that multiplies blocks of columns."""
+
+from randnla.operators.base import LinearOperator
+from randnla.operators.convert import as_operator
+from randnla.operators.dense import Dense
+from randnla.operators.row_stream import RowStream
+from randnla.operators.sparse import Sparse
+from randnla.operators.wrapped import Wrapped
+
+__all__ = ["Dense", "LinearOperator", "RowStream", "Sparse", "Wrapped", "as_operator"]

@@ -1,0 +1,80 @@
+# SPDX-FileCopyrightText: 2026 the randnla developers
+# SPDX-License-Identifier: BSD-3-Clause
+"""From whatever the user hands in to an operator."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import scipy.sparse.linalg
+
+from randnla._backend import namespace, validate
+from randnla._backend.errors import InputError
+from randnla.operators.base import LinearOperator, is_map
+from randnla.operators.dense import Dense
+from randnla.operators.row_stream import RowStream
+from randnla.operators.sparse import Sparse
+from randnla.operators.wrapped import Wrapped
+
+
+def as_operator(
+    A: Any, *, name: str = "A", check_finite: bool = True, max_memory: int | None = None
+) -> LinearOperator:
+    """`A` as an operator: operators pass through, arrays and sparse matrices are wrapped without a copy.
+
+    Parameters
+    ----------
+    A : array, sparse matrix, memmap, operator of ours or of SciPy
+        A memmap becomes a `RowStream` (one in Fortran order, the transpose of one).
+    name : str
+        What errors call it.
+    check_finite : bool, default True
+        Whether drivers are to look for NaN and Inf; streams and foreign operators look themselves.
+    max_memory : int, optional
+        Bytes that blocks read from a memmap may take.
+
+    Raises
+    ------
+    InputError
+        `A` is not two-dimensional, holds no supported numbers, or is nothing of the kind.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> as_operator(np.ones((3, 2), dtype=np.float32))
+    <3 x 2 Dense of float32>
+    """
+    check_finite = validate.flag(check_finite, name="check_finite")
+    max_memory = validate.memory(max_memory)
+    if isinstance(A, LinearOperator):
+        return A
+    if is_map(A):
+        raise InputError(f"{name}: a random map is no input; apply it with @ or take its .to_dense()")
+    if namespace.is_sparse(A):
+        return Sparse(A, name=name, check_finite=check_finite)
+    if _is_memmap(A):
+        if A.ndim != 2:
+            raise InputError(f"{name}: expected 2 dimensions, got {A.ndim} (shape {A.shape})")
+        if abs(A.strides[0]) < abs(A.strides[1]):
+            return RowStream(A.T, max_memory=max_memory, name=name, check_finite=check_finite).T
+        return RowStream(A, max_memory=max_memory, name=name, check_finite=check_finite)
+    if isinstance(A, scipy.sparse.linalg.LinearOperator) or _acts_like_operator(A):
+        return Wrapped(A, name=name, check_finite=check_finite)
+    return Dense(A, name=name, check_finite=check_finite)
+
+
+def _is_memmap(A: Any) -> bool:
+    """A memmap, or a view of one: a slice or a plain-array view keeps the map alive as its base."""
+    while isinstance(A, np.ndarray):
+        if isinstance(A, np.memmap):
+            # Arithmetic on a memmap gives a memmap type in plain memory, without a map.
+            return getattr(A, "_mmap", None) is not None
+        A = A.base
+    return False
+
+
+def _acts_like_operator(A: Any) -> bool:
+    if isinstance(A, np.ndarray) or hasattr(A, "__array__"):
+        return False
+    return hasattr(A, "shape") and (hasattr(A, "matmat") or hasattr(A, "matvec"))

@@ -1,0 +1,90 @@
+# SPDX-FileCopyrightText: 2026 the randnla developers
+# SPDX-License-Identifier: BSD-3-Clause
+"""A SciPy sparse matrix as an operator; it never becomes dense."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import scipy.sparse
+
+from randnla._backend import validate
+from randnla._backend.errors import InputError
+from randnla.operators.base import Array, LinearOperator
+from randnla.operators.norms import frobenius
+
+
+class Sparse(LinearOperator):
+    """A SciPy sparse matrix or array; CSR and CSC are kept as they are, other formats become CSR.
+
+    Parameters
+    ----------
+    A : sparse matrix or sparse array of shape (m, n)
+    name : str
+        What errors call it.
+    check_finite : bool, default True
+        Whether drivers are to look for NaN and Inf.
+
+    Examples
+    --------
+    >>> import numpy as np, scipy.sparse
+    >>> A = Sparse(scipy.sparse.eye_array(3, format="csr"))
+    >>> A.matmat(np.ones(3))
+    array([1., 1., 1.])
+    """
+
+    def __init__(self, A: Any, *, name: str = "A", check_finite: bool = True) -> None:
+        if not scipy.sparse.issparse(A):
+            raise InputError(f"{name}: expected a SciPy sparse matrix, got {type(A).__name__}")
+        if A.ndim != 2:
+            raise InputError(f"{name}: expected 2 dimensions, got {A.ndim} (shape {A.shape})")
+        dtype = validate.working_dtype(A.dtype, name=name)
+        # One format for the kernels; duplicates (COO) are summed by the conversion.
+        matrix = A if A.format in ("csr", "csc") else scipy.sparse.csr_array(A)
+        if matrix.dtype != dtype or not matrix.dtype.isnative:
+            matrix = matrix.astype(dtype)
+        self.matrix: Any = matrix
+        rows, cols = matrix.shape
+        super().__init__((rows, cols), dtype, check_finite=check_finite)
+
+    def _matmat(self, X: Array) -> Array:
+        return np.asarray(self.matrix @ X)
+
+    def _rmatmat(self, Y: Array) -> Array:
+        # .T is a view of the same arrays in the other format.
+        if self.dtype.kind != "c":
+            return np.asarray(self.matrix.T @ Y)
+        return np.asarray(self.matrix.T @ Y.conj()).conj()
+
+    def sketch(self, S: Any) -> Array:
+        """``S @ A``, by the map's own routine for sparse input."""
+        self._match(S.shape[1], self.shape[0], "S @ A", S.shape)
+        return np.asarray(S.apply_sparse(self.matrix))
+
+    def rsketch(self, S: Any) -> Array:
+        """``A @ S.T``, by the map's own routine for sparse input."""
+        self._match(S.shape[1], self.shape[1], "A @ S.T", S.shape)
+        return np.asarray(S.apply_sparse(self.matrix.T)).T
+
+    def frobenius_norm(self) -> float:
+        """The Frobenius norm, safe from overflow."""
+        if not self.matrix.has_canonical_format:
+            matrix = self.matrix.copy()
+            matrix.sum_duplicates()
+            return frobenius(matrix.data)
+        return frobenius(self.matrix.data)
+
+    def require_finite(self, *, name: str = "A") -> None:
+        """Raise `NonFiniteError` naming count and first index (row by row) of NaN and Inf."""
+        if validate.is_finite(self.matrix.data):
+            return
+        entries = self.matrix.tocoo()
+        bad = ~np.isfinite(entries.data)
+        rows, cols = entries.row[bad], entries.col[bad]
+        first = np.lexsort((cols, rows))[0]
+        raise validate.non_finite(name, int(bad.sum()), (int(rows[first]), int(cols[first])))
+
+    def to_dense(self) -> Array:
+        """The matrix as an array."""
+        return np.asarray(self.matrix.toarray())
