@@ -9,4 +9,5 @@ PYBIND11_MODULE(_core, m, pybind11::mod_gil_not_used()) {
     register_dense(m);
     register_sparse(m);
     register_qr(m);
+    register_streams(m);
 }

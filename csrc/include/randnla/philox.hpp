@@ -4,6 +4,14 @@
 
 #include <cstdint>
 
+// The scalar definitions shared by every CPU level and the GPU. Internal linkage and forced
+// inlining: the linker must never merge copies that were compiled for different CPUs.
+#ifdef __CUDACC__
+#define RANDNLA_SCALAR static __host__ __device__ __forceinline__
+#else
+#define RANDNLA_SCALAR static inline __attribute__((always_inline))
+#endif
+
 // Philox4x32-10 (Salmon, Moraes, Dror, Shaw, SC 2011), the only source of randomness. The layout of
 // counters is the stream contract of DevNotes.md; its version is part of every key.
 namespace randnla {
@@ -31,7 +39,7 @@ constexpr int lanes_per_block = 16;
 constexpr int words_per_block = 4 * lanes_per_block;
 
 // One counter: x becomes its four random words.
-inline void philox_counter(std::uint32_t x[4], Key key) {
+RANDNLA_SCALAR void philox_counter(std::uint32_t x[4], Key key) {
     for (int round = 0; round < 10; ++round) {
         const std::uint64_t p = std::uint64_t{0xD2511F53U} * x[0],
                             q = std::uint64_t{0xCD9E8D57U} * x[2];
@@ -45,8 +53,8 @@ inline void philox_counter(std::uint32_t x[4], Key key) {
 }
 
 // The key of a stream. element_bits (32 or 64) keeps float32 and float64 maps of one seed apart.
-inline Key stream_key(std::uint64_t seed, std::uint64_t stream, StreamKind kind,
-                      std::uint32_t element_bits) {
+RANDNLA_SCALAR Key stream_key(std::uint64_t seed, std::uint64_t stream, StreamKind kind,
+                              std::uint32_t element_bits) {
     std::uint32_t x[4] = {static_cast<std::uint32_t>(stream),
                           static_cast<std::uint32_t>(stream >> 32),
                           static_cast<std::uint32_t>(kind) | element_bits << 16, stream_version};
@@ -56,7 +64,8 @@ inline Key stream_key(std::uint64_t seed, std::uint64_t stream, StreamKind kind,
 
 // Block `block` of row `row`: counters (16 block + lane, row) for lane = 0..15, their words stored
 // word by word, words[16 w + lane].
-inline void philox_block(std::uint64_t block, std::uint64_t row, Key key, std::uint32_t* words) {
+RANDNLA_SCALAR void philox_block(std::uint64_t block, std::uint64_t row, Key key,
+                                 std::uint32_t* words) {
     for (int lane = 0; lane < lanes_per_block; ++lane) {
         const std::uint64_t low = lanes_per_block * block + static_cast<std::uint64_t>(lane);
         std::uint32_t x[4] = {

@@ -1,0 +1,72 @@
+// SPDX-FileCopyrightText: 2026 the randnla developers
+// SPDX-License-Identifier: BSD-3-Clause
+#include <limits>
+
+#include "arrays.hpp"
+#include "randnla/generator.hpp"
+#include "randnla/sketch_dense.hpp"
+#include "register.hpp"
+
+// Random numbers and dense maps.
+namespace randnla::bindings {
+namespace {
+
+constexpr auto last_index = static_cast<std::uint64_t>(std::numeric_limits<index_t>::max());
+
+// Rows and columns are below 2^63: no index may wrap.
+void check_extent(std::uint64_t start, index_t count, const char* name) {
+    if (start > last_index || static_cast<std::uint64_t>(count) > last_index - start)
+        refuse(name, "indices must stay below 2**63");
+}
+
+DenseMap dense_map(std::uint32_t kind, std::uint64_t seed, std::uint64_t stream,
+                   std::uint64_t row_start, std::uint64_t col_start, double scale) {
+    if (kind != static_cast<std::uint32_t>(StreamKind::gaussian) &&
+        kind != static_cast<std::uint32_t>(StreamKind::sign))
+        refuse("kind", "a dense map is of kind 1 (gaussian) or 2 (sign)");
+    return {static_cast<StreamKind>(kind), seed, stream, row_start, col_start, scale};
+}
+
+py::tuple key_of(std::uint32_t kind, std::uint64_t seed, std::uint64_t stream,
+                 std::uint32_t element_bits) {
+    const Key key = stream_key(seed, stream, static_cast<StreamKind>(kind), element_bits);
+    return py::make_tuple(key.k0, key.k1);
+}
+
+void random_words(py::array& out, std::uint32_t kind, std::uint64_t seed, std::uint64_t stream,
+                  std::uint64_t row, std::uint64_t start) {
+    const auto view = output_vector<std::uint32_t>(out, "out");
+    check_extent(start, view.size, "start");
+    const py::gil_scoped_release release;
+    generator_kernels().words(stream_key(seed, stream, static_cast<StreamKind>(kind), 32), row,
+                              start, view.size, view.data);
+}
+
+void fill(py::array& out, std::uint32_t kind, std::uint64_t seed, std::uint64_t stream,
+          std::uint64_t row_start, std::uint64_t col_start, double scale) {
+    const DenseMap map = dense_map(kind, seed, stream, row_start, col_start, scale);
+    visit_real(out, "out", [&](auto tag) {
+        using T = decltype(tag);
+        const auto view = output_matrix<T>(out, "out");
+        check_extent(row_start, view.rows, "row_start");
+        check_extent(col_start, view.cols, "col_start");
+        const py::gil_scoped_release release;
+        fill_dense_map<T>(map, view);
+    });
+}
+
+}  // namespace
+
+void register_streams(py::module_& m) {
+    m.attr("stream_version") = stream_version;
+    m.def("stream_key", &key_of, py::arg("kind"), py::arg("seed"), py::arg("stream"),
+          py::arg("element_bits"), "The two key words of a stream.");
+    m.def("random_words", &random_words, py::arg("out").noconvert(), py::arg("kind"),
+          py::arg("seed"), py::arg("stream"), py::arg("row"), py::arg("start"),
+          "Random words of one row, in the column order of the float32 Gaussian.");
+    m.def("fill_dense_map", &fill, py::arg("out").noconvert(), py::arg("kind"), py::arg("seed"),
+          py::arg("stream"), py::arg("row_start"), py::arg("col_start"), py::arg("scale"),
+          "out[i, j] = scale * entry(row_start + i, col_start + j).");
+}
+
+}  // namespace randnla::bindings

@@ -1,0 +1,121 @@
+// SPDX-FileCopyrightText: 2026 the randnla developers
+// SPDX-License-Identifier: BSD-3-Clause
+#include "randnla/generator.hpp"
+
+#include "philox_lanes.hpp"
+#include "randnla/distributions.hpp"
+
+namespace randnla::RANDNLA_ISA {
+namespace {
+
+constexpr int lanes = lanes_per_block;
+
+struct Words {
+    using Element = std::uint32_t;
+    static constexpr index_t columns = words_per_block;
+    static void block(std::uint64_t b, std::uint64_t row, Key key, Element, Element* out) {
+        philox_block_lanes(b, row, key, out);
+    }
+};
+
+struct GaussianF32 {
+    using Element = float;
+    static constexpr index_t columns = words_per_block;
+    static void block(std::uint64_t b, std::uint64_t row, Key key, float scale,
+                      float* __restrict out) {
+        alignas(64) std::uint32_t w[words_per_block];
+        philox_block_lanes(b, row, key, w);
+        for (int pair = 0; pair < 2; ++pair) {
+            const std::uint32_t *radius = w + 2 * pair * lanes, *angle = radius + lanes;
+            float* first = out + 2 * pair * lanes;
+            for (int l = 0; l < lanes; ++l) {
+                const float r = gaussian_radius(radius[l]);
+                float c, s;
+                gaussian_angle(angle[l], c, s);
+                first[l] = scale * (r * c);
+                first[lanes + l] = scale * (r * s);
+            }
+        }
+    }
+};
+
+struct GaussianF64 {
+    using Element = double;
+    static constexpr index_t columns = 2 * lanes;
+    static void block(std::uint64_t b, std::uint64_t row, Key key, double scale,
+                      double* __restrict out) {
+        alignas(64) std::uint32_t w[words_per_block];
+        philox_block_lanes(b, row, key, w);
+        for (int l = 0; l < lanes; ++l) {
+            const double r = gaussian_radius(w[l], w[lanes + l]);
+            double c, s;
+            gaussian_angle(w[2 * lanes + l], w[3 * lanes + l], c, s);
+            out[l] = scale * (r * c);
+            out[lanes + l] = scale * (r * s);
+        }
+    }
+};
+
+// By mask and compare: SSE has no shifts by lane.
+struct BitMasks {
+    std::uint32_t bit[32];
+};
+constexpr BitMasks bit_masks() {
+    BitMasks masks{};
+    for (int t = 0; t < 32; ++t) masks.bit[t] = 1U << t;
+    return masks;
+}
+constexpr BitMasks masks = bit_masks();
+
+template <class T>
+struct Sign {
+    using Element = T;
+    static constexpr index_t columns = 32 * words_per_block;
+    static void block(std::uint64_t b, std::uint64_t row, Key key, T scale, T* __restrict out) {
+        alignas(64) std::uint32_t w[words_per_block];
+        philox_block_lanes(b, row, key, w);
+        for (int i = 0; i < words_per_block; ++i) {
+            const std::uint32_t word = w[i];
+            for (int t = 0; t < 32; ++t)
+                out[32 * i + t] = (word & masks.bit[t]) != 0 ? -scale : scale;
+        }
+    }
+};
+
+// Columns start .. start + count - 1 of a row: whole blocks go straight to `out`, the cut ones at
+// the ends through a buffer.
+template <class Stream>
+void run(Key key, std::uint64_t row, std::uint64_t start, index_t count,
+         typename Stream::Element scale, typename Stream::Element* out) {
+    constexpr auto columns = static_cast<std::uint64_t>(Stream::columns);
+    std::uint64_t b = start / columns;
+    index_t skip = static_cast<index_t>(start % columns);
+    while (count > 0) {
+        if (skip == 0 && count >= Stream::columns) {
+            Stream::block(b, row, key, scale, out);
+            out += Stream::columns;
+            count -= Stream::columns;
+        } else {
+            alignas(64) typename Stream::Element buffer[columns];
+            Stream::block(b, row, key, scale, buffer);
+            const index_t end = Stream::columns - skip < count ? Stream::columns : skip + count;
+            for (index_t i = skip; i < end; ++i) out[i - skip] = buffer[i];
+            out += end - skip;
+            count -= end - skip;
+            skip = 0;
+        }
+        ++b;
+    }
+}
+
+void words(Key key, std::uint64_t row, std::uint64_t start, index_t count, std::uint32_t* out) {
+    run<Words>(key, row, start, count, 0, out);
+}
+
+}  // namespace
+
+extern const GeneratorKernels generator_kernels;
+const GeneratorKernels generator_kernels = {words, run<GaussianF32>, run<GaussianF64>,
+                                            run<Sign<float>>, run<Sign<double>>};
+
+}  // namespace randnla::RANDNLA_ISA
