@@ -1,0 +1,112 @@
+# SPDX-FileCopyrightText: 2026 the randnla developers
+# SPDX-License-Identifier: BSD-3-Clause
+"""Random numbers and dense random maps."""
+
+from __future__ import annotations
+
+from typing import Any, Final, Literal
+
+from numpy.typing import NDArray
+
+from randnla import _core
+
+Real = NDArray[Any]
+DenseKind = Literal["gaussian", "sign"]
+
+STREAM_VERSION: Final = int(_core.stream_version)
+
+# What a stream of numbers is for: part of the stream contract (csrc/DevNotes.md).
+KINDS: Final = {
+    "bits": 0,
+    "gaussian": 1,
+    "sign": 2,
+    "sparse_sign": 3,
+    "countsketch": 4,
+    "trig_signs": 5,
+    "trig_rows": 6,
+    "row_sampling": 7,
+    "leverage": 8,
+}
+
+
+def stream_key(*, kind: str, seed: int, stream: int, element_bits: int) -> tuple[int, int]:
+    """The two 32-bit key words of a stream; `element_bits` is 32 or 64."""
+    k0, k1 = _core.stream_key(kind=KINDS[kind], seed=seed, stream=stream, element_bits=element_bits)
+    return int(k0), int(k1)
+
+
+def random_words(out: Real, *, kind: str, seed: int, stream: int, row: int, start: int) -> Real:
+    """Random words of one row of a 32-bit stream, in the column order of the float32 Gaussian.
+
+    Parameters
+    ----------
+    out : ndarray of uint32, contiguous
+        Receives words start .. start + len(out) - 1.
+    kind : str
+        A key of `KINDS`.
+    seed, stream, row, start : int
+        `seed` and `stream` below 2**64; `row` below 2**64, ``start + len(out)`` at most 2**63 - 1.
+
+    Returns
+    -------
+    out : ndarray
+
+    Raises
+    ------
+    InputError
+        If `out` is of another type or the range passes 2**63.
+    """
+    _core.random_words(out, kind=KINDS[kind], seed=seed, stream=stream, row=row, start=start)
+    return out
+
+
+def fill_dense_map(
+    out: Real,
+    *,
+    kind: DenseKind,
+    seed: int,
+    stream: int,
+    row_start: int = 0,
+    col_start: int = 0,
+    scale: float = 1.0,
+) -> Real:
+    """Write a block of a dense random map.
+
+    Parameters
+    ----------
+    out : ndarray of float32 or float64, 2-D, any strides
+        ``out[i, j] = scale * entry(row_start + i, col_start + j)``; its type picks the stream.
+    kind : {"gaussian", "sign"}
+    seed, stream : int
+        Below 2**64.
+    row_start, col_start : int
+        Nonnegative; no index of the block may reach 2**63.
+    scale : float
+        Rounded to the type of `out`; the product is one further rounding.
+
+    Returns
+    -------
+    out : ndarray
+
+    Raises
+    ------
+    InputError
+        If `out` is not such an array or an index is too large.
+
+    Notes
+    -----
+    *Algorithm*: Philox4x32-10 (Salmon et al., 2011) and Box-Muller by polynomials of IEEE basic
+    operations. The bits depend on the arguments alone: not on threads, instruction set or layout.
+
+    *Cost*: one pass over `out`, no memory beyond a few kilobytes a thread.
+    """
+    _core.fill_dense_map(
+        out,
+        kind=KINDS[kind],
+        seed=seed,
+        stream=stream,
+        row_start=row_start,
+        col_start=col_start,
+        scale=scale,
+    )
+    return out
