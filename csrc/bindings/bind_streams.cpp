@@ -55,6 +55,24 @@ void fill(py::array& out, std::uint32_t kind, std::uint64_t seed, std::uint64_t 
     });
 }
 
+void apply(const py::array& a, py::array& out, std::uint32_t kind, std::uint64_t seed,
+           std::uint64_t stream, std::uint64_t row_start, std::uint64_t col_start, double scale,
+           bool adjoint) {
+    const DenseMap map = dense_map(kind, seed, stream, row_start, col_start, scale);
+    visit_real(a, "A", [&](auto tag) {
+        using T = decltype(tag);
+        const auto from = input_matrix<T>(a, "A");
+        const auto to = output_matrix<T>(out, "out");
+        check_extent(row_start, adjoint ? from.rows : to.rows, "row_start");
+        check_extent(col_start, adjoint ? to.rows : from.rows, "col_start");
+        const py::gil_scoped_release release;
+        if (adjoint)
+            apply_dense_map_adjoint<T>(map, from, to);
+        else
+            apply_dense_map<T>(map, from, to);
+    });
+}
+
 }  // namespace
 
 void register_streams(py::module_& m) {
@@ -67,6 +85,10 @@ void register_streams(py::module_& m) {
     m.def("fill_dense_map", &fill, py::arg("out").noconvert(), py::arg("kind"), py::arg("seed"),
           py::arg("stream"), py::arg("row_start"), py::arg("col_start"), py::arg("scale"),
           "out[i, j] = scale * entry(row_start + i, col_start + j).");
+    m.def("apply_dense_map", &apply, py::arg("a").noconvert(), py::arg("out").noconvert(),
+          py::arg("kind"), py::arg("seed"), py::arg("stream"), py::arg("row_start"),
+          py::arg("col_start"), py::arg("scale"), py::arg("adjoint"),
+          "out = S a, or S^T a, without storing S.");
 }
 
 }  // namespace randnla::bindings

@@ -22,4 +22,13 @@ struct DenseMap {
 template <class T>
 void fill_dense_map(const DenseMap& map, MatrixView<T> out);
 
+// out = S a, or out = S^T a, for views of any layout; S is the block of the shape that fits. S is
+// generated in panels and never stored: all members of the team together take at most 24 MB. The
+// result agrees with a plain product to rounding; its last bits may depend on the number of
+// threads.
+template <class T>
+void apply_dense_map(const DenseMap& map, MatrixView<const T> a, MatrixView<T> out);
+template <class T>
+void apply_dense_map_adjoint(const DenseMap& map, MatrixView<const T> a, MatrixView<T> out);
+
 }  // namespace randnla

@@ -68,19 +68,34 @@ constexpr BitMasks bit_masks() {
 constexpr BitMasks masks = bit_masks();
 
 template <class T>
-struct Sign {
-    using Element = T;
-    static constexpr index_t columns = 32 * words_per_block;
-    static void block(std::uint64_t b, std::uint64_t row, Key key, T scale, T* __restrict out) {
-        alignas(64) std::uint32_t w[words_per_block];
+void expand_signs(std::uint32_t word, T scale, T* out) {
+    for (int t = 0; t < 32; ++t) out[t] = (word & masks.bit[t]) != 0 ? -scale : scale;
+}
+
+// Blocks of signs are wide, so that a cut one must not cost as much as a whole one: only the words
+// that are asked for are expanded.
+template <class T>
+void sign_run(Key key, std::uint64_t row, std::uint64_t start, index_t count, T scale,
+              T* __restrict out) {
+    constexpr std::uint64_t columns = 32 * words_per_block;
+    alignas(64) std::uint32_t w[words_per_block];
+    for (std::uint64_t b = start / columns, skip = start % columns; count > 0; ++b, skip = 0) {
         philox_block_lanes(b, row, key, w);
-        for (int i = 0; i < words_per_block; ++i) {
-            const std::uint32_t word = w[i];
-            for (int t = 0; t < 32; ++t)
-                out[32 * i + t] = (word & masks.bit[t]) != 0 ? -scale : scale;
+        std::uint64_t i = skip / 32;
+        if (skip % 32 != 0) {
+            T head[32];
+            expand_signs(w[i++], scale, head);
+            for (std::uint64_t t = skip % 32; t < 32 && count > 0; ++t, --count) *out++ = head[t];
+        }
+        for (; i < words_per_block && count >= 32; ++i, out += 32, count -= 32)
+            expand_signs(w[i], scale, out);
+        if (i < words_per_block && count > 0) {
+            T tail[32];
+            expand_signs(w[i], scale, tail);
+            for (int t = 0; count > 0; ++t, --count) *out++ = tail[t];
         }
     }
-};
+}
 
 // Columns start .. start + count - 1 of a row: whole blocks go straight to `out`, the cut ones at
 // the ends through a buffer.
@@ -116,6 +131,6 @@ void words(Key key, std::uint64_t row, std::uint64_t start, index_t count, std::
 
 extern const GeneratorKernels generator_kernels;
 const GeneratorKernels generator_kernels = {words, run<GaussianF32>, run<GaussianF64>,
-                                            run<Sign<float>>, run<Sign<double>>};
+                                            sign_run<float>, sign_run<double>};
 
 }  // namespace randnla::RANDNLA_ISA

@@ -209,3 +209,30 @@ def fill_dense_map(
             entries = _row(row_start + i, col_start, out.shape[1], key, kind=kind, dtype=out.dtype)
             out[i] = out.dtype.type(scale) * entries
     return out
+
+
+def apply_dense_map(
+    A: Array,
+    out: Array,
+    *,
+    kind: str,
+    seed: int,
+    stream: int,
+    row_start: int = 0,
+    col_start: int = 0,
+    scale: float = 1.0,
+    adjoint: bool = False,
+) -> Array:
+    """Multiply a block S of a dense random map, or its transpose, into a matrix."""
+    shape = (A.shape[0], out.shape[0]) if adjoint else (out.shape[0], A.shape[0])
+    S = fill_dense_map(
+        np.empty(shape, dtype=A.dtype),
+        kind=kind,
+        seed=seed,
+        stream=stream,
+        row_start=row_start,
+        col_start=col_start,
+        scale=scale,
+    )
+    out[...] = (S.T if adjoint else S) @ A
+    return out
