@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from randnla.operators import RowStream as RowStream
     from randnla.operators import Sparse as Sparse
     from randnla.operators import as_operator as as_operator
+    from randnla.sketching import Gaussian as Gaussian
+    from randnla.sketching import Sign as Sign
+    from randnla.sketching import sketch as sketch
 
 # Public name -> module that defines it; loaded at first use, so that `import randnla` stays fast.
 _EXPORTS = {
@@ -39,6 +42,9 @@ _EXPORTS = {
     "RowStream": "randnla.operators",
     "Sparse": "randnla.operators",
     "as_operator": "randnla.operators",
+    "Gaussian": "randnla.sketching",
+    "Sign": "randnla.sketching",
+    "sketch": "randnla.sketching",
 }
 
 __all__ = sorted([*_EXPORTS, "__version__"])

@@ -1,0 +1,330 @@
+# SPDX-FileCopyrightText: 2026 the randnla developers
+# SPDX-License-Identifier: BSD-3-Clause
+"""The random map: a short wide matrix that exists only as a seed and a rule."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse
+
+from randnla._backend import namespace, validate
+from randnla._backend.errors import InputError
+from randnla._backend.kernels import dense, sparse
+from randnla._backend.rng import seed_from
+from randnla.operators import LinearOperator
+from randnla.sketching import state as plain_state
+
+Array = npt.NDArray[Any]
+Range = tuple[int, int]
+
+# What a product may hold of the map, or of a converted input, at a time.
+BLOCK_BYTES = 8 << 20
+LARGEST = 1 << 62
+
+
+class RandomMap(ABC):
+    """A random d x m matrix S with ``E[S.T @ S] = I``, never stored.
+
+    An entry is a pure function of (seed, stream, kind, dtype, row, column): it depends on no thread
+    count, instruction set, layout or chunk, so that a sub-block ``S[i0:i1, j0:j1]`` has the bits of the
+    slice of the whole.
+
+    Parameters
+    ----------
+    d, m : int
+        Rows (the sketch size) and columns (the length of what is sketched).
+    rng : None, int, SeedSequence or Generator
+        Where the seed comes from; see ``S.seed``.
+    dtype : float32 or float64, default float64
+        Type of the entries. Maps of one seed and different dtypes are different maps.
+    stream : int, default 0
+        Independent maps of one seed.
+
+    Attributes
+    ----------
+    shape : tuple of int
+    dtype : dtype
+    seed, stream : int
+
+    Raises
+    ------
+    InputError
+        A size, seed or dtype that cannot be.
+
+    Notes
+    -----
+    ``S @ A``, ``A @ S.T``, ``S.T @ B`` and ``B @ S`` take arrays of one or two axes in any layout, SciPy
+    sparse matrices, operators, and torch, JAX or other DLPack arrays on the CPU. The result is dense, of
+    the kind of the input, and of dtype ``np.result_type(S.dtype, A.dtype)``: the entries are always those
+    of ``S.dtype``, widened exactly where `A` is wider. Give a map the dtype of what it is applied to:
+    mixed precision goes through dense blocks of the map, correct but slower.
+    """
+
+    is_random_map: ClassVar[bool] = True
+    kind: ClassVar[str]
+    _state_fields: ClassVar[tuple[str, ...]] = ()
+    # NumPy and SciPy then leave `A @ S` to __rmatmul__.
+    __array_ufunc__ = None
+    __array_priority__ = 2000.0
+    ndim = 2
+
+    def __init__(self, d: int, m: int, *, rng: Any = None, dtype: Any = np.float64, stream: int = 0) -> None:
+        self.d = validate.integer(d, name="d", low=1, high=LARGEST)
+        self.m = validate.integer(m, name="m", low=0, high=LARGEST)
+        self.dtype: np.dtype[Any] = validate.map_dtype(dtype)
+        self.stream = validate.integer(stream, name="stream", low=0, high=(1 << 64) - 1)
+        self.seed = seed_from(rng)
+        self._rows: Range = (0, self.d)
+        self._cols: Range = (0, self.m)
+
+    # -- what a kind of map gives --------------------------------------------------------------------
+
+    @abstractmethod
+    def _apply(self, A: Array, out: Array) -> None:
+        """``out = S @ A`` for real 2-D arrays of the map's dtype, any strides."""
+
+    @abstractmethod
+    def _apply_adjoint(self, B: Array, out: Array) -> None:
+        """``out = S.T @ B``."""
+
+    @abstractmethod
+    def _fill(self, out: Array) -> None:
+        """``out = S``."""
+
+    def _extra_state(self) -> dict[str, Any]:
+        """Parameters beyond those all maps have."""
+        return {}
+
+    # -- shape and views -----------------------------------------------------------------------------
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns of this map or block of a map."""
+        return (self._rows[1] - self._rows[0], self._cols[1] - self._cols[0])
+
+    @property
+    def T(self) -> Any:
+        """The transpose, a view."""
+        from randnla.sketching.transpose import TransposedMap
+
+        return TransposedMap(self)
+
+    @property
+    def is_whole(self) -> bool:
+        """False for a proper block of a map."""
+        return self.shape == (self.d, self.m)
+
+    def __getitem__(self, index: Any) -> Self:
+        rows, cols = index if isinstance(index, tuple) else (index, slice(None))
+        block = object.__new__(type(self))
+        block.__dict__.update(self.__dict__)
+        block._rows = _cut(rows, self._rows, "rows")
+        block._cols = _cut(cols, self._cols, "columns")
+        return block
+
+    def to_dense(self) -> Array:
+        """The map as an array of shape ``S.shape``."""
+        out = np.empty(self.shape, dtype=self.dtype)
+        if out.size:
+            self._fill(out)
+        return out
+
+    # -- products ------------------------------------------------------------------------------------
+
+    def apply(self, A: Any, *, out: Array | None = None) -> Array:
+        """``S @ A`` for a host array of shape (m, n) or (m,); `out` of any layout receives it."""
+        return self._product(A, out, adjoint=False)
+
+    def apply_adjoint(self, B: Any, *, out: Array | None = None) -> Array:
+        """``S.T @ B`` for a host array of shape (d, n) or (d,)."""
+        return self._product(B, out, adjoint=True)
+
+    def apply_sparse(self, A: Any) -> Array:
+        """``S @ A`` for a SciPy sparse matrix (m, n), without making it dense."""
+        return self._sparse_product(A, adjoint=False)
+
+    def apply_adjoint_sparse(self, B: Any) -> Array:
+        """``S.T @ B`` for a SciPy sparse matrix (d, n), without making it dense."""
+        return self._sparse_product(B, adjoint=True)
+
+    def __matmul__(self, A: Any) -> Any:
+        if isinstance(A, LinearOperator):
+            return A.sketch(self)
+        if namespace.is_sparse(A):
+            return self.apply_sparse(A)
+        return namespace.restore(namespace.kind_of(A), self.apply(A))
+
+    def __rmatmul__(self, B: Any) -> Any:
+        # B S = (S^T B^T)^T
+        if isinstance(B, LinearOperator):
+            return self.T._adjoint_of_operator(B)
+        if namespace.is_sparse(B):
+            return self.apply_adjoint_sparse(B.T).T
+        array = validate.as_array(B, name="B", ndim=(1, 2))
+        return namespace.restore(namespace.kind_of(B), right_product(self, array, adjoint=True))
+
+    def _product(self, A: Any, out: Array | None, *, adjoint: bool) -> Array:
+        rows, cols = self.shape[::-1] if adjoint else self.shape
+        array = validate.as_array(A, name="B" if adjoint else "A", ndim=(1, 2))
+        self._check_length(array.shape, cols, adjoint=adjoint)
+        dtype = np.result_type(self.dtype, array.dtype)
+        shape = (rows, *array.shape[1:])
+        if out is None:
+            out = np.empty(shape, dtype=dtype)
+        elif out.shape != shape or out.dtype != dtype:
+            raise InputError(f"out: expected shape {shape} and dtype {dtype}, got {out.shape}, {out.dtype}")
+        target, columns = (out, array) if array.ndim == 2 else (out[:, None], array[:, None])
+        if 0 in target.shape:
+            return out
+        if cols == 0:
+            out[...] = 0
+        else:
+            self._any_dtype(columns, target, adjoint=adjoint)
+        return out
+
+    def _any_dtype(self, A: Array, out: Array, *, adjoint: bool) -> None:
+        if A.dtype.kind == "c":
+            for part, target in _real_parts(A, out):
+                self._any_dtype(part, target, adjoint=adjoint)
+        elif A.dtype != self.dtype:
+            self._mixed(A, out, adjoint=adjoint)
+        elif adjoint:
+            self._apply_adjoint(A, out)
+        else:
+            self._apply(A, out)
+
+    def _mixed(self, A: Array, out: Array, *, adjoint: bool) -> None:
+        """Another real dtype: the wider holds both exactly; a block of columns of S at a time."""
+        wide = out.dtype
+        length = self.shape[1]
+        step = max(1, BLOCK_BYTES // (wide.itemsize * max(self.shape[0], A.shape[1])))
+        for start in range(0, length, step):
+            part = slice(start, min(start + step, length))
+            block = self[:, part].to_dense().astype(wide, copy=False)
+            if adjoint:
+                dense.gemm(block.T, A.astype(wide, copy=False), out[part])
+            else:
+                rows = A[part].astype(wide, copy=False)
+                dense.gemm(block, rows, out, beta=0.0 if start == 0 else 1.0)
+
+    def _sparse_product(self, A: Any, *, adjoint: bool) -> Array:
+        rows, cols = self.shape[::-1] if adjoint else self.shape
+        name = "B" if adjoint else "A"
+        if A.ndim != 2:
+            raise InputError(f"{name}: expected 2 dimensions, got {A.ndim} (shape {A.shape})")
+        self._check_length(A.shape, cols, adjoint=adjoint)
+        matrix = A if A.format in ("csr", "csc") else scipy.sparse.csr_array(A)
+        wide = np.result_type(self.dtype, validate.working_dtype(matrix.dtype, name=name))
+        out = np.zeros((rows, A.shape[1]), dtype=wide)
+        if out.size == 0 or matrix.nnz == 0:
+            return out
+        if wide.kind == "c":
+            real = np.dtype(wide.type(0).real.dtype)
+            self._apply_compressed(_with_data(matrix, matrix.data.real, real), out.real, adjoint=adjoint)
+            self._apply_compressed(_with_data(matrix, matrix.data.imag, real), out.imag, adjoint=adjoint)
+        else:
+            self._apply_compressed(_with_data(matrix, matrix.data, wide), out, adjoint=adjoint)
+        return out
+
+    def _apply_compressed(self, A: Any, out: Array, *, adjoint: bool) -> None:
+        """``out = S @ A`` (or ``S.T @ A``) for real CSR or CSC of the dtype of `out`.
+
+        The map stands in memory a few rows of the result at a time: (S A)^T = A^T S^T, and the transpose
+        of a compressed matrix is the same arrays read the other way.
+        """
+        height, length = out.shape[0], A.shape[0]
+        step = max(1, BLOCK_BYTES // (out.dtype.itemsize * max(1, length)))
+        for start in range(0, height, step):
+            part = slice(start, min(start + step, height))
+            block = (self[:, part].to_dense() if adjoint else self[part].to_dense().T).astype(
+                out.dtype, copy=False
+            )
+            sparse.csr_matmul(A.indptr, A.indices, A.data, block, out[part].T, adjoint=A.format == "csr")
+
+    def _check_length(self, shape: tuple[int, ...], wanted: int, *, adjoint: bool) -> None:
+        if shape[0] != wanted:
+            left, right = ("S.T @ B", "B") if adjoint else ("S @ A", "A")
+            raise InputError(f"{left}: S has shape {self.shape}, {right} has shape {tuple(shape)}")
+
+    # -- state ---------------------------------------------------------------------------------------
+
+    def state_dict(self) -> dict[str, Any]:
+        """Plain scalars and arrays from which `from_state_dict` makes the same map."""
+        return plain_state.seal(
+            {
+                "kind": self.kind,
+                "d": self.d,
+                "m": self.m,
+                "seed": self.seed,
+                "stream": self.stream,
+                "dtype": self.dtype.name,
+                "row_start": self._rows[0],
+                "row_stop": self._rows[1],
+                "col_start": self._cols[0],
+                "col_stop": self._cols[1],
+                **self._extra_state(),
+            }
+        )
+
+    @classmethod
+    def from_state_dict(cls, state: Any) -> Self:
+        """The map a state describes; all fields are checked before anything is made.
+
+        Raises
+        ------
+        StateError
+            A field is missing, unknown, of another version or altered; the message names it.
+        """
+        return plain_state.build(cls, state)
+
+    def __reduce__(self) -> Any:
+        return (plain_state.revive, (type(self), self.state_dict()))
+
+    def __repr__(self) -> str:
+        extra = "".join(
+            f", {key}={value!r}" for key, value in self._extra_state().items() if np.isscalar(value)
+        )
+        text = f"{type(self).__name__}({self.d}, {self.m}{extra}, rng={self.seed}, dtype={self.dtype.name}"
+        text += f", stream={self.stream})" if self.stream else ")"
+        if not self.is_whole:
+            text += f"[{self._rows[0]}:{self._rows[1]}, {self._cols[0]}:{self._cols[1]}]"
+        return text
+
+
+def right_product(S: RandomMap, A: Array, *, adjoint: bool) -> Array:
+    """``A @ S.T``, or ``A @ S`` if adjoint, row-major, for a host array of one or two axes."""
+    width = S.shape[1] if adjoint else S.shape[0]
+    product = S.apply_adjoint if adjoint else S.apply
+    if A.ndim == 1:
+        return product(A)
+    out = np.empty((A.shape[0], width), dtype=np.result_type(S.dtype, A.dtype))
+    product(A.T, out=out.T)
+    return out
+
+
+def _cut(part: Any, within: Range, axis: str) -> Range:
+    if not isinstance(part, slice) or part.step not in (None, 1):
+        raise InputError(f"{axis}: a map is cut by slices of step 1, got {part!r}")
+    for end in (part.start, part.stop):
+        if end is not None:
+            validate.integer(end, name=f"slice of {axis}")
+    start, stop, _ = part.indices(within[1] - within[0])
+    return (within[0] + start, within[0] + max(start, stop))
+
+
+def _real_parts(A: Array, out: Array) -> list[tuple[Array, Array]]:
+    """Real views of complex columns: S is real, so it acts on real and imaginary parts alike."""
+    size = A.dtype.itemsize
+    if A.strides[1] == size and out.strides[1] == size:
+        # Interleaved columns: one application to twice as many.
+        return [(A.view(A.real.dtype), out.view(out.real.dtype))]
+    return [(A.real, out.real), (A.imag, out.imag)]
+
+
+def _with_data(matrix: Any, data: Array, dtype: Any) -> Any:
+    values = np.ascontiguousarray(data, dtype=dtype)
+    return type(matrix)((values, matrix.indices, matrix.indptr), shape=matrix.shape, copy=False)

@@ -1,0 +1,50 @@
+# SPDX-FileCopyrightText: 2026 the randnla developers
+# SPDX-License-Identifier: BSD-3-Clause
+"""Maps whose every entry is an independent random number."""
+
+from __future__ import annotations
+
+import math
+from typing import ClassVar
+
+from randnla._backend.kernels import dense, streams
+from randnla.sketching.base import BLOCK_BYTES, Array, RandomMap
+
+
+class DenseMap(RandomMap):
+    """Base of the maps with independent entries; products generate the entries as they go."""
+
+    kind: ClassVar[streams.DenseKind]
+
+    @property
+    def _scale(self) -> float:
+        # Entries of variance 1/d give E[S^T S] = I.
+        return 1.0 / math.sqrt(self.d)
+
+    def _apply(self, A: Array, out: Array) -> None:
+        self._run(A, out, adjoint=False)
+
+    def _apply_adjoint(self, B: Array, out: Array) -> None:
+        self._run(B, out, adjoint=True)
+
+    def _run(self, A: Array, out: Array, *, adjoint: bool) -> None:
+        height, length = self.shape
+        step = max(1, BLOCK_BYTES // (self.dtype.itemsize * height))
+        for start in range(0, length, step):
+            part = slice(start, min(start + step, length))
+            block = self[:, part].to_dense()
+            if adjoint:
+                dense.gemm(block.T, A, out[part])
+            else:
+                dense.gemm(block, A[part], out, beta=0.0 if start == 0 else 1.0)
+
+    def _fill(self, out: Array) -> None:
+        streams.fill_dense_map(
+            out,
+            kind=self.kind,
+            seed=self.seed,
+            stream=self.stream,
+            row_start=self._rows[0],
+            col_start=self._cols[0],
+            scale=self._scale,
+        )
