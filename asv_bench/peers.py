@@ -1,0 +1,252 @@
+# SPDX-FileCopyrightText: 2026 the randnla developers
+# SPDX-License-Identifier: BSD-3-Clause
+"""Every contender, called through its public API with its best documented options.
+
+`by_hand_*` are what a user would write in a few lines of NumPy. Low-rank contenders return
+(U, s, Vh) or (w, V) as NumPy arrays. `seed` is drawn from only where the peer accepts one.
+"""
+
+from __future__ import annotations
+
+import itertools
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from typing import Any
+
+import numpy as np
+import scipy.fft
+import scipy.linalg
+import scipy.sparse as sp
+import scipy.sparse.linalg as spla
+import torch
+from numpy.typing import NDArray
+from sklearn.decomposition import PCA
+from sklearn.random_projection import SparseRandomProjection
+from sklearn.utils.extmath import randomized_svd
+
+Array = NDArray[Any]
+SVD = tuple[Array, Array, Array]
+Eigen = tuple[Array, Array]
+
+
+# Memory: the floor of everything that reads an array once.
+
+
+@cache
+def _pool(threads: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(threads)
+
+
+def copyto(A: Array, out: Array, threads: int) -> Array:
+    """np.copyto of the same array, cut along its slower axis into one piece a thread."""
+    if threads == 1:
+        np.copyto(out, A)
+        return out
+    fortran = A.flags.f_contiguous and not A.flags.c_contiguous
+    source, target = (A.T, out.T) if fortran else (A, out)
+    cuts = np.linspace(0, source.shape[0], threads + 1).astype(int)
+    jobs = [_pool(threads).submit(np.copyto, target[a:b], source[a:b]) for a, b in itertools.pairwise(cuts)]
+    for job in jobs:
+        job.result()
+    return out
+
+
+def column_sum(A: Array) -> Array:
+    return A.sum(0)
+
+
+# Random numbers.
+
+
+def numpy_normal(out: Array, rng: np.random.Generator) -> Array:
+    return rng.standard_normal(out=out, dtype=out.dtype)
+
+
+def torch_normal(out: torch.Tensor) -> torch.Tensor:
+    return out.normal_()
+
+
+# Sketches.
+
+
+def gemm(S: Array, A: Array) -> Array:
+    """The product alone, the map being there already."""
+    return S @ A
+
+
+def torch_gemm(S: torch.Tensor, A: torch.Tensor) -> torch.Tensor:
+    return S @ A
+
+
+def by_hand_gaussian(A: Array, d: int, rng: np.random.Generator) -> Array:
+    S = rng.standard_normal((d, A.shape[0]), dtype=A.dtype)
+    S *= A.dtype.type(1 / np.sqrt(d))
+    return S @ A
+
+
+def torch_gaussian(A: torch.Tensor, d: int) -> torch.Tensor:
+    return torch.randn(d, A.shape[0], dtype=A.dtype).mul_(d**-0.5) @ A
+
+
+def by_hand_sign(A: Array, d: int, rng: np.random.Generator) -> Array:
+    bits = rng.integers(0, 2, (d, A.shape[0]), dtype=np.int8)
+    return ((1 - 2 * bits).astype(A.dtype) * A.dtype.type(1 / np.sqrt(d))) @ A
+
+
+def scipy_sparse_product(S: sp.csr_array, A: Array) -> Array:
+    """CSR map times dense, the map being there already."""
+    return S @ A
+
+
+def sklearn_sparse_projection(A: Array, d: int, nnz: int, seed: int) -> Array:
+    """Random signs at density nnz/d; sketches the rows of A as the features of its transpose."""
+    projection = SparseRandomProjection(d, density=nnz / d, random_state=seed, dense_output=True)
+    return projection.fit_transform(A.T).T
+
+
+def clarkson_woodruff(A: Array, d: int, seed: int) -> Array:
+    return scipy.linalg.clarkson_woodruff_transform(A, d, rng=seed)
+
+
+def by_hand_countsketch(A: Array, d: int, rng: np.random.Generator) -> Array:
+    m = A.shape[0]
+    signs = rng.choice(np.array([-1, 1], dtype=A.dtype), m)
+    return sp.csr_array((signs, (rng.integers(0, d, m), np.arange(m))), shape=(d, m)) @ A
+
+
+def by_hand_srft(A: Array, d: int, rng: np.random.Generator, threads: int) -> Array:
+    """Signs, SciPy's DCT along axis 0 and a sample of its rows."""
+    m = A.shape[0]
+    signs = rng.choice(np.array([-1, 1], dtype=A.dtype), m)
+    rows = rng.choice(m, d, replace=False)
+    return scipy.fft.dct(A * signs[:, None], axis=0, norm="ortho", workers=threads)[rows] * A.dtype.type(
+        np.sqrt(m / d)
+    )
+
+
+def dct(A: Array, threads: int) -> Array:
+    """The transform alone."""
+    return scipy.fft.dct(A, axis=0, norm="ortho", workers=threads)
+
+
+# Orthogonalization.
+
+
+def scipy_qr(A: Array) -> tuple[Array, Array]:
+    return scipy.linalg.qr(A, mode="economic", check_finite=False)
+
+
+def numpy_qr(A: Array) -> tuple[Array, Array]:
+    return np.linalg.qr(A)
+
+
+def torch_qr(A: Array) -> tuple[Array, Array]:
+    Q, R = torch.linalg.qr(torch.from_numpy(A))
+    return Q.numpy(), R.numpy()
+
+
+def by_hand_cholesky_qr2(A: Array) -> tuple[Array, Array]:
+    Q, R = A, np.eye(A.shape[1], dtype=A.dtype)
+    for _ in range(2):
+        L = np.linalg.cholesky(Q.T @ Q)
+        Q = scipy.linalg.solve_triangular(L, Q.T, lower=True, check_finite=False).T
+        R = L.T @ R
+    return Q, R
+
+
+# Low rank, general matrices.
+
+
+def torch_svd_lowrank(A: Array, k: int, q: int, oversample: int = 10) -> SVD:
+    U, s, V = torch.svd_lowrank(torch.from_numpy(A), q=k + oversample, niter=q)
+    return U[:, :k].numpy(), s[:k].numpy(), V[:, :k].numpy().T
+
+
+def sklearn_randomized_svd(
+    A: Any, k: int, q: int | str, seed: int, normalizer: str = "auto", oversample: int = 10
+) -> SVD:
+    return randomized_svd(
+        A, k, n_oversamples=oversample, n_iter=q, power_iteration_normalizer=normalizer, random_state=seed
+    )
+
+
+def by_hand_rsvd(A: Array, k: int, q: int, rng: np.random.Generator, oversample: int = 10) -> SVD:
+    Q = np.linalg.qr(A @ rng.standard_normal((A.shape[1], k + oversample), dtype=A.dtype))[0]
+    for _ in range(q):
+        Q = np.linalg.qr(A.T @ Q)[0]
+        Q = np.linalg.qr(A @ Q)[0]
+    U, s, Vh = np.linalg.svd(Q.T @ A, full_matrices=False)
+    return Q @ U[:, :k], s[:k], Vh[:k]
+
+
+def scipy_svds(A: Any, k: int, solver: str, seed: int) -> SVD:
+    U, s, Vh = spla.svds(A, k, solver=solver, rng=seed)
+    order = np.argsort(-s)
+    return U[:, order], s[order], Vh[order]
+
+
+def numpy_svd(A: Array, k: int) -> SVD:
+    U, s, Vh = np.linalg.svd(A, full_matrices=False)
+    return U[:, :k], s[:k], Vh[:k]
+
+
+# Low rank, positive semidefinite matrices.
+
+
+def by_hand_eigen(A: Array, k: int, q: int, rng: np.random.Generator, oversample: int = 10) -> Eigen:
+    Q = np.linalg.qr(A @ rng.standard_normal((A.shape[1], k + oversample), dtype=A.dtype))[0]
+    for _ in range(q):
+        Q = np.linalg.qr(A @ Q)[0]
+    w, V = np.linalg.eigh(Q.T @ (A @ Q))
+    return w[: -k - 1 : -1], Q @ V[:, : -k - 1 : -1]
+
+
+def by_hand_nystrom(A: Array, k: int, rng: np.random.Generator, oversample: int = 10) -> Eigen:
+    """One pass: Y = A Omega, shift, Cholesky, SVD."""
+    Omega = np.linalg.qr(rng.standard_normal((A.shape[1], k + oversample), dtype=A.dtype))[0]
+    Y = A @ Omega
+    shift = np.finfo(A.dtype).eps * np.linalg.norm(Y)
+    Y += shift * Omega
+    L = np.linalg.cholesky(Omega.T @ Y)
+    F = scipy.linalg.solve_triangular(L, Y.T, lower=True, check_finite=False).T
+    U, s, _ = np.linalg.svd(F, full_matrices=False)
+    return np.maximum(s[:k] ** 2 - shift, 0), U[:, :k]
+
+
+def torch_eigen(A: Array, k: int, q: int) -> Eigen:
+    """torch.svd_lowrank of the symmetric matrix, as the published K-FAC codes do."""
+    U, s, _ = torch_svd_lowrank(A, k, q)
+    return s, U
+
+
+def scipy_eigsh(A: Array, k: int, seed: int) -> Eigen:
+    start = np.random.default_rng(seed).standard_normal(A.shape[0]).astype(A.dtype)
+    w, V = spla.eigsh(A, k, which="LA", v0=start)
+    return w[::-1], V[:, ::-1]
+
+
+def scipy_lobpcg(A: Array, k: int, rng: np.random.Generator) -> Eigen:
+    start = rng.standard_normal((A.shape[0], k + 10), dtype=A.dtype)
+    w, V = spla.lobpcg(A, start, largest=True, maxiter=20, tol=1e-3)
+    return w[:k], V[:, :k]
+
+
+def scipy_eigh(A: Array, k: int) -> Eigen:
+    n = A.shape[0]
+    w, V = scipy.linalg.eigh(A, subset_by_index=(n - k, n - 1), check_finite=False)
+    return w[::-1], V[:, ::-1]
+
+
+# Principal components.
+
+
+def sklearn_pca(A: Array, k: int, solver: str, seed: int) -> PCA:
+    return PCA(k, svd_solver=solver, random_state=seed).fit(A)
+
+
+def by_hand_pca(A: Array, k: int) -> Eigen:
+    """Gram matrix and eigh: the deterministic route for tall matrices."""
+    mean = A.mean(0)
+    G = (A.T @ A - len(A) * np.outer(mean, mean)) / (len(A) - 1)
+    w, V = np.linalg.eigh(G)
+    return w[: -k - 1 : -1], V[:, : -k - 1 : -1].T

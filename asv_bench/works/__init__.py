@@ -1,0 +1,18 @@
+# SPDX-FileCopyrightText: 2026 the randnla developers
+# SPDX-License-Identifier: BSD-3-Clause
+"""The rows of the ratio table, one file a room."""
+
+from . import generator, lowrank, qr, sketching_dense, sketching_sparse, sketching_trig
+from .base import Bar, Case, Work
+
+ROOMS = {
+    "generator": generator.WORKS,
+    "sketching_dense": sketching_dense.WORKS,
+    "sketching_sparse": sketching_sparse.WORKS,
+    "sketching_trig": sketching_trig.WORKS,
+    "qr": qr.WORKS,
+    "lowrank": lowrank.WORKS,
+}
+WORKS = [work for room in ROOMS.values() for work in room]
+
+__all__ = ["ROOMS", "WORKS", "Bar", "Case", "Work"]

@@ -1,0 +1,189 @@
+# SPDX-FileCopyrightText: 2026 the randnla developers
+# SPDX-License-Identifier: BSD-3-Clause
+"""Decompositions; the error beside every time is the Frobenius error over the best one of that rank."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import peers
+from conditions import find
+
+from . import data
+from .base import Bar, Case, Work
+
+
+def _svd(m: int, n: int, k: int, dtype: str, kind: str, *, slow: bool) -> Case:
+    svd = find("randnla", "svd")
+    A, s = data.decaying(m, n, dtype, kind)
+    rng = np.random.default_rng(0)
+    contenders = {
+        "torch svd_lowrank": lambda: peers.torch_svd_lowrank(A, k, 2),
+        "sklearn randomized_svd": lambda: peers.sklearn_randomized_svd(A, k, 2, 0),
+        "sklearn randomized_svd LU": lambda: peers.sklearn_randomized_svd(A, k, 2, 0, "LU"),
+        "by hand": lambda: peers.by_hand_rsvd(A, k, 2, rng),
+    }
+    if slow:
+        contenders["scipy svds arpack"] = lambda: peers.scipy_svds(A, k, "arpack", 0)
+        contenders["scipy svds propack"] = lambda: peers.scipy_svds(A, k, "propack", 0)
+        contenders["scipy svds lobpcg"] = lambda: peers.scipy_svds(A, k, "lobpcg", 0)
+
+    def error(who: str, result: Any) -> float:
+        return data.frobenius_error(A, *tuple(result)[:3]) / data.tail(s, k)
+
+    return Case(lambda: svd(A, k, power_iters=2, rng=0), contenders, error)
+
+
+def _sparse_svd(m: int, n: int, density: float, k: int, dtype: str) -> Case:
+    svd = find("randnla", "svd")
+    A = data.sparse(m, n, density, dtype)
+    contenders = {
+        "sklearn randomized_svd": lambda: peers.sklearn_randomized_svd(A, k, 2, 0),
+        "sklearn randomized_svd LU": lambda: peers.sklearn_randomized_svd(A, k, 2, 0, "LU"),
+        "sklearn randomized_svd QR": lambda: peers.sklearn_randomized_svd(A, k, 2, 0, "QR"),
+    }
+    norm = float(np.linalg.norm(A.data.astype(np.float64)))
+
+    def error(who: str, result: Any) -> float:
+        """Relative to |A|_F: the best error of this matrix is not known in closed form."""
+        return data.frobenius_error(A, *tuple(result)[:3]) / norm
+
+    return Case(lambda: svd(A, k, power_iters=2, rng=0), contenders, error)
+
+
+def _eigen(n: int, k: int, dtype: str, kind: str, ours: str) -> Case:
+    solve = find("randnla", ours)
+    A, w = data.semidefinite(n, dtype, kind)
+    rng = np.random.default_rng(0)
+    contenders = {
+        "by hand q=2": lambda: peers.by_hand_eigen(A, k, 2, rng),
+        "by hand q=1": lambda: peers.by_hand_eigen(A, k, 1, rng),
+        "by hand Nystrom": lambda: peers.by_hand_nystrom(A, k, rng),
+        "by hand Nystrom p=64": lambda: peers.by_hand_nystrom(A, k, rng, 64),
+        "torch svd_lowrank q=2": lambda: peers.torch_eigen(A, k, 2),
+        "scipy lobpcg": lambda: peers.scipy_lobpcg(A, k, rng),
+        "scipy eigsh": lambda: peers.scipy_eigsh(A, k, 0),
+    }
+
+    def error(who: str, result: Any) -> float:
+        values, V = tuple(result)[:2]
+        return data.frobenius_error(A, V, values, V.T) / data.tail(w, k)
+
+    return Case(lambda: solve(A, k, rng=0), contenders, error)
+
+
+def _pca(m: int, n: int, k: int, dtype: str) -> Case:
+    pca = find("randnla", "pca")
+    A = data.decaying(m, n, dtype, "exp")[0]
+    contenders = {
+        "by hand Gram + eigh": lambda: peers.by_hand_pca(A, k),
+        "sklearn covariance_eigh": lambda: peers.sklearn_pca(A, k, "covariance_eigh", 0),
+        "sklearn randomized": lambda: peers.sklearn_pca(A, k, "randomized", 0),
+    }
+    mean = A.mean(0, dtype=np.float64)
+    G = A.T.astype(np.float64) @ A.astype(np.float64) - m * np.outer(mean, mean)
+    best = float(np.sum(np.linalg.eigvalsh(G)[-k:]))
+
+    def error(who: str, result: Any) -> float:
+        """Share of the captured variance that is lost to the best k directions."""
+        V = np.asarray(
+            result[1]
+            if isinstance(result, tuple)
+            else result.components_
+            if who.startswith("sklearn")
+            else result.components,
+            dtype=np.float64,
+        )
+        return 1 - float(np.sum((V @ G) * V)) / best
+
+    return Case(lambda: pca(A, k, rng=0), contenders, error)
+
+
+_REACH = ("torch svd_lowrank",)
+WORKS = [
+    Work(
+        "svd k=50 q=2",
+        "float32",
+        "5000x2000 exp(-i/15)",
+        lambda t: _svd(5000, 2000, 50, "float32", "exp", slow=False),
+        Bar("time", 0.7, _REACH),
+        error_limit=1.02,
+    ),
+    Work(
+        "svd k=50 q=2",
+        "float32",
+        "5000x2000 i^-1.5",
+        lambda t: _svd(5000, 2000, 50, "float32", "poly", slow=True),
+        Bar("time", 0.7, _REACH),
+        error_limit=1.02,
+        quick=False,
+    ),
+    Work(
+        "svd k=50 q=2",
+        "float64",
+        "5000x2000 exp(-i/15)",
+        lambda t: _svd(5000, 2000, 50, "float64", "exp", slow=False),
+        Bar("time", 0.7, _REACH),
+        error_limit=1.02,
+        quick=False,
+        note="the bar of float32; RandLAPACK's .075 s at 163 GFLOP/s is no Python peer",
+    ),
+    Work(
+        "svd sparse k=100 q=2",
+        "float64",
+        "100000x20000 CSR 1e-3",
+        lambda t: _sparse_svd(100_000, 20_000, 1e-3, 100, "float64"),
+        Bar("time", 0.6),
+        error_over_best=1.005,
+        rounds=5,
+        seconds=30,
+    ),
+    Work(
+        "eigh PSD k=64",
+        "float32",
+        "4096x4096 exp(-i/15)",
+        lambda t: _eigen(4096, 64, "float32", "exp", "eigh"),
+        Bar("time", 0.6),
+        error_limit=1.02,
+        rounds=9,
+    ),
+    Work(
+        "eigh PSD k=64",
+        "float32",
+        "4096x4096 i^-1.5",
+        lambda t: _eigen(4096, 64, "float32", "poly", "eigh"),
+        Bar("time", 0.6),
+        error_limit=1.02,
+        rounds=9,
+        quick=False,
+    ),
+    Work(
+        "nystrom k=64 defaults",
+        "float32",
+        "4096x4096 exp(-i/15)",
+        lambda t: _eigen(4096, 64, "float32", "exp", "nystrom"),
+        Bar("time", 0.4, ("by hand q=2",)),
+        error_limit=1.1,
+        rounds=9,
+    ),
+    Work(
+        "nystrom k=64 defaults",
+        "float32",
+        "4096x4096 i^-1.5",
+        lambda t: _eigen(4096, 64, "float32", "poly", "nystrom"),
+        Bar("time", 0.4, ("by hand q=2",)),
+        error_limit=1.1,
+        rounds=9,
+        quick=False,
+    ),
+    Work(
+        "pca k=50 auto",
+        "float32",
+        "200000x200",
+        lambda t: _pca(200_000, 200, 50, "float32"),
+        Bar("time", 1.1),
+        error_limit=1e-3,
+        quick=False,
+    ),
+]

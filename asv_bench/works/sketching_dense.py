@@ -1,0 +1,70 @@
+# SPDX-FileCopyrightText: 2026 the randnla developers
+# SPDX-License-Identifier: BSD-3-Clause
+"""Dense maps generated on the fly, against the GEMM with the map already in memory."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import peers
+import torch
+from conditions import find
+
+from . import data
+from .base import Bar, Case, Work
+
+
+def _sketch(kind: str, d: int, m: int, n: int, dtype: str, order: str = "C") -> Case:
+    S = find("randnla.sketching", {"gaussian": "Gaussian", "sign": "Sign"}[kind])(
+        d, m, rng=0, dtype=np.dtype(dtype)
+    )
+    A = data.gaussian(m, n, dtype, order)
+    dense = S.to_dense()
+    exact = dense.astype(np.float64) @ A[:, :8].astype(np.float64)
+    scale = np.linalg.norm(exact)
+    rng = np.random.default_rng(0)
+    by_hand = peers.by_hand_gaussian if kind == "gaussian" else peers.by_hand_sign
+    tensors = torch.from_numpy(dense), torch.from_numpy(A)
+    contenders = {
+        "numpy GEMM": lambda: peers.gemm(dense, A),
+        "torch GEMM": lambda: peers.torch_gemm(*tensors),
+        "by hand": lambda: by_hand(A, d, rng),
+    }
+    if kind == "gaussian":
+        contenders["torch by hand"] = lambda: peers.torch_gaussian(tensors[1], d)
+
+    def error(name: str, result: Any) -> float | None:
+        """Rounding error against float64, for those who use the same map."""
+        if "by hand" in name:
+            return None
+        return float(np.linalg.norm(np.asarray(result)[:, :8] - exact) / scale)
+
+    return Case(lambda: S @ A, contenders, error)
+
+
+def _work(
+    kind: str, d: int, dtype: str, share: float | None, *, order: str = "C", quick: bool = True
+) -> Work:
+    layout = "" if order == "C" else " columns"
+    bar = Bar("fraction", share, ("numpy GEMM",)) if share else None
+    return Work(
+        f"{kind} sketch d={d}",
+        dtype,
+        f"20000x1000{layout}",
+        lambda t: _sketch(kind, d, 20000, 1000, dtype, order),
+        bar,
+        quick=quick,
+    )
+
+
+WORKS = [
+    _work("gaussian", 256, "float32", 0.88),
+    _work("gaussian", 1000, "float32", 0.88, quick=False),
+    _work("gaussian", 256, "float64", 0.82),
+    _work("gaussian", 1000, "float64", 0.82, quick=False),
+    _work("gaussian", 256, "float32", 0.88, order="F", quick=False),
+    _work("sign", 256, "float32", 0.95),
+    _work("sign", 1000, "float32", 0.95, quick=False),
+    _work("sign", 256, "float64", None, quick=False),
+]
