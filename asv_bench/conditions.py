@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import platform
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
@@ -30,16 +31,16 @@ def find(module: str, name: str) -> Any:
 
 @contextmanager
 def thread_limit(n: int) -> Iterator[None]:
-    """Give our team, every BLAS and OpenMP pool of the peers, and torch the same `n` threads."""
-    import torch
-
+    """Give our team, every BLAS and OpenMP pool of the peers, and torch if loaded, the same `n` threads."""
+    torch = sys.modules.get("torch")
     set_ours: Callable[[int], None] = find("randnla", "set_num_threads")
     # Our private BLAS stays at one thread: its products are tiled over our own team.
     pools = [p for p in ThreadpoolController().lib_controllers if "randnla" not in p.filepath]
     before = [(pool, pool.num_threads) for pool in pools]
-    torch_before = torch.get_num_threads()
+    torch_before = torch.get_num_threads() if torch else 0
     set_ours(n)
-    torch.set_num_threads(n)
+    if torch:
+        torch.set_num_threads(n)
     for pool in pools:
         pool.set_num_threads(n)
     try:
@@ -47,7 +48,8 @@ def thread_limit(n: int) -> Iterator[None]:
     finally:
         for pool, threads in before:
             pool.set_num_threads(threads)
-        torch.set_num_threads(torch_before)
+        if torch:
+            torch.set_num_threads(torch_before)
         set_ours(0)
 
 

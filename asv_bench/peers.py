@@ -3,7 +3,8 @@
 """Every contender, called through its public API with its best documented options.
 
 `by_hand_*` are what a user would write in a few lines of NumPy. Low-rank contenders return
-(U, s, Vh) or (w, V) as NumPy arrays. `seed` is drawn from only where the peer accepts one.
+(U, s, Vh) or (w, V) as NumPy arrays. torch and scikit-learn are imported at the first call: asv starts
+a process for every figure, and their import costs more than most of what is measured.
 """
 
 from __future__ import annotations
@@ -18,11 +19,7 @@ import scipy.fft
 import scipy.linalg
 import scipy.sparse as sp
 import scipy.sparse.linalg as spla
-import torch
 from numpy.typing import NDArray
-from sklearn.decomposition import PCA
-from sklearn.random_projection import SparseRandomProjection
-from sklearn.utils.extmath import randomized_svd
 
 Array = NDArray[Any]
 SVD = tuple[Array, Array, Array]
@@ -62,8 +59,16 @@ def numpy_normal(out: Array, rng: np.random.Generator) -> Array:
     return rng.standard_normal(out=out, dtype=out.dtype)
 
 
-def torch_normal(out: torch.Tensor) -> torch.Tensor:
-    return out.normal_()
+def torch_normal(out: Array) -> Array:
+    import torch
+
+    return torch.from_numpy(out).normal_().numpy()
+
+
+def torch_randn(shape: tuple[int, int], dtype: str) -> Any:
+    import torch
+
+    return torch.randn(shape, dtype=getattr(torch, dtype))
 
 
 # Sketches.
@@ -74,8 +79,10 @@ def gemm(S: Array, A: Array) -> Array:
     return S @ A
 
 
-def torch_gemm(S: torch.Tensor, A: torch.Tensor) -> torch.Tensor:
-    return S @ A
+def torch_gemm(S: Array, A: Array) -> Array:
+    import torch
+
+    return (torch.from_numpy(S) @ torch.from_numpy(A)).numpy()
 
 
 def by_hand_gaussian(A: Array, d: int, rng: np.random.Generator) -> Array:
@@ -84,13 +91,21 @@ def by_hand_gaussian(A: Array, d: int, rng: np.random.Generator) -> Array:
     return S @ A
 
 
-def torch_gaussian(A: torch.Tensor, d: int) -> torch.Tensor:
-    return torch.randn(d, A.shape[0], dtype=A.dtype).mul_(d**-0.5) @ A
+def torch_gaussian(A: Array, d: int) -> Array:
+    import torch
+
+    T = torch.from_numpy(A)
+    return (torch.randn(d, T.shape[0], dtype=T.dtype).mul_(d**-0.5) @ T).numpy()
 
 
 def by_hand_sign(A: Array, d: int, rng: np.random.Generator) -> Array:
     bits = rng.integers(0, 2, (d, A.shape[0]), dtype=np.int8)
     return ((1 - 2 * bits).astype(A.dtype) * A.dtype.type(1 / np.sqrt(d))) @ A
+
+
+def numpy_sparse_columns(m: int, d: int, nnz: int, rng: np.random.Generator) -> tuple[Array, Array]:
+    """Positions and signs of m columns, a position possibly twice in a column."""
+    return rng.integers(0, d, (m, nnz)), rng.integers(0, 2, (m, nnz), dtype=np.int8)
 
 
 def scipy_sparse_product(S: sp.csr_array, A: Array) -> Array:
@@ -100,6 +115,8 @@ def scipy_sparse_product(S: sp.csr_array, A: Array) -> Array:
 
 def sklearn_sparse_projection(A: Array, d: int, nnz: int, seed: int) -> Array:
     """Random signs at density nnz/d; sketches the rows of A as the features of its transpose."""
+    from sklearn.random_projection import SparseRandomProjection
+
     projection = SparseRandomProjection(d, density=nnz / d, random_state=seed, dense_output=True)
     return projection.fit_transform(A.T).T
 
@@ -141,6 +158,8 @@ def numpy_qr(A: Array) -> tuple[Array, Array]:
 
 
 def torch_qr(A: Array) -> tuple[Array, Array]:
+    import torch
+
     Q, R = torch.linalg.qr(torch.from_numpy(A))
     return Q.numpy(), R.numpy()
 
@@ -158,6 +177,8 @@ def by_hand_cholesky_qr2(A: Array) -> tuple[Array, Array]:
 
 
 def torch_svd_lowrank(A: Array, k: int, q: int, oversample: int = 10) -> SVD:
+    import torch
+
     U, s, V = torch.svd_lowrank(torch.from_numpy(A), q=k + oversample, niter=q)
     return U[:, :k].numpy(), s[:k].numpy(), V[:, :k].numpy().T
 
@@ -165,6 +186,8 @@ def torch_svd_lowrank(A: Array, k: int, q: int, oversample: int = 10) -> SVD:
 def sklearn_randomized_svd(
     A: Any, k: int, q: int | str, seed: int, normalizer: str = "auto", oversample: int = 10
 ) -> SVD:
+    from sklearn.utils.extmath import randomized_svd
+
     return randomized_svd(
         A, k, n_oversamples=oversample, n_iter=q, power_iteration_normalizer=normalizer, random_state=seed
     )
@@ -240,7 +263,9 @@ def scipy_eigh(A: Array, k: int) -> Eigen:
 # Principal components.
 
 
-def sklearn_pca(A: Array, k: int, solver: str, seed: int) -> PCA:
+def sklearn_pca(A: Array, k: int, solver: str, seed: int) -> Any:
+    from sklearn.decomposition import PCA
+
     return PCA(k, svd_solver=solver, random_state=seed).fit(A)
 
 

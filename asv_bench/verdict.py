@@ -8,6 +8,7 @@ import gc
 import warnings
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from importlib import import_module
 from typing import Any
 
 from conditions import MissingError, thread_limit
@@ -70,7 +71,7 @@ def _judge(
 ) -> None:
     clock = row.clock
     limit = _error_limit(work, errors)
-    alive = [name for name in case.peers if outcomes[name].failure is None]
+    alive = [name for name in outcomes if name != "ours" and outcomes[name].failure is None]
     reached = [n for n in alive if limit is None or (errors[n] is not None and errors[n] <= limit)]  # type: ignore[operator]
     bar = work.bar
     against = [n for n in reached if not (bar and bar.against) or n in bar.against]
@@ -99,13 +100,14 @@ def measure(work: Work, threads: int, *, effort: float = 1.0) -> Row:
     """Build, time and judge one work at one thread count; what is missing or fails says so in its row."""
     # CPU time is immune to other processes, but adds up over threads: it serves one thread only.
     clock = "cpu" if threads == 1 else "wall"
+    import_module("torch")  # before the thread limit, which reaches only what is loaded
     row = Row(work.name, work.dtype, work.shape, threads, clock, "failed", note=work.note)
     try:
         with thread_limit(threads), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # peers warn of their own convergence; errors are shown
             case = work.build(threads)
             rounds = max(3, round(work.rounds * effort))
-            calls = {"ours": case.ours, **case.peers}
+            calls = {"ours": case.ours, **case.peers()}
             outcomes = interleave(calls, rounds=rounds, seconds=work.seconds * effort, threads=threads)
             errors = {n: case.error(n, o.result) if o.failure is None else None for n, o in outcomes.items()}
     except MissingError as missing:

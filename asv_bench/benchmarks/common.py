@@ -9,7 +9,6 @@ from contextlib import ExitStack
 from typing import Any, ClassVar
 
 from conditions import MissingError, thread_limit
-from verdict import measure
 from works import Work
 
 
@@ -51,9 +50,13 @@ def suites(works: Sequence[Work]) -> tuple[type[_Rows], type[_Rows]]:
     class Ratios(_Rows):
         def track_ratio(self, title: str, threads: int) -> float:
             """Our time over the peer's, their speed share or 10^9 units/s, as the bar of the row says."""
+            from verdict import measure
+
             return measure(self.works[title], threads, effort=0.5).ratio or float("nan")
 
         def track_error(self, title: str, threads: int) -> float:
+            from verdict import measure
+
             error = measure(self.works[title], threads, effort=0.1).ours_error
             return float("nan") if error is None else error
 

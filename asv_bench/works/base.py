@@ -38,10 +38,13 @@ class Bar:
 
 @dataclass(frozen=True)
 class Case:
-    """Contenders on one input; `error` measures the result of any of them, None where it has none."""
+    """Contenders on one input; `error` measures the result of any of them, None where it has none.
+
+    The peers come from a function, so that a benchmark of ours alone does not pay for theirs.
+    """
 
     ours: Contender
-    peers: Mapping[str, Contender]
+    peers: Callable[[], Mapping[str, Contender]]
     error: Callable[[str, Any], float | None] = lambda name, result: None
     units: float | None = None  # numbers made by one call, for rates
 

@@ -11,23 +11,26 @@ import peers
 from conditions import find
 
 from . import data
-from .base import Bar, Case, Work
+from .base import Bar, Case, Contender, Work
 
 
 def _svd(m: int, n: int, k: int, dtype: str, kind: str, *, slow: bool) -> Case:
     svd = find("randnla", "svd")
     A, s = data.decaying(m, n, dtype, kind)
-    rng = np.random.default_rng(0)
-    contenders = {
-        "torch svd_lowrank": lambda: peers.torch_svd_lowrank(A, k, 2),
-        "sklearn randomized_svd": lambda: peers.sklearn_randomized_svd(A, k, 2, 0),
-        "sklearn randomized_svd LU": lambda: peers.sklearn_randomized_svd(A, k, 2, 0, "LU"),
-        "by hand": lambda: peers.by_hand_rsvd(A, k, 2, rng),
-    }
-    if slow:
-        contenders["scipy svds arpack"] = lambda: peers.scipy_svds(A, k, "arpack", 0)
-        contenders["scipy svds propack"] = lambda: peers.scipy_svds(A, k, "propack", 0)
-        contenders["scipy svds lobpcg"] = lambda: peers.scipy_svds(A, k, "lobpcg", 0)
+
+    def contenders() -> dict[str, Contender]:
+        rng = np.random.default_rng(0)
+        calls: dict[str, Contender] = {
+            "torch svd_lowrank": lambda: peers.torch_svd_lowrank(A, k, 2),
+            "sklearn randomized_svd": lambda: peers.sklearn_randomized_svd(A, k, 2, 0),
+            "sklearn randomized_svd LU": lambda: peers.sklearn_randomized_svd(A, k, 2, 0, "LU"),
+            "by hand": lambda: peers.by_hand_rsvd(A, k, 2, rng),
+        }
+        if slow:
+            calls["scipy svds arpack"] = lambda: peers.scipy_svds(A, k, "arpack", 0)
+            calls["scipy svds propack"] = lambda: peers.scipy_svds(A, k, "propack", 0)
+            calls["scipy svds lobpcg"] = lambda: peers.scipy_svds(A, k, "lobpcg", 0)
+        return calls
 
     def error(who: str, result: Any) -> float:
         return data.frobenius_error(A, *tuple(result)[:3]) / data.tail(s, k)
@@ -38,11 +41,14 @@ def _svd(m: int, n: int, k: int, dtype: str, kind: str, *, slow: bool) -> Case:
 def _sparse_svd(m: int, n: int, density: float, k: int, dtype: str) -> Case:
     svd = find("randnla", "svd")
     A = data.sparse(m, n, density, dtype)
-    contenders = {
-        "sklearn randomized_svd": lambda: peers.sklearn_randomized_svd(A, k, 2, 0),
-        "sklearn randomized_svd LU": lambda: peers.sklearn_randomized_svd(A, k, 2, 0, "LU"),
-        "sklearn randomized_svd QR": lambda: peers.sklearn_randomized_svd(A, k, 2, 0, "QR"),
-    }
+
+    def contenders() -> dict[str, Contender]:
+        return {
+            "sklearn randomized_svd": lambda: peers.sklearn_randomized_svd(A, k, 2, 0),
+            "sklearn randomized_svd LU": lambda: peers.sklearn_randomized_svd(A, k, 2, 0, "LU"),
+            "sklearn randomized_svd QR": lambda: peers.sklearn_randomized_svd(A, k, 2, 0, "QR"),
+        }
+
     norm = float(np.linalg.norm(A.data.astype(np.float64)))
 
     def error(who: str, result: Any) -> float:
@@ -55,16 +61,18 @@ def _sparse_svd(m: int, n: int, density: float, k: int, dtype: str) -> Case:
 def _eigen(n: int, k: int, dtype: str, kind: str, ours: str) -> Case:
     solve = find("randnla", ours)
     A, w = data.semidefinite(n, dtype, kind)
-    rng = np.random.default_rng(0)
-    contenders = {
-        "by hand q=2": lambda: peers.by_hand_eigen(A, k, 2, rng),
-        "by hand q=1": lambda: peers.by_hand_eigen(A, k, 1, rng),
-        "by hand Nystrom": lambda: peers.by_hand_nystrom(A, k, rng),
-        "by hand Nystrom p=64": lambda: peers.by_hand_nystrom(A, k, rng, 64),
-        "torch svd_lowrank q=2": lambda: peers.torch_eigen(A, k, 2),
-        "scipy lobpcg": lambda: peers.scipy_lobpcg(A, k, rng),
-        "scipy eigsh": lambda: peers.scipy_eigsh(A, k, 0),
-    }
+
+    def contenders() -> dict[str, Contender]:
+        rng = np.random.default_rng(0)
+        return {
+            "by hand q=2": lambda: peers.by_hand_eigen(A, k, 2, rng),
+            "by hand q=1": lambda: peers.by_hand_eigen(A, k, 1, rng),
+            "by hand Nystrom": lambda: peers.by_hand_nystrom(A, k, rng),
+            "by hand Nystrom p=64": lambda: peers.by_hand_nystrom(A, k, rng, 64),
+            "torch svd_lowrank q=2": lambda: peers.torch_eigen(A, k, 2),
+            "scipy lobpcg": lambda: peers.scipy_lobpcg(A, k, rng),
+            "scipy eigsh": lambda: peers.scipy_eigsh(A, k, 0),
+        }
 
     def error(who: str, result: Any) -> float:
         values, V = tuple(result)[:2]
@@ -76,11 +84,14 @@ def _eigen(n: int, k: int, dtype: str, kind: str, ours: str) -> Case:
 def _pca(m: int, n: int, k: int, dtype: str) -> Case:
     pca = find("randnla", "pca")
     A = data.decaying(m, n, dtype, "exp")[0]
-    contenders = {
-        "by hand Gram + eigh": lambda: peers.by_hand_pca(A, k),
-        "sklearn covariance_eigh": lambda: peers.sklearn_pca(A, k, "covariance_eigh", 0),
-        "sklearn randomized": lambda: peers.sklearn_pca(A, k, "randomized", 0),
-    }
+
+    def contenders() -> dict[str, Contender]:
+        return {
+            "by hand Gram + eigh": lambda: peers.by_hand_pca(A, k),
+            "sklearn covariance_eigh": lambda: peers.sklearn_pca(A, k, "covariance_eigh", 0),
+            "sklearn randomized": lambda: peers.sklearn_pca(A, k, "randomized", 0),
+        }
+
     mean = A.mean(0, dtype=np.float64)
     G = A.T.astype(np.float64) @ A.astype(np.float64) - m * np.outer(mean, mean)
     best = float(np.sum(np.linalg.eigvalsh(G)[-k:]))

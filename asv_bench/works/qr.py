@@ -11,18 +11,20 @@ import peers
 from conditions import find
 
 from . import data
-from .base import Bar, Case, Work
+from .base import Bar, Case, Contender, Work
 
 
 def _qr(m: int, n: int, dtype: str, method: str) -> Case:
     qr = find("randnla", "qr")
     A = data.gaussian(m, n, dtype)
-    contenders = {
-        "scipy qr": lambda: peers.scipy_qr(A),
-        "numpy qr": lambda: peers.numpy_qr(A),
-        "torch qr": lambda: peers.torch_qr(A),
-        "by hand CholeskyQR2": lambda: peers.by_hand_cholesky_qr2(A),
-    }
+
+    def contenders() -> dict[str, Contender]:
+        return {
+            "scipy qr": lambda: peers.scipy_qr(A),
+            "numpy qr": lambda: peers.numpy_qr(A),
+            "torch qr": lambda: peers.torch_qr(A),
+            "by hand CholeskyQR2": lambda: peers.by_hand_cholesky_qr2(A),
+        }
 
     def error(who: str, result: Any) -> float:
         Q = np.asarray(next(iter(result)), dtype=np.float64)

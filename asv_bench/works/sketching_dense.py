@@ -4,15 +4,15 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import numpy as np
 import peers
-import torch
 from conditions import find
 
 from . import data
-from .base import Bar, Case, Work
+from .base import Bar, Case, Contender, Work
 
 
 def _sketch(kind: str, d: int, m: int, n: int, dtype: str, order: str = "C") -> Case:
@@ -20,25 +20,29 @@ def _sketch(kind: str, d: int, m: int, n: int, dtype: str, order: str = "C") -> 
         d, m, rng=0, dtype=np.dtype(dtype)
     )
     A = data.gaussian(m, n, dtype, order)
-    dense = S.to_dense()
-    exact = dense.astype(np.float64) @ A[:, :8].astype(np.float64)
-    scale = np.linalg.norm(exact)
-    rng = np.random.default_rng(0)
-    by_hand = peers.by_hand_gaussian if kind == "gaussian" else peers.by_hand_sign
-    tensors = torch.from_numpy(dense), torch.from_numpy(A)
-    contenders = {
-        "numpy GEMM": lambda: peers.gemm(dense, A),
-        "torch GEMM": lambda: peers.torch_gemm(*tensors),
-        "by hand": lambda: by_hand(A, d, rng),
-    }
-    if kind == "gaussian":
-        contenders["torch by hand"] = lambda: peers.torch_gaussian(tensors[1], d)
+    dense = cache(S.to_dense)
+
+    def contenders() -> dict[str, Contender]:
+        rng = np.random.default_rng(0)
+        by_hand = peers.by_hand_gaussian if kind == "gaussian" else peers.by_hand_sign
+        calls: dict[str, Contender] = {
+            "numpy GEMM": lambda: peers.gemm(dense(), A),
+            "torch GEMM": lambda: peers.torch_gemm(dense(), A),
+            "by hand": lambda: by_hand(A, d, rng),
+        }
+        if kind == "gaussian":
+            calls["torch by hand"] = lambda: peers.torch_gaussian(A, d)
+        return calls
+
+    @cache
+    def exact() -> Any:
+        return dense().astype(np.float64) @ A[:, :8].astype(np.float64)
 
     def error(name: str, result: Any) -> float | None:
         """Rounding error against float64, for those who use the same map."""
         if "by hand" in name:
             return None
-        return float(np.linalg.norm(np.asarray(result)[:, :8] - exact) / scale)
+        return float(np.linalg.norm(np.asarray(result)[:, :8] - exact()) / np.linalg.norm(exact()))
 
     return Case(lambda: S @ A, contenders, error)
 

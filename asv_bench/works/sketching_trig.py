@@ -11,19 +11,20 @@ import peers
 from conditions import find
 
 from . import data
-from .base import Bar, Case, Work
+from .base import Bar, Case, Contender, Work
 
 
 def _apply(name: str, d: int, m: int, n: int, dtype: str, order: str, threads: int) -> Case:
     S = find("randnla.sketching", name)(d, m, rng=0, dtype=np.dtype(dtype))
     A = data.gaussian(m, n, dtype, order)
-    out = np.empty_like(A)
-    rng = np.random.default_rng(0)
-    contenders = {
-        "copyto": lambda: peers.copyto(A, out, threads),
-        "scipy dct alone": lambda: peers.dct(A, threads),
-        "by hand SRFT": lambda: peers.by_hand_srft(A, d, rng, threads),
-    }
+
+    def contenders() -> dict[str, Contender]:
+        out, rng = np.empty_like(A), np.random.default_rng(0)
+        return {
+            "copyto": lambda: peers.copyto(A, out, threads),
+            "scipy dct alone": lambda: peers.dct(A, threads),
+            "by hand SRFT": lambda: peers.by_hand_srft(A, d, rng, threads),
+        }
 
     def error(who: str, result: Any) -> float | None:
         return data.norm_distortion(A, result) if who in ("ours", "by hand SRFT") else None

@@ -38,7 +38,7 @@ def work(bench, *, ours=4, bar=None, errors=None, limit=None, **peers):
     works = sys.modules["works"]
     case = works.Case(
         lambda: spend(ours),
-        {name: lambda t=t: spend(t) for name, t in peers.items()},
+        lambda: {name: lambda t=t: spend(t) for name, t in peers.items()},
         lambda name, result: errors.get(name),
         units=4e6,
     )
@@ -96,10 +96,10 @@ def test_missing_and_failing_rows_say_so(bench):
         return sys.modules["conditions"].find("randnla", "no_such_name")
 
     def broken(threads):
-        return works.Case(lambda: 1 / 0, {"a": lambda: spend(3)})
+        return works.Case(lambda: 1 / 0, lambda: {"a": lambda: spend(3)})
 
     def bad_peer(threads):
-        return works.Case(lambda: spend(3), {"a": lambda: 1 / 0, "b": lambda: spend(3)})
+        return works.Case(lambda: spend(3), lambda: {"a": lambda: 1 / 0, "b": lambda: spend(3)})
 
     def row(build):
         return bench.measure(works.Work("toy", "", "", build, rounds=3, seconds=1), 1)
