@@ -10,4 +10,5 @@ PYBIND11_MODULE(_core, m, pybind11::mod_gil_not_used()) {
     register_sparse(m);
     register_qr(m);
     register_streams(m);
+    register_trig(m);
 }

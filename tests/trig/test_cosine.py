@@ -1,0 +1,85 @@
+# SPDX-FileCopyrightText: 2026 the randnla developers
+# SPDX-License-Identifier: BSD-3-Clause
+"""The subsampled randomized cosine transform against the explicit matrix."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from randnla._backend.generic import trig as oracle
+from randnla._backend.kernels import trig
+
+Array = np.ndarray[Any, Any]
+DTYPES = [np.float32, np.float64]
+
+
+def tolerance(dtype: Any, m: int, expected: Array) -> float:
+    """FFTs err by a small multiple of eps log2(m), in norm."""
+    return float(4 * np.finfo(dtype).eps * np.log2(m + 2) * np.linalg.norm(expected))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("m", [1, 2, 3, 7, 64, 97, 360, 501])
+@pytest.mark.parametrize("adjoint", [False, True])
+def test_equals_the_explicit_matrix(dtype: Any, m: int, adjoint: bool) -> None:
+    d, n = (m + 1) // 2, 6
+    rows = d - d // 3
+    where = {"seed": m, "stream": 1, "d": d, "row_start": d // 3, "m": m, "adjoint": adjoint}
+    rng = np.random.default_rng(m)
+    shape_in, shape_out = ((rows, n), (m, n)) if adjoint else ((m, n), (rows, n))
+    A = rng.standard_normal(shape_in).astype(dtype)
+    expected = np.empty(shape_out)
+    oracle.apply_cosine(A, expected, **where)
+    for source in (A, np.asfortranarray(A), A[::-1].copy()[::-1]):
+        for out in (np.empty(shape_out, dtype), np.empty(shape_out, dtype, order="F")):
+            trig.apply_cosine(source, out, **where)
+            assert np.linalg.norm(out - expected) <= tolerance(dtype, m, expected)
+
+
+def test_all_rows_together_are_an_isometry() -> None:
+    """d = m: S^T S = D C^T C D = I; a wrong row k = 0 would show in a constant column."""
+    for m in (5, 96, 1001):
+        where = {"seed": 3, "stream": 0, "d": m, "m": m}
+        A = trig.trig_signs(m, seed=3, stream=0, dtype=np.float64)[:, None] * np.ones((1, 2))
+        SA, back = np.empty((m, 2)), np.empty((m, 2))
+        trig.apply_cosine(A, SA, **where)
+        np.testing.assert_allclose(np.linalg.norm(SA, axis=0), np.sqrt(m), rtol=1e-14 * np.log2(m))
+        trig.apply_cosine(SA, back, adjoint=True, **where)
+        assert np.linalg.norm(back - A) <= tolerance(np.float64, m, A)
+
+
+def test_second_moment_is_the_identity() -> None:
+    """The rows of S^T S = (m/d) D C^T R^T R C D, averaged over seeds, tend to those of I.
+
+    Entries of C are at most sqrt(2/m), so an entry of S^T S lies in [-2, 2]; Hoeffding's bound for
+    the mean of k such, over m^2 entries at alpha = 1e-12.
+    """
+    m, d, k = 6, 3, 4000
+    mean = np.zeros((m, m))
+    S = np.empty((d, m))
+    for seed in range(k):
+        trig.apply_cosine(np.eye(m), S, seed=seed, stream=0, d=d, m=m)
+        mean += S.T @ S / k
+    bound = 4 * np.sqrt(np.log(2 * m * m / 1e-12) / (2 * k))
+    assert np.abs(mean - np.eye(m)).max() <= bound
+    assert bound < 0.3
+
+
+def test_panels_do_not_change_the_result(monkeypatch: pytest.MonkeyPatch) -> None:
+    A = np.random.default_rng(0).standard_normal((300, 50))
+    where = {"seed": 3, "stream": 0, "d": 20, "m": 300}
+    whole, parts = np.empty((20, 50)), np.empty((20, 50))
+    trig.apply_cosine(A, whole, **where)
+    monkeypatch.setattr(trig, "_PANEL_BYTES", 7 * 300 * 8)
+    trig.apply_cosine(A, parts, **where)
+    np.testing.assert_allclose(parts, whole, rtol=0, atol=1e-14 * np.linalg.norm(whole))
+
+
+def test_empty_shapes() -> None:
+    out = np.full((4, 3), np.nan)
+    trig.apply_cosine(np.ones((0, 3)), out, seed=0, stream=0, d=2, m=4, adjoint=True)
+    np.testing.assert_array_equal(out, 0)
+    trig.apply_cosine(np.ones((4, 0)), np.empty((2, 0)), seed=0, stream=0, d=2, m=4)
