@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "arrays.hpp"
 #include "randnla/blas.hpp"
+#include "randnla/qr_cholesky.hpp"
 #include "randnla/qr_householder.hpp"
 #include "register.hpp"
 
@@ -71,11 +72,43 @@ void solve_right(const py::array& r, py::array& b) {
     });
 }
 
+const char* route_name(CholeskyQrReport::Route route) {
+    switch (route) {
+        case CholeskyQrReport::Route::cholesky:
+            return "cholesky";
+        case CholeskyQrReport::Route::sketch:
+            return "sketch";
+        default:
+            return "failed";
+    }
+}
+
+py::tuple cholesky(const py::array& y, py::array& q, py::array& r, std::uint64_t seed) {
+    return visit_real(y, "y", [&](auto tag) {
+        using T = decltype(tag);
+        const auto yv = input_matrix<T>(y, "y");
+        const auto qv = output_matrix<T>(q, "q"), rv = output_matrix<T>(r, "r");
+        require(
+            qv.rows == yv.rows && qv.cols == yv.cols && rv.rows == yv.cols && rv.cols == yv.cols,
+            "cholesky_qr: shapes of q and r do not agree with y");
+        require_row_major(qv, "q");
+        require_row_major(rv, "r");
+        CholeskyQrReport report;
+        {
+            const py::gil_scoped_release release;
+            report = cholesky_qr<T>(yv, qv, rv, seed);
+        }
+        return py::make_tuple(route_name(report.route), report.passes, report.deflated);
+    });
+}
+
 }  // namespace
 
 void register_qr(py::module_& m) {
     m.def("householder_qr", &householder, py::arg("a").noconvert(), py::arg("r").noconvert(),
           "Overwrites the tall column-major a by Q and the square r by R.");
+    m.def("cholesky_qr", &cholesky, py::arg("y").noconvert(), py::arg("q").noconvert(),
+          py::arg("r").noconvert(), py::arg("seed"), "(route, passes, deflated columns).");
     m.def("small_svd", &svd, py::arg("a").noconvert(), py::arg("u").noconvert(),
           py::arg("s").noconvert(), py::arg("vh").noconvert(),
           "Thin SVD of the row-major a, which is overwritten; returns LAPACK's info.");

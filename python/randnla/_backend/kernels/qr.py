@@ -22,9 +22,13 @@ def _exponent(A: Array, name: str) -> int:
     """The exponent of the largest entry; refuses non-finite input."""
     seen = screen(A)
     if not seen.finite:
-        count, first = first_non_finite(A)
-        raise NonFiniteError(f"{name} must be finite, but {count} entries are not, the first at {first}")
+        raise _non_finite(A, name)
     return math.frexp(seen.max_abs)[1] if seen.max_abs > 0 else 0
+
+
+def _non_finite(A: Array, name: str) -> NonFiniteError:
+    count, first = first_non_finite(A)
+    return NonFiniteError(f"{name}: expected finite numbers, got {count} NaN or Inf, the first at {first}")
 
 
 def scale_by_power(A: Array, exponent: int) -> Array:
@@ -84,17 +88,43 @@ def _unit_signs(diagonal: Array) -> Array:
 
 
 def cholesky_qr(Y: Array, *, seed: int = 0) -> tuple[Array, Array, str]:
-    """QR of a tall (m, n) matrix by Cholesky factors of Gram matrices, made safe for every Y.
+    """QR of a finite matrix by Cholesky factors of Gram matrices, made safe for every Y.
+
+    Parameters
+    ----------
+    Y : (m, n) array of any layout
+    seed : int
+        Of the sketch that preconditions an ill-conditioned Y.
 
     Returns
     -------
     Q : (m, min(m, n)) array, orthonormal columns whatever the rank of Y
     R : (min(m, n), n) array, upper trapezoidal, diagonal nonnegative
     path : str
-        The route taken.
+        "cholesky" where Y was well conditioned, "sketch+cholesky" where the triangle of a sketch
+        preconditioned it, "householder" where Y was too short for that
+        or complex.
     """
-    Q, R = householder_qr(Y)
-    return Q, R, "householder"
+    m, n = Y.shape
+    if m < n:
+        Q, square, path = cholesky_qr(Y[:, :m], seed=seed)
+        R = np.empty((m, n), Y.dtype)
+        R[:, :m] = square
+        gemm(Q.conj().T, Y[:, m:], R[:, m:])
+        return Q, R, path
+    path = "householder"
+    if is_compiled(Y):
+        Q, R = np.empty((m, n), Y.dtype), np.empty((n, n), Y.dtype)
+        try:
+            path = _PATHS[_core.cholesky_qr(Y, Q, R, seed)[0]]
+        except NonFiniteError:
+            raise _non_finite(Y, "Y") from None
+    if path == "householder":
+        Q, R = householder_qr(Y)
+    return Q, R, path
+
+
+_PATHS = {"cholesky": "cholesky", "sketch": "sketch+cholesky", "failed": "householder"}
 
 
 def small_svd(A: Array) -> tuple[Array, Array, Array]:
