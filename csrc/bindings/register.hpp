@@ -13,5 +13,6 @@ void register_sparse(pybind11::module_& m);
 void register_qr(pybind11::module_& m);
 void register_streams(pybind11::module_& m);
 void register_trig(pybind11::module_& m);
+void register_sparse_maps(pybind11::module_& m);
 
 }  // namespace randnla::bindings

@@ -1,0 +1,97 @@
+// SPDX-FileCopyrightText: 2026 the randnla developers
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include "randnla/isa.hpp"
+#include "randnla/matrix_view.hpp"
+#include "randnla/philox.hpp"
+
+// Random maps with few nonzeros a column, all +-1 (SparseSign: `nnz` of them in distinct rows;
+// CountSketch: one). Their stream is described in DevNotes.md.
+namespace randnla {
+
+struct SparseMap {
+    Key key;
+    index_t rows = 0;                 // d
+    index_t nnz = 1;                  // nonzeros a column
+    index_t lanes = lanes_per_block;  // columns of one Philox block: 16, or 64 for CountSketch
+};
+
+SparseMap sparse_sign_map(std::uint64_t seed, std::uint64_t stream, index_t d, index_t nnz,
+                          std::uint32_t element_bits);
+SparseMap countsketch_map(std::uint64_t seed, std::uint64_t stream, index_t d,
+                          std::uint32_t element_bits);
+
+// Columns [first, first + count): nnz positions and signs (+-1) each, in the order of their draw.
+void sparse_map_columns(const SparseMap& map, index_t first, index_t count, std::int64_t* positions,
+                        std::int8_t* signs);
+
+// The same as codes 2 position + (sign is -1), positions relative to row_start; those outside
+// [row_start, row_start + rows) become `rows`. rows < 2^31. On the calling thread.
+void sparse_map_codes(const SparseMap& map, index_t first, index_t count, index_t row_start,
+                      index_t rows, std::uint32_t* codes);
+
+// out = scale S A with S = map[row_start : row_start + out.rows, col_start : col_start + A.rows].
+// An entry of out is scale times the sum, over ascending rows of A and then the order of the draw,
+// of +-A(i, j): its bits depend neither on the team nor on the layouts.
+template <class T>
+void apply_sparse_map(const SparseMap& map, index_t row_start, index_t col_start, T scale,
+                      MatrixView<const T> a, MatrixView<T> out);
+
+// out = scale S^T A with S = map[row_start : row_start + A.rows, col_start : col_start + out.rows].
+// An entry sums its at most nnz terms in the order of their draw.
+template <class T>
+void apply_sparse_map_adjoint(const SparseMap& map, index_t row_start, index_t col_start, T scale,
+                              MatrixView<const T> a, MatrixView<T> out);
+
+// ---- kernels ----
+
+// A panel is a strip of columns one cache line wide: panel[i] holds 64 bytes of row i.
+constexpr index_t panel_bytes = 64;
+
+struct SparseMapKernels {
+    // The columns of one Philox block, lane by lane, nnz codes each. Scratch of nnz * lanes
+    // elements. `sample` for d <= 2^16, `sample_wide` beyond.
+    void (*sample)(Key key, index_t d, index_t nnz, index_t lanes, std::uint64_t block,
+                   std::uint32_t* scratch, std::uint32_t* codes);
+    void (*sample_wide)(Key key, index_t d, index_t nnz, index_t lanes, std::uint64_t block,
+                        std::uint64_t* scratch, std::uint64_t* codes);
+};
+RANDNLA_DECLARE_KERNELS(SparseMapKernels, sparse_map_kernels)
+
+template <class T>
+struct SparseApplyKernels {
+    // Codes to panel offsets (in units of 8 bytes) and signs +-1.
+    void (*expand)(const std::uint32_t* codes, index_t n, std::uint32_t* offsets, T* signs);
+    // Panels of `rows` rows from contiguous rows or columns; columns beyond `cols` become zero.
+    void (*pack_rows)(const T* a, index_t stride, index_t rows, index_t cols, T* panels);
+    void (*pack_cols)(const T* a, index_t stride, index_t rows, index_t cols, T* panels);
+    // sums[row of nonzero z of column i] += sign * tile[i] for i < rows, z < nnz; fetches
+    // `fetch_lines` lines every fetch_stride bytes from `fetch` on, one an input row.
+    void (*scatter)(const T* tile, index_t rows, index_t nnz, const std::uint32_t* offsets,
+                    const T* signs, T* sums, const char* fetch, index_t fetch_lines,
+                    index_t fetch_stride);
+    // tile[i] = scale * sum over z of sign * panel[row of nonzero z of column i].
+    void (*gather)(const T* panel, index_t rows, index_t nnz, const std::uint32_t* offsets,
+                   const T* signs, T scale, T* tile);
+    // C[r - first, :] += sign * A[i, :] for the nonzeros whose row r lies in [first, last), for
+    // contiguous rows of A and C.
+    void (*scatter_direct)(const T* a, index_t a_stride, index_t rows, index_t cols, index_t nnz,
+                           const std::uint32_t* codes, index_t first, index_t last, T* c,
+                           index_t c_stride);
+};
+struct SparseApplyTable {
+    SparseApplyKernels<float> f32;
+    SparseApplyKernels<double> f64;
+};
+RANDNLA_DECLARE_KERNELS(SparseApplyTable, sparse_apply_table)
+
+template <class T>
+const SparseApplyKernels<T>& sparse_apply_kernels() {
+    if constexpr (sizeof(T) == 4)
+        return sparse_apply_table().f32;
+    else
+        return sparse_apply_table().f64;
+}
+
+}  // namespace randnla

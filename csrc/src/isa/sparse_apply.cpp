@@ -1,0 +1,234 @@
+// SPDX-FileCopyrightText: 2026 the randnla developers
+// SPDX-License-Identifier: BSD-3-Clause
+#include "randnla/sketch_sparse.hpp"
+
+#ifdef __AVX512F__
+// GCC bug 105593: the "undefined" operands of its own header raise these warnings here.
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wuninitialized"
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#include <immintrin.h>
+#pragma GCC diagnostic pop
+#endif
+
+// Inner loops of the sparse maps over panels of one cache line a row. Signs enter as factors +-1:
+// the product is exact, so a fused multiply-add has the bits of the plain sum and every level
+// agrees.
+namespace randnla::RANDNLA_ISA {
+namespace {
+
+using u32 = std::uint32_t;
+
+template <class T>
+struct Line {
+    static constexpr index_t size = panel_bytes / static_cast<index_t>(sizeof(T));
+    typedef T type __attribute__((vector_size(64)));
+    typedef T unaligned __attribute__((vector_size(64), aligned(alignof(T)), may_alias));
+};
+
+template <class T>
+void expand(const u32* codes, index_t n, u32* offsets, T* signs) {
+    for (index_t k = 0; k < n; ++k) offsets[k] = codes[k] >> 1 << 3;
+    for (index_t k = 0; k < n; ++k)
+        signs[k] = static_cast<T>(1 - 2 * static_cast<std::int32_t>(codes[k] & 1U));
+}
+
+template <class T>
+inline T* at(T* base, u32 offset) {
+    return base + index_t{offset} * (8 / static_cast<index_t>(sizeof(T)));
+}
+
+#ifdef __AVX512F__
+inline void add_signed(const __m512& x, float sign, float* sum) {
+    _mm512_store_ps(sum, _mm512_fmadd_ps(x, _mm512_set1_ps(sign), _mm512_load_ps(sum)));
+}
+inline void add_signed(const __m512d& x, double sign, double* sum) {
+    _mm512_store_pd(sum, _mm512_fmadd_pd(x, _mm512_set1_pd(sign), _mm512_load_pd(sum)));
+}
+#else
+template <class V, class T>
+inline void add_signed(const V& x, T sign, T* sum) {
+    V* s = reinterpret_cast<V*>(sum);
+    *s += x * sign;
+}
+#endif
+
+// NNZ = 0: any number.
+template <class T, int NNZ>
+void scatter_nnz(const T* tile, index_t rows, index_t nnz, const u32* offsets, const T* signs,
+                 T* sums, const char* fetch, index_t fetch_lines, index_t fetch_stride) {
+    using V = typename Line<T>::type;
+    const index_t count = NNZ > 0 ? NNZ : nnz;
+    index_t line = 0;
+    for (index_t i = 0; i < rows; ++i) {
+        if (fetch != nullptr) {
+            __builtin_prefetch(fetch + line * panel_bytes, 0, 2);
+            if (++line == fetch_lines) {
+                line = 0;
+                fetch += fetch_stride;
+            }
+        }
+        const V x = *reinterpret_cast<const V*>(tile + i * Line<T>::size);
+        const u32* offset = offsets + i * count;
+        const T* sign = signs + i * count;
+#pragma GCC unroll 8
+        for (index_t z = 0; z < count; ++z) add_signed(x, sign[z], at(sums, offset[z]));
+    }
+}
+
+template <class T>
+void scatter(const T* tile, index_t rows, index_t nnz, const u32* offsets, const T* signs, T* sums,
+             const char* fetch, index_t fetch_lines, index_t fetch_stride) {
+    const auto kernel = nnz == 8   ? scatter_nnz<T, 8>
+                        : nnz == 1 ? scatter_nnz<T, 1>
+                        : nnz == 4 ? scatter_nnz<T, 4>
+                                   : scatter_nnz<T, 0>;
+    kernel(tile, rows, nnz, offsets, signs, sums, fetch, fetch_lines, fetch_stride);
+}
+
+template <class T>
+void gather(const T* panel, index_t rows, index_t nnz, const u32* offsets, const T* signs, T scale,
+            T* tile) {
+    using V = typename Line<T>::type;
+    for (index_t i = 0; i < rows; ++i) {
+        V sum = {};
+        for (index_t z = 0; z < nnz; ++z)
+            sum +=
+                *reinterpret_cast<const V*>(at(panel, offsets[i * nnz + z])) * signs[i * nnz + z];
+        *reinterpret_cast<V*>(tile + i * Line<T>::size) = sum * scale;
+    }
+}
+
+template <class T>
+void pack_rows(const T* a, index_t stride, index_t rows, index_t cols, T* panels) {
+    using V = typename Line<T>::type;
+    constexpr index_t W = Line<T>::size, ahead = 8;
+    const index_t full = cols / W, rest = cols % W;
+    for (index_t i = 0; i < rows; ++i, a += stride) {
+        if (i + ahead < rows)
+            for (index_t j = 0; j < cols; j += W) __builtin_prefetch(a + ahead * stride + j);
+        for (index_t p = 0; p < full; ++p)
+            *reinterpret_cast<V*>(panels + (p * rows + i) * W) =
+                *reinterpret_cast<const typename Line<T>::unaligned*>(a + p * W);
+        if (rest == 0) continue;
+        T* to = panels + (full * rows + i) * W;
+        for (index_t j = 0; j < rest; ++j) to[j] = a[full * W + j];
+        for (index_t j = rest; j < W; ++j) to[j] = T(0);
+    }
+}
+
+#ifdef __AVX512F__
+// W columns of W contiguous elements to W rows.
+inline void transpose_tile(const float* a, index_t stride, float* b) {
+    __m512 r[16], t[16];
+    for (int i = 0; i < 16; ++i) r[i] = _mm512_loadu_ps(a + i * stride);
+    for (int i = 0; i < 16; i += 2) {
+        t[i] = _mm512_unpacklo_ps(r[i], r[i + 1]);
+        t[i + 1] = _mm512_unpackhi_ps(r[i], r[i + 1]);
+    }
+    const auto pd = [](__m512 x) { return _mm512_castps_pd(x); };
+    const auto ps = [](__m512d x) { return _mm512_castpd_ps(x); };
+    for (int i = 0; i < 16; i += 4) {
+        r[i] = ps(_mm512_unpacklo_pd(pd(t[i]), pd(t[i + 2])));
+        r[i + 1] = ps(_mm512_unpackhi_pd(pd(t[i]), pd(t[i + 2])));
+        r[i + 2] = ps(_mm512_unpacklo_pd(pd(t[i + 1]), pd(t[i + 3])));
+        r[i + 3] = ps(_mm512_unpackhi_pd(pd(t[i + 1]), pd(t[i + 3])));
+    }
+    for (int i = 0; i < 4; ++i) {
+        t[i] = _mm512_shuffle_f32x4(r[i], r[i + 4], 0x88);
+        t[i + 4] = _mm512_shuffle_f32x4(r[i], r[i + 4], 0xDD);
+        t[i + 8] = _mm512_shuffle_f32x4(r[i + 8], r[i + 12], 0x88);
+        t[i + 12] = _mm512_shuffle_f32x4(r[i + 8], r[i + 12], 0xDD);
+    }
+    for (int i = 0; i < 4; ++i) {
+        _mm512_store_ps(b + i * 16, _mm512_shuffle_f32x4(t[i], t[i + 8], 0x88));
+        _mm512_store_ps(b + (i + 8) * 16, _mm512_shuffle_f32x4(t[i], t[i + 8], 0xDD));
+        _mm512_store_ps(b + (i + 4) * 16, _mm512_shuffle_f32x4(t[i + 4], t[i + 12], 0x88));
+        _mm512_store_ps(b + (i + 12) * 16, _mm512_shuffle_f32x4(t[i + 4], t[i + 12], 0xDD));
+    }
+}
+inline void transpose_tile(const double* a, index_t stride, double* b) {
+    __m512d r[8], t[8];
+    for (int i = 0; i < 8; ++i) r[i] = _mm512_loadu_pd(a + i * stride);
+    for (int i = 0; i < 8; i += 2) {
+        t[i] = _mm512_unpacklo_pd(r[i], r[i + 1]);
+        t[i + 1] = _mm512_unpackhi_pd(r[i], r[i + 1]);
+    }
+    for (int i = 0; i < 2; ++i) {
+        r[i] = _mm512_shuffle_f64x2(t[i], t[i + 2], 0x88);
+        r[i + 2] = _mm512_shuffle_f64x2(t[i], t[i + 2], 0xDD);
+        r[i + 4] = _mm512_shuffle_f64x2(t[i + 4], t[i + 6], 0x88);
+        r[i + 6] = _mm512_shuffle_f64x2(t[i + 4], t[i + 6], 0xDD);
+    }
+    for (int i = 0; i < 2; ++i) {
+        _mm512_store_pd(b + i * 8, _mm512_shuffle_f64x2(r[i], r[i + 4], 0x88));
+        _mm512_store_pd(b + (i + 4) * 8, _mm512_shuffle_f64x2(r[i], r[i + 4], 0xDD));
+        _mm512_store_pd(b + (i + 2) * 8, _mm512_shuffle_f64x2(r[i + 2], r[i + 6], 0x88));
+        _mm512_store_pd(b + (i + 6) * 8, _mm512_shuffle_f64x2(r[i + 2], r[i + 6], 0xDD));
+    }
+}
+#else
+template <class T>
+inline void transpose_tile(const T* a, index_t stride, T* b) {
+    constexpr index_t W = Line<T>::size;
+    for (index_t j = 0; j < W; ++j)
+        for (index_t i = 0; i < W; ++i) b[i * W + j] = a[j * stride + i];
+}
+#endif
+
+template <class T>
+void pack_cols(const T* a, index_t stride, index_t rows, index_t cols, T* panels) {
+    constexpr index_t W = Line<T>::size, ahead = 4 * W;
+    for (index_t p = 0; p * W < cols; ++p) {
+        const T* from = a + p * W * stride;
+        T* to = panels + p * rows * W;
+        const index_t width = cols - p * W < W ? cols - p * W : W;
+        index_t i = 0;
+        if (width == W)
+            for (; i + W <= rows; i += W) {
+                if (i + ahead < rows)
+                    for (index_t j = 0; j < W; ++j)
+                        __builtin_prefetch(from + j * stride + i + ahead);
+                transpose_tile(from + i, stride, to + i * W);
+            }
+        for (; i < rows; ++i)
+            for (index_t j = 0; j < W; ++j) to[i * W + j] = j < width ? from[j * stride + i] : T(0);
+    }
+}
+
+// Straight into C, for maps whose sums would not fit a panel: rows of C are fetched ahead of their
+// use.
+template <class T>
+void scatter_direct(const T* a, index_t a_stride, index_t rows, index_t cols, index_t nnz,
+                    const u32* codes, index_t first, index_t last, T* c, index_t c_stride) {
+    constexpr index_t W = Line<T>::size, ahead = 8;
+    for (index_t i = 0; i < rows; ++i, a += a_stride) {
+        if (i + ahead < rows)
+            for (index_t z = 0; z < nnz; ++z) {
+                const index_t r = codes[(i + ahead) * nnz + z] >> 1;
+                if (r < first || r >= last) continue;
+                for (index_t j = 0; j < cols; j += W)
+                    __builtin_prefetch(c + (r - first) * c_stride + j, 1);
+            }
+        for (index_t z = 0; z < nnz; ++z) {
+            const u32 code = codes[i * nnz + z];
+            const index_t r = code >> 1;
+            if (r < first || r >= last) continue;
+            const T sign = (code & 1U) != 0 ? T(-1) : T(1);
+            T* __restrict to = c + (r - first) * c_stride;
+            for (index_t j = 0; j < cols; ++j) to[j] += sign * a[j];
+        }
+    }
+}
+
+template <class T>
+constexpr SparseApplyKernels<T> kernels_of() {
+    return {expand<T>, pack_rows<T>, pack_cols<T>, scatter<T>, gather<T>, scatter_direct<T>};
+}
+
+}  // namespace
+
+extern const SparseApplyTable sparse_apply_table;
+const SparseApplyTable sparse_apply_table = {kernels_of<float>(), kernels_of<double>()};
+
+}  // namespace randnla::RANDNLA_ISA
