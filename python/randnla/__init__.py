@@ -22,7 +22,11 @@ if TYPE_CHECKING:
     from randnla.operators import RowStream as RowStream
     from randnla.operators import Sparse as Sparse
     from randnla.operators import as_operator as as_operator
+    from randnla.sketching import SRFT as SRFT
+    from randnla.sketching import SRHT as SRHT
     from randnla.sketching import Gaussian as Gaussian
+    from randnla.sketching import LeverageSampling as LeverageSampling
+    from randnla.sketching import RowSampling as RowSampling
     from randnla.sketching import Sign as Sign
     from randnla.sketching import sketch as sketch
 
@@ -43,6 +47,10 @@ _EXPORTS = {
     "Sparse": "randnla.operators",
     "as_operator": "randnla.operators",
     "Gaussian": "randnla.sketching",
+    "LeverageSampling": "randnla.sketching",
+    "RowSampling": "randnla.sketching",
+    "SRFT": "randnla.sketching",
+    "SRHT": "randnla.sketching",
     "Sign": "randnla.sketching",
     "sketch": "randnla.sketching",
 }

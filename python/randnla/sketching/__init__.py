@@ -5,12 +5,19 @@
 from randnla.sketching.base import RandomMap
 from randnla.sketching.choose import MAPS, choose_map, make_map, sketch, source_of
 from randnla.sketching.gaussian import Gaussian
+from randnla.sketching.sampling import LeverageSampling, RowSampling
 from randnla.sketching.sign import Sign
+from randnla.sketching.srft import SRFT
+from randnla.sketching.srht import SRHT
 
 __all__ = [
     "MAPS",
+    "SRFT",
+    "SRHT",
     "Gaussian",
+    "LeverageSampling",
     "RandomMap",
+    "RowSampling",
     "Sign",
     "choose_map",
     "make_map",

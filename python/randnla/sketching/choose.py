@@ -15,13 +15,16 @@ from randnla._backend.rng import seed_from
 from randnla.operators import Dense, LinearOperator, RowStream, Sparse, as_operator
 from randnla.sketching.base import RandomMap
 from randnla.sketching.gaussian import Gaussian
+from randnla.sketching.sampling import RowSampling
 from randnla.sketching.sign import Sign
+from randnla.sketching.srft import SRFT
+from randnla.sketching.srht import SRHT
 
 Array = npt.NDArray[Any]
 
 # Maps that a driver can make from sizes alone.
-MAPS: dict[str, type[RandomMap]] = {cls.kind: cls for cls in (Gaussian, Sign)}
-DRIVER_MAPS = ("auto", "gaussian", "sign")
+MAPS: dict[str, type[RandomMap]] = {cls.kind: cls for cls in (Gaussian, Sign, SRHT, SRFT, RowSampling)}
+DRIVER_MAPS = ("auto", "gaussian", "sign", "srht")
 
 # Below this a sparse sign map has so few rows that its columns often coincide.
 SMALLEST_SPARSE = 32
@@ -78,7 +81,7 @@ def make_map(
     Parameters
     ----------
     sketch : str or RandomMap
-        One of ``"auto", "gaussian", "sign", "sparse_sign", "countsketch", "srht"``; a map is returned as
+        One of ``"auto", "gaussian", "sign", "srht"``; a map is returned as
         it is, if its shape is (d, m).
     d, m, rng, dtype, stream
         As for `RandomMap`.
@@ -92,8 +95,8 @@ def make_map(
 
     Examples
     --------
-    >>> make_map("sign", 4, 100, rng=1)
-    Sign(4, 100, rng=1, dtype=float64)
+    >>> make_map("srht", 4, 100, rng=1)
+    SRHT(4, 100, rng=1, dtype=float64)
     """
     if isinstance(sketch, RandomMap):
         if sketch.shape != (d, m):
@@ -115,7 +118,7 @@ def sketch(A: Any, size: int, *, axis: int = 0, kind: Any = "auto", rng: Any = N
     axis : {0, 1}, default 0
         The axis that is sketched.
     kind : str or RandomMap, default "auto"
-        "gaussian", "sign", "sparse_sign", "countsketch", "srht", "srft", "row_sampling", "leverage" (rows by
+        "gaussian", "sign", "srht", "srft", "row_sampling", "leverage" (rows by
         leverage scores, axis 0 of a tall A), "auto", or a map of the right shape.
     rng : None, int, SeedSequence or Generator
 

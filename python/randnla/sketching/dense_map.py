@@ -7,8 +7,8 @@ from __future__ import annotations
 import math
 from typing import ClassVar
 
-from randnla._backend.kernels import dense, streams
-from randnla.sketching.base import BLOCK_BYTES, Array, RandomMap
+from randnla._backend.kernels import streams
+from randnla.sketching.base import Array, RandomMap
 
 
 class DenseMap(RandomMap):
@@ -28,15 +28,17 @@ class DenseMap(RandomMap):
         self._run(B, out, adjoint=True)
 
     def _run(self, A: Array, out: Array, *, adjoint: bool) -> None:
-        height, length = self.shape
-        step = max(1, BLOCK_BYTES // (self.dtype.itemsize * height))
-        for start in range(0, length, step):
-            part = slice(start, min(start + step, length))
-            block = self[:, part].to_dense()
-            if adjoint:
-                dense.gemm(block.T, A, out[part])
-            else:
-                dense.gemm(block, A[part], out, beta=0.0 if start == 0 else 1.0)
+        streams.apply_dense_map(
+            A,
+            out,
+            kind=self.kind,
+            seed=self.seed,
+            stream=self.stream,
+            row_start=self._rows[0],
+            col_start=self._cols[0],
+            scale=self._scale,
+            adjoint=adjoint,
+        )
 
     def _fill(self, out: Array) -> None:
         streams.fill_dense_map(
