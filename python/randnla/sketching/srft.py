@@ -63,4 +63,4 @@ class SRFT(TrigMap):
         turns = (frequencies * (2 * columns + 1)) % (4 * self.m)
         entries = np.cos(turns * (math.pi / (2 * self.m))) * math.sqrt(2.0 / self.d)
         entries[frequencies[:, 0] == 0] = math.sqrt(1.0 / self.d)
-        return entries.astype(self.dtype)
+        return np.asarray(entries, dtype=self.dtype)

@@ -61,4 +61,4 @@ class SRHT(TrigMap):
         # Sylvester's H[i, j] = (-1)^(ones of i & j).
         odd = np.bitwise_count(frequencies & columns) & 1
         scale = self.dtype.type(math.sqrt(1.0 / self.d))
-        return np.where(odd, -scale, scale)
+        return np.asarray(np.where(odd, -scale, scale))
