@@ -38,6 +38,7 @@ bench: $(STAMPS)/package $(STAMPS)/bench
 
 lint: $(STAMPS)/package $(STAMPS)/lint
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check --quiet .
 	$(BIN)/mypy
 	find csrc -name '*.[ch]pp' -print0 | xargs -0 $(BIN)/clang-format --dry-run -Werror
 	$(BIN)/python tools/check_tree.py

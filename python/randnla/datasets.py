@@ -1,0 +1,329 @@
+# SPDX-FileCopyrightText: 2026 the randnla developers
+# SPDX-License-Identifier: BSD-3-Clause
+"""Where matrices come from: files, and the real data shipped with scikit-learn.
+
+The sample data need the extra ``demo``; scikit-learn is imported when one of them is asked for.
+"""
+
+from __future__ import annotations
+
+import importlib
+import warnings
+import zipfile
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from randnla._backend.errors import InputError
+
+IMAGES = ("china", "flower")
+
+
+def load_image(name: str) -> NDArray[np.float32]:
+    """Load a color photograph shipped with scikit-learn.
+
+    Parameters
+    ----------
+    name : {"china", "flower"}
+        Which one.
+
+    Returns
+    -------
+    ndarray of float32, shape (427, 640, 3)
+        Red, green and blue in [0, 1].
+
+    Raises
+    ------
+    InputError
+        If there is no image of that name.
+    ImportError
+        If scikit-learn or Pillow is not installed; the message says how to get them.
+
+    Notes
+    -----
+    *Cost*: one JPEG decoded, 3.3 MB.
+
+    Examples
+    --------
+    >>> from randnla.datasets import load_image
+    >>> load_image("flower").shape
+    (427, 640, 3)
+    """
+    if name not in IMAGES:
+        raise InputError(f"name must be one of {', '.join(IMAGES)}, got {name!r}")
+    need("PIL", "Pillow")
+    image = need("sklearn.datasets", "scikit-learn").load_sample_image(f"{name}.jpg")
+    pixels: NDArray[np.float32] = np.asarray(image, dtype=np.float32) / np.float32(255)
+    return pixels
+
+
+def load_digits() -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Load the handwritten digits shipped with scikit-learn.
+
+    Returns
+    -------
+    images : ndarray of float64, shape (1797, 64)
+        One 8 x 8 image a row, entries 0 to 16.
+    labels : ndarray of int64, shape (1797,)
+        The digit each image shows.
+
+    Raises
+    ------
+    ImportError
+        If scikit-learn is not installed; the message says how to get it.
+
+    Notes
+    -----
+    *Cost*: one compressed file of 60 kB read, 0.9 MB.
+
+    Examples
+    --------
+    >>> from randnla.datasets import load_digits
+    >>> images, labels = load_digits()
+    >>> images.shape, int(labels.max())
+    ((1797, 64), 9)
+    """
+    bunch = need("sklearn.datasets", "scikit-learn").load_digits()
+    return np.asarray(bunch.data, dtype=np.float64), np.asarray(bunch.target, dtype=np.int64)
+
+
+def image_patches(image: NDArray[np.float32], size: int, step: int) -> NDArray[np.float32]:
+    """Cut an image into overlapping square patches, one a row.
+
+    Parameters
+    ----------
+    image : ndarray, shape (height, width, channels)
+        The image.
+    size : int
+        Side of a patch in pixels, at most min(height, width).
+    step : int
+        Distance of neighboring patches in pixels, at least 1.
+
+    Returns
+    -------
+    ndarray, shape (patches, size * size * channels)
+        The patches, in reading order.
+
+    Raises
+    ------
+    InputError
+        If the size does not fit into the image or the step is below 1.
+
+    Notes
+    -----
+    *Cost*: one copy; memory of the result.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from randnla.datasets import image_patches
+    >>> image_patches(np.zeros((8, 10, 3), dtype=np.float32), size=4, step=2).shape
+    (12, 48)
+    """
+    height, width, channels = image.shape
+    if not 1 <= size <= min(height, width):
+        raise InputError(f"size must be between 1 and {min(height, width)}, got {size}")
+    if step < 1:
+        raise InputError(f"step must be at least 1, got {step}")
+    windows = np.lib.stride_tricks.sliding_window_view(image, (size, size, channels))[::step, ::step, 0]
+    return np.ascontiguousarray(windows.reshape(-1, size * size * channels))
+
+
+def gaussian_kernel(points: NDArray[np.float64], width: float) -> NDArray[np.float64]:
+    """Gram matrix of the Gaussian kernel, exp(-|x - y|^2 / (2 width^2)).
+
+    Parameters
+    ----------
+    points : ndarray, shape (n, dim)
+        One point a row.
+    width : float
+        Length scale, positive.
+
+    Returns
+    -------
+    ndarray of float64, shape (n, n)
+        Symmetric positive semidefinite, ones on the diagonal.
+
+    Raises
+    ------
+    InputError
+        If the width is not positive.
+
+    Notes
+    -----
+    *Cost*: 2 n^2 dim flops, two n x n arrays.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from randnla.datasets import gaussian_kernel
+    >>> gaussian_kernel(np.zeros((3, 2)), 1.0)[0]
+    array([1., 1., 1.])
+    """
+    if not width > 0:
+        raise InputError(f"width must be positive, got {width}")
+    squares = np.einsum("ij,ij->i", points, points)
+    # |x - y|^2 = |x|^2 + |y|^2 - 2 <x, y>; rounding may make it slightly negative.
+    distances = np.maximum(squares[:, None] + squares[None, :] - 2.0 * (points @ points.T), 0.0)
+    np.fill_diagonal(distances, 0.0)
+    kernel: NDArray[np.float64] = np.exp(distances / (-2.0 * width**2))
+    return kernel
+
+
+def load_matrix(path: str | Path) -> Any:
+    """Read a matrix from a file; the suffix says how.
+
+    Parameters
+    ----------
+    path : str or Path
+        ``.npy`` (an array, memory-mapped), ``.npz`` (a matrix saved by ``scipy.sparse.save_npz``),
+        ``.mtx`` (Matrix Market), ``.csv`` (numbers separated by commas, without a header).
+
+    Returns
+    -------
+    ndarray, memmap or SciPy sparse array, shape (m, n)
+        The matrix; ``.npz`` and sparse ``.mtx`` stay sparse (CSR).
+
+    Raises
+    ------
+    InputError
+        If the file is of another kind, damaged, or holds anything but a 2-D matrix of numbers.
+    OSError
+        If it cannot be opened.
+
+    Notes
+    -----
+    *Cost*: one pass over the file, memory of the matrix; ``.npy`` is mapped and read when used.
+
+    Examples
+    --------
+    >>> import numpy as np, os, tempfile
+    >>> from randnla.datasets import load_matrix
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     name = os.path.join(folder, "a.csv")
+    ...     np.savetxt(name, np.eye(2), delimiter=",")
+    ...     load_matrix(name).shape
+    (2, 2)
+    """
+    path = Path(path)
+    readers: dict[str, Callable[[Path], Any]] = {
+        ".npy": read_npy,
+        ".npz": read_sparse_npz,
+        ".mtx": read_matrix_market,
+        ".csv": read_csv,
+    }
+    if path.suffix not in readers:
+        raise InputError(f"{path}: unknown suffix {path.suffix!r}, expected one of {', '.join(readers)}")
+    with path.open("rb"):
+        pass  # a missing file, a directory or a forbidden one raises OSError here, in the same words
+    try:
+        matrix = readers[path.suffix](path)
+    except InputError:
+        raise
+    # The readers raise these, and a few more kinds, on damaged files.
+    except (
+        ValueError,
+        TypeError,
+        KeyError,
+        EOFError,
+        OverflowError,
+        zipfile.BadZipFile,
+        zlib.error,
+    ) as error:
+        raise InputError(f"{path}: not a readable {path.suffix} file: {one_line(error)}") from error
+    if matrix.ndim != 2:
+        raise InputError(f"{path}: expected a 2-D matrix, got shape {matrix.shape}")
+    if matrix.dtype.kind not in "fciub":
+        raise InputError(f"{path}: expected numbers, got dtype {matrix.dtype}")
+    return matrix
+
+
+def read_npy(path: Path) -> Any:
+    """Map an array; pickled objects are never loaded."""
+    with path.open("rb") as stream:
+        if stream.read(6) != b"\x93NUMPY":
+            raise InputError(f"{path}: not a readable .npy file: it does not begin with the NumPy signature")
+    return np.load(path, mmap_mode=None if empty_npy(path) else "r", allow_pickle=False)
+
+
+def empty_npy(path: Path) -> bool:
+    """Whether the array has no entries: an empty file part cannot be mapped."""
+    with path.open("rb") as stream:
+        version = np.lib.format.read_magic(stream)
+        read = (
+            np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        )
+        shape, _, _ = read(stream)
+    return 0 in shape
+
+
+def read_sparse_npz(path: Path) -> Any:
+    """Read a SciPy sparse matrix as CSR."""
+    import scipy.sparse
+
+    if not zipfile.is_zipfile(path):
+        raise InputError(f"{path}: not a readable .npz file: it is no archive, or a truncated one")
+    with np.load(path, allow_pickle=False) as archive:
+        if "format" not in archive.files:
+            raise InputError(
+                f"{path}: not a sparse matrix saved by scipy.sparse.save_npz; use .npy for an array"
+            )
+    return checked_csr(path, scipy.sparse.load_npz(path))
+
+
+def read_matrix_market(path: Path) -> Any:
+    """Read a Matrix Market file, sparse as CSR or dense."""
+    import scipy.io
+    import scipy.sparse
+
+    matrix = scipy.io.mmread(path)
+    return checked_csr(path, matrix) if scipy.sparse.issparse(matrix) else matrix
+
+
+def checked_csr(path: Path, matrix: Any) -> Any:
+    """Convert to CSR, after looking at the indices: a damaged file must not read out of bounds."""
+    import scipy.sparse
+
+    if matrix.format in ("csr", "csc", "bsr"):
+        matrix.check_format(full_check=True)
+    elif matrix.format == "coo" and matrix.nnz:
+        rows, columns = matrix.coords
+        if (
+            min(rows.min(), columns.min()) < 0
+            or rows.max() >= matrix.shape[0]
+            or columns.max() >= matrix.shape[1]
+        ):
+            raise InputError(f"{path}: an index lies outside of shape {matrix.shape}")
+    return scipy.sparse.csr_array(matrix)
+
+
+def read_csv(path: Path) -> NDArray[np.float64]:
+    """Read numbers separated by commas."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # an empty file is only a warning to loadtxt
+            table: NDArray[np.float64] = np.loadtxt(path, delimiter=",", dtype=np.float64, ndmin=2)
+    except UserWarning:
+        raise InputError(f"{path}: the file holds no numbers") from None
+    except UnicodeDecodeError:
+        raise InputError(f"{path}: not a text file") from None
+    return table
+
+
+def one_line(error: BaseException) -> str:
+    """The message of an exception on one line."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def need(module: str, distribution: str) -> Any:
+    """Import an optional package or say how to get it."""
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise ImportError(
+            f"{distribution} is needed here and not installed: pip install 'randnla[demo]'", name=error.name
+        ) from error
