@@ -13,7 +13,7 @@ from randnla._backend import namespace, validate
 from randnla._backend.errors import InputError
 from randnla._backend.rng import seed_from
 from randnla.operators import Dense, LinearOperator, RowStream, Sparse, as_operator
-from randnla.sketching.base import RandomMap
+from randnla.sketching.base import LARGEST, RandomMap
 from randnla.sketching.gaussian import Gaussian
 from randnla.sketching.sampling import RowSampling
 from randnla.sketching.sign import Sign
@@ -148,7 +148,7 @@ def sketch(A: Any, size: int, *, axis: int = 0, kind: Any = "auto", rng: Any = N
     """
     operator = as_operator(A)
     axis = validate.integer(axis, name="axis", low=0, high=1)
-    size = validate.integer(size, name="size", low=1)
+    size = validate.integer(size, name="size", low=1, high=LARGEST)
     length = operator.shape[axis]
     dtype = np.dtype(operator.dtype.type(0).real.dtype)
     seed = seed_from(rng)

@@ -1,0 +1,264 @@
+# SPDX-FileCopyrightText: 2026 the randnla developers
+# SPDX-License-Identifier: BSD-3-Clause
+"""The public functions under attack: how each is called, and what a correct result is, in float64."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+import randnla
+
+Array = np.ndarray[Any, Any]
+RANK = 5
+TINY = 2.0**-1074
+
+
+@dataclass(frozen=True)
+class Target:
+    """`call(A, **keywords)` runs it; `check(result, truth, eps)` returns what is wrong, or None.
+
+    `kind` is "general", "symmetric" or "semidefinite": what A must be.
+    """
+
+    name: str
+    call: Callable[..., Any]
+    check: Callable[[Any, Array, float], str | None]
+    kind: str = "general"
+    exact_layouts: bool = False  # our own kernels alone: identical bits whatever the layout
+    sees_all: bool = True  # False: reads a part of A only and cannot promise to find NaN
+    rows_needed: int = 0  # a sample cannot be larger than what it is drawn from
+    parameters: frozenset[str] = frozenset()
+
+    def base(self) -> Array:
+        """A well-behaved input: singular values fall like 1.5^-i, no two equal."""
+        rng = np.random.default_rng(20)
+        m, n = (40, 24) if self.kind == "general" else (24, 24)
+        U = np.linalg.qr(rng.standard_normal((m, n)))[0]
+        V = np.linalg.qr(rng.standard_normal((n, n)))[0] if self.kind == "general" else U
+        A = (U * 1.5 ** -np.arange(n)) @ V.T
+        return A if self.kind == "general" else (A + A.T) / 2
+
+
+# -- correctness, at a scale where nothing over- or underflows ------------------------------------------
+
+
+def exponent(truth: Array) -> int:
+    """e with max |truth| in [2^(e-1), 2^e)."""
+    top = float(np.abs(truth).max(initial=0.0))
+    return int(np.frexp(top)[1]) if top else 0
+
+
+def rescale(x: Any, e: int) -> Array:
+    """x 2^-e in two exact steps (2^e itself may overflow)."""
+    y = np.asarray(x)
+    y = y.astype(np.complex128 if y.dtype.kind == "c" else np.float64)
+    return (y * 2.0 ** (-e // 2)) * 2.0 ** (-e - (-e // 2))
+
+
+def slack(truth: Array, e: int, eps: float) -> float:
+    """Rounding allowed in a Frobenius norm at scale 1: c eps |A|_F, and results that are denormal."""
+    spacing = TINY if eps < 1e-10 else 2.0**-149
+    return 200 * eps * float(np.linalg.norm(rescale(truth, e))) + rescale(spacing, e) * 4 * (truth.size + 1)
+
+
+def not_orthonormal(Q: Any, what: str, eps: float) -> str | None:
+    Q = np.asarray(Q)
+    wide = Q.astype(np.complex128 if Q.dtype.kind == "c" else np.float64)
+    # |Q^H Q - I| <= 50 eps sqrt(n) is the promise for tall Q; small ones get the same constant.
+    off = float(np.abs(wide.conj().T @ wide - np.eye(Q.shape[1])).max(initial=0.0))
+    bound = 50 * eps * np.sqrt(max(Q.shape))
+    return None if off <= bound else f"{what}: |Q^H Q - I| = {off:.2e} > {bound:.1e}"
+
+
+def optimum(truth: Array, e: int, k: int, *, symmetric: bool = False) -> float:
+    s = np.linalg.svd(rescale(truth, e), compute_uv=False) if truth.size else np.zeros(0)
+    return float(np.sqrt(np.sum(s[k:] ** 2)))
+
+
+def residual_too_large(
+    residual: Array, truth: Array, e: int, k: int, eps: float, factor: float
+) -> str | None:
+    error, best = float(np.linalg.norm(residual)), optimum(truth, e, k)
+    bound = factor * best + slack(truth, e, eps)
+    return None if error <= bound else f"error {error:.3e} > {bound:.3e} (best of rank {k}: {best:.3e})"
+
+
+def check_svd(result: Any, truth: Array, eps: float) -> str | None:
+    U, s, Vh = (np.asarray(x) for x in result)
+    m, n = truth.shape
+    k = min(RANK, m, n)
+    if (U.shape, s.shape, Vh.shape) != ((m, k), (k,), (k, n)):
+        return f"shapes {U.shape}, {s.shape}, {Vh.shape}"
+    if np.any(s < 0) or np.any(np.diff(s) > 0):
+        return f"s is not descending and non-negative: {s}"
+    e = exponent(truth)
+    wide = rescale(U, 0) * rescale(s, e)
+    return (
+        not_orthonormal(U, "U", eps)
+        or not_orthonormal(Vh.conj().T, "V", eps)
+        or residual_too_large(rescale(truth, e) - wide @ Vh, truth, e, k, eps, 1.2)
+        or sign_rule_broken(U)
+    )
+
+
+def sign_rule_broken(U: Array) -> str | None:
+    """The largest entry by magnitude of every left vector is positive (ties within rounding excused)."""
+    for column in np.asarray(U).T:
+        magnitude = np.abs(column)
+        leading = column[magnitude >= magnitude.max() * (1 - 1e-4)]
+        if leading.size and not np.any((leading.real > 0) & (np.abs(leading.imag) <= 1e-4)):
+            return f"sign rule broken: {leading}"
+    return None
+
+
+def check_eigen(result: Any, truth: Array, eps: float) -> str | None:
+    w, V = (np.asarray(x) for x in result)
+    k = min(RANK, len(truth))
+    if (w.shape, V.shape) != ((k,), (len(truth), k)):
+        return f"shapes {w.shape}, {V.shape}"
+    e = exponent(truth)
+    wide = rescale(V, 0)
+    return not_orthonormal(V, "V", eps) or residual_too_large(
+        rescale(truth, e) - (wide * rescale(w, e)) @ wide.conj().T, truth, e, k, eps, 1.2
+    )
+
+
+def check_range(result: Any, truth: Array, eps: float) -> str | None:
+    Q = np.asarray(next(iter(result)))
+    e = exponent(truth)
+    if Q.shape[0] != truth.shape[0] or Q.shape[1] > min(truth.shape):
+        return f"shape {Q.shape}"
+    A, wide = rescale(truth, e), rescale(Q, 0)
+    return not_orthonormal(Q, "Q", eps) or residual_too_large(
+        A - wide @ (wide.conj().T @ A), truth, e, min(RANK, *truth.shape), eps, 1.5
+    )
+
+
+def check_qr(result: Any, truth: Array, eps: float) -> str | None:
+    Q, R = (np.asarray(x) for x in result)
+    k, e = min(truth.shape), exponent(truth)
+    if (Q.shape, R.shape) != ((truth.shape[0], k), (k, truth.shape[1])):
+        return f"shapes {Q.shape}, {R.shape}"
+    if np.any(np.tril(R, -1)):
+        return "R is not upper triangular"
+    return not_orthonormal(Q, "Q", eps) or residual_too_large(
+        rescale(truth, e) - rescale(Q, 0) @ rescale(R, e), truth, e, k, eps, 1.0
+    )
+
+
+def check_pca(result: Any, truth: Array, eps: float) -> str | None:
+    components = np.asarray(result.components)
+    m, n = truth.shape
+    k, e = min(RANK, m, n), exponent(truth)
+    if components.shape != (k, n):
+        return f"components have shape {components.shape}"
+    A = rescale(truth, e)
+    centred = A - A.mean(axis=0, keepdims=True) if m else A
+    wide = rescale(components, 0)
+    rest = centred - (centred @ wide.conj().T) @ wide
+    bound = 1.2 * optimum(centred, 0, k) + slack(truth, e, eps)
+    error = float(np.linalg.norm(rest))
+    if error > bound:
+        return f"lost variance {error:.3e} > {bound:.3e}"
+    return not_orthonormal(wide.conj().T, "components", eps)
+
+
+def sketch_check(kind: str, size: int) -> Callable[[Any, Array, float], str | None]:
+    """The very map of this seed, made dense, times A."""
+
+    def check(result: Any, truth: Array, eps: float) -> str | None:
+        dtype = np.float32 if eps > 1e-10 else np.float64
+        S = sketch_map(kind)(size, truth.shape[0], rng=0, dtype=dtype).to_dense()
+        e = exponent(truth)
+        exact = rescale(S, 0) @ rescale(truth, e)
+        result = np.asarray(result)
+        if result.shape != exact.shape:
+            return f"shape {result.shape}, expected {exact.shape}"
+        error = float(np.linalg.norm(rescale(result, e) - exact))
+        bound = slack(truth, e, eps) * (1 + float(np.linalg.norm(S)))
+        return None if error <= bound else f"error {error:.3e} > {bound:.3e}"
+
+    return check
+
+
+def sketch_map(kind: str) -> Any:
+    from randnla.sketching.choose import MAPS
+
+    return MAPS[kind]
+
+
+# -- the list ------------------------------------------------------------------------------------------
+
+
+def parameters(function: Callable[..., Any]) -> frozenset[str]:
+    return frozenset(inspect.signature(function).parameters)
+
+
+def _with_rank(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Rank 5, or what the input admits; whoever passes a rank or tol says so."""
+
+    def call(A: Any, **keywords: Any) -> Any:
+        if not keywords.keys() & {"rank", "tol"}:
+            shape = getattr(A, "shape", None) or np.shape(A)
+            keywords["rank"] = min(RANK, *shape) if len(shape) == 2 else RANK
+        return function(A, **{"rng": 0, **keywords})
+
+    return call
+
+
+_DECOMPOSITIONS: list[tuple[str, Callable[[Any, Array, float], str | None], str]] = [
+    ("svd", check_svd, "general"),
+    ("range_finder", check_range, "general"),
+    ("pca", check_pca, "general"),
+    ("eigh", check_eigen, "symmetric"),
+    ("nystrom", check_eigen, "semidefinite"),
+]
+_SKETCHES = ("gaussian", "sign", "sparse_sign", "countsketch", "srht", "srft", "row_sampling")
+# For 8 sampled coordinates: the Hadamard transform of 5 rows has order 8.
+ROWS_NEEDED = {"srht": 5, "srft": 8, "row_sampling": 1}
+# Summed by our own kernels in an order that no layout changes.
+_OWN_KERNELS = {"sparse_sign", "countsketch", "srht", "row_sampling"}
+
+
+def _targets() -> dict[str, Target]:
+    from randnla.sketching.choose import MAPS
+
+    found = [
+        Target(
+            name,
+            _with_rank(getattr(randnla, name)),
+            check,
+            kind,
+            parameters=parameters(getattr(randnla, name)),
+        )
+        for name, check, kind in _DECOMPOSITIONS
+        if hasattr(randnla, name)
+    ]
+    if hasattr(randnla, "qr"):
+        found.append(Target("qr", randnla.qr, check_qr, parameters=parameters(randnla.qr)))
+    for kind in _SKETCHES:
+        if kind in MAPS:
+
+            def call(A: Any, *, kind: str = kind, **keywords: Any) -> Any:
+                return randnla.sketch(A, keywords.pop("size", 8), **{"kind": kind, "rng": 0, **keywords})
+
+            found.append(
+                Target(
+                    f"sketch {kind}",
+                    call,
+                    sketch_check(kind, 8),
+                    parameters=parameters(randnla.sketch),
+                    exact_layouts=kind in _OWN_KERNELS,
+                    sees_all=kind != "row_sampling",
+                    rows_needed=ROWS_NEEDED.get(kind, 0),
+                )
+            )
+    return {target.name: target for target in found}
+
+
+TARGETS = _targets()
