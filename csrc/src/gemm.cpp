@@ -6,6 +6,7 @@
 #include <type_traits>
 
 #include "randnla/blas.hpp"
+#include "randnla/skinny.hpp"
 #include "randnla/threads.hpp"
 #include "randnla/workspace.hpp"
 
@@ -16,19 +17,74 @@ namespace {
 constexpr index_t flops_per_call = index_t{1} << 30;
 
 template <class T>
+struct Skinny;
+template <>
+struct Skinny<float> {
+    static SkinnyProduct<float> product() { return skinny_kernels().product_f32; }
+    static SkinnyProduct<float> wide() { return skinny_kernels().wide_f32; }
+};
+template <>
+struct Skinny<double> {
+    static SkinnyProduct<double> product() { return skinny_kernels().product_f64; }
+    static SkinnyProduct<double> wide() { return skinny_kernels().wide_f64; }
+};
+
+// C = A B by the wide kernel, whose C must have unit column stride; else through strips of scratch.
+template <class T>
+void wide_product(T alpha, MatrixView<const T> a, MatrixView<const T> b, T beta, MatrixView<T> c) {
+    const Scratch<T> workspace(skinny_workspace<T>());
+    if (c.col_stride == 1) return Skinny<T>::wide()(alpha, a, b, beta, c, workspace.data());
+    constexpr index_t strip_width = 1024;
+    const Scratch<T> strip(c.rows * std::min(strip_width, c.cols));
+    for (index_t j = 0; j < c.cols; j += strip_width) {
+        const index_t end = std::min(c.cols, j + strip_width);
+        const auto part = row_major_view(strip.data(), c.rows, end - j);
+        Skinny<T>::wide()(alpha, a, b.block(0, b.rows, j, end), T(0), part, workspace.data());
+        const auto target = c.block(0, c.rows, j, end);
+        for (index_t q = 0; q < part.cols; ++q)
+            for (index_t p = 0; p < part.rows; ++p)
+                target(p, q) = beta == T(0) ? part(p, q) : part(p, q) + beta * target(p, q);
+    }
+}
+
+// On one thread: our kernels where one side has few rows or columns, the BLAS elsewhere.
+template <class T>
+void product(T alpha, MatrixView<const T> a, MatrixView<const T> b, T beta, MatrixView<T> c) {
+    const auto few = [](index_t n) { return n >= 4 && n <= skinny_max_cols; };
+    if (Skinny<T>::product() == nullptr || a.cols < 32) return blas::gemm<T>(alpha, a, b, beta, c);
+    if (few(b.cols) && a.rows >= 64) {
+        if (a.row_stride == 1)
+            return wide_product<T>(alpha, b.transposed(), a.transposed(), beta, c.transposed());
+        if (c.col_stride == 1) {
+            const Scratch<T> workspace(skinny_workspace<T>());
+            return Skinny<T>::product()(alpha, a, b, beta, c, workspace.data());
+        }
+    }
+    if (few(a.rows) && b.cols >= 64) {
+        if (b.col_stride == 1) return wide_product<T>(alpha, a, b, beta, c);
+        if (c.row_stride == 1) {
+            const Scratch<T> workspace(skinny_workspace<T>());
+            return Skinny<T>::product()(alpha, b.transposed(), a.transposed(), beta, c.transposed(),
+                                        workspace.data());
+        }
+    }
+    blas::gemm<T>(alpha, a, b, beta, c);
+}
+
+template <class T>
 void gemm_in_steps(Team& team, T alpha, MatrixView<const T> a, MatrixView<const T> b, T beta,
                    MatrixView<T> c) {
     const index_t per_inner = std::max<index_t>(1, c.rows * c.cols);
     const index_t inner_step = std::max<index_t>(256, flops_per_call / per_inner);
     if (inner_step >= a.cols) {
         team.checkpoint();
-        return blas::gemm<T>(alpha, a, b, beta, c);
+        return product<T>(alpha, a, b, beta, c);
     }
     for (index_t k = 0; k < a.cols; k += inner_step) {
         const index_t end = std::min(a.cols, k + inner_step);
         team.checkpoint();
-        blas::gemm<T>(alpha, a.block(0, a.rows, k, end), b.block(k, end, 0, b.cols),
-                      k == 0 ? beta : T(1), c);
+        product<T>(alpha, a.block(0, a.rows, k, end), b.block(k, end, 0, b.cols),
+                   k == 0 ? beta : T(1), c);
     }
 }
 
