@@ -1,7 +1,7 @@
 // SPDX-FileCopyrightText: 2026 the randnla developers
 // SPDX-License-Identifier: BSD-3-Clause
 #include "arrays.hpp"
-#include "randnla/sparse_matrix.hpp"
+#include "randnla/sketch_csr.hpp"
 #include "register.hpp"
 
 // Products with sparse matrices in compressed rows.
@@ -50,6 +50,41 @@ void matmul(const py::array& indptr, const py::array& indices, const py::array& 
     });
 }
 
+CsrAxis axis_of(int axis) {
+    require(axis == 0 || axis == 1, "axis: expected 0 or 1");
+    return axis == 0 ? CsrAxis::rows : CsrAxis::columns;
+}
+
+void sketch(const py::array& indptr, const py::array& indices, const py::array& data, index_t rows,
+            index_t cols, py::array& out, const std::string& kind, std::uint64_t seed,
+            std::uint64_t stream, index_t d, index_t nnz, index_t row_start, index_t col_start,
+            double scale, int axis) {
+    visit_csr(indptr, indices, data, rows, cols, [&](auto a) {
+        using T = std::remove_const_t<std::remove_pointer_t<decltype(a.data)>>;
+        const auto ov = output_matrix<T>(out, "out");
+        const CsrAxis where = axis_of(axis);
+        require(row_start >= 0 && col_start >= 0, "row_start and col_start: expected at least 0");
+        const bool gaussian = kind == "gaussian", countsketch = kind == "countsketch";
+        const bool dense = gaussian || kind == "sign";
+        require(dense || countsketch || kind == "sparse_sign", "kind: unknown map");
+        const py::gil_scoped_release release;
+        validate(a);
+        if (dense) {
+            const DenseMap map{gaussian ? StreamKind::gaussian : StreamKind::sign,
+                               seed,
+                               stream,
+                               static_cast<std::uint64_t>(row_start),
+                               static_cast<std::uint64_t>(col_start),
+                               scale};
+            return csr_sketch_dense(map, where, a, ov);
+        }
+        constexpr std::uint32_t bits = 8 * sizeof(T);
+        const SparseMap map = countsketch ? countsketch_map(seed, stream, d, bits)
+                                          : sparse_sign_map(seed, stream, d, nnz, bits);
+        csr_sketch_sparse(map, where, row_start, col_start, static_cast<T>(scale), a, ov);
+    });
+}
+
 }  // namespace
 
 void register_sparse(py::module_& m) {
@@ -61,6 +96,11 @@ void register_sparse(py::module_& m) {
           py::arg("indices").noconvert(), py::arg("data").noconvert(), py::arg("rows"),
           py::arg("cols"), py::arg("x").noconvert(), py::arg("out").noconvert(),
           "out = A^T x for a CSR matrix A.");
+    m.def("csr_sketch", &sketch, py::arg("indptr").noconvert(), py::arg("indices").noconvert(),
+          py::arg("data").noconvert(), py::arg("rows"), py::arg("cols"), py::arg("out").noconvert(),
+          py::arg("kind"), py::arg("seed"), py::arg("stream"), py::arg("d"), py::arg("nnz"),
+          py::arg("row_start"), py::arg("col_start"), py::arg("scale"), py::arg("axis"),
+          "out = scale S A (axis 0) or scale S A^T (axis 1) for a random map S.");
 }
 
 }  // namespace randnla::bindings

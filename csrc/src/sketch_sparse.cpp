@@ -74,6 +74,15 @@ SparseMap countsketch_map(std::uint64_t seed, std::uint64_t stream, index_t d,
     return make_map(seed, stream, StreamKind::countsketch, d, 1, element_bits, words_per_block);
 }
 
+void check_sparse_block(const SparseMap& map, index_t row_start, index_t rows, index_t col_start,
+                        index_t columns) {
+    require(row_start >= 0 && rows <= map.rows && row_start <= map.rows - rows,
+            "row_start: the block reaches beyond the rows of the map");
+    check_columns(col_start, columns);
+    if (rows >= index_t{1} << 31)
+        throw Error(ErrorKind::capacity, "sparse maps are applied in blocks below 2^31 rows");
+}
+
 void sparse_map_columns(const SparseMap& map, index_t first, index_t count, std::int64_t* positions,
                         std::int8_t* signs) {
     check_columns(first, count);
@@ -296,22 +305,13 @@ void multiply(Team& team, T factor, MatrixView<T> out) {
     team.barrier();
 }
 
-void check_block(const SparseMap& map, index_t row_start, index_t rows, index_t col_start,
-                 index_t columns) {
-    require(row_start >= 0 && rows <= map.rows && row_start <= map.rows - rows,
-            "row_start: the block reaches beyond the rows of the map");
-    check_columns(col_start, columns);
-    if (rows >= index_t{1} << 31)
-        throw Error(ErrorKind::capacity, "sparse maps are applied in blocks below 2^31 rows");
-}
-
 }  // namespace
 
 template <class T>
 void apply_sparse_map(const SparseMap& map, index_t row_start, index_t col_start, T scale,
                       MatrixView<const T> a, MatrixView<T> out) {
     require(a.cols == out.cols, "apply_sparse_map: A and out must have as many columns");
-    check_block(map, row_start, out.rows, col_start, a.rows);
+    check_sparse_block(map, row_start, out.rows, col_start, a.rows);
     if (out.empty()) return;
     const index_t step = table_columns(map, std::max<index_t>(1, a.rows));
     const bool panels = out.rows < panel_rows;
@@ -392,7 +392,7 @@ template <class T>
 void apply_sparse_map_adjoint(const SparseMap& map, index_t row_start, index_t col_start, T scale,
                               MatrixView<const T> a, MatrixView<T> out) {
     require(a.cols == out.cols, "apply_sparse_map: A and out must have as many columns");
-    check_block(map, row_start, a.rows, col_start, out.rows);
+    check_sparse_block(map, row_start, a.rows, col_start, out.rows);
     if (out.empty()) return;
     const index_t step = table_columns(map, out.rows);
     const Scratch<u32> codes(step * map.nnz);

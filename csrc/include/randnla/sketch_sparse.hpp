@@ -31,6 +31,11 @@ void sparse_map_columns(const SparseMap& map, index_t first, index_t count, std:
 void sparse_map_codes(const SparseMap& map, index_t first, index_t count, index_t row_start,
                       index_t rows, std::uint32_t* codes);
 
+// Throws unless [row_start, row_start + rows) x [col_start, col_start + columns) is a block of the
+// map that the functions below can apply.
+void check_sparse_block(const SparseMap& map, index_t row_start, index_t rows, index_t col_start,
+                        index_t columns);
+
 // out = scale S A with S = map[row_start : row_start + out.rows, col_start : col_start + A.rows].
 // An entry of out is scale times the sum, over ascending rows of A and then the order of the draw,
 // of +-A(i, j): its bits depend neither on the team nor on the layouts.

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from numpy.typing import NDArray
 
@@ -12,6 +12,7 @@ from randnla import _core
 
 Real = NDArray[Any]
 Index = NDArray[Any]
+SketchKind = Literal["gaussian", "sign", "sparse_sign", "countsketch"]
 
 
 def _same_index_type(indptr: Index, indices: Index) -> Index:
@@ -67,4 +68,71 @@ def csr_matmul(
         _core.csr_transposed_matmul(indptr, indices, data, rows, out.shape[0], X, out)
     else:
         _core.csr_matmul(indptr, indices, data, rows, X.shape[0], X, out)
+    return out
+
+
+def csr_sketch(
+    indptr: Index,
+    indices: Index,
+    data: Real,
+    shape: tuple[int, int],
+    out: Real,
+    *,
+    kind: SketchKind,
+    seed: int,
+    stream: int,
+    d: int,
+    nnz: int = 1,
+    row_start: int = 0,
+    col_start: int = 0,
+    scale: float = 1.0,
+    axis: Literal[0, 1] = 0,
+) -> Real:
+    """Apply a random map to a CSR matrix without storing either densely.
+
+    Parameters
+    ----------
+    indptr, indices, data : ndarray
+        The matrix A in compressed rows, as in `csr_matmul`.
+    shape : (int, int)
+        Of A.
+    out : ndarray
+        Of the type of `data`, any layout. With S the rows ``row_start ..`` and columns ``col_start ..`` of
+        the map, receives ``scale * S @ A`` (``out.rows x A.cols``) for `axis` 0, ``scale * S @ A.T``
+        (``out.rows x A.rows``) for `axis` 1. For a CSC matrix pass its arrays, the transposed shape and
+        the other axis.
+    kind : {"gaussian", "sign", "sparse_sign", "countsketch"}
+    seed, stream : int
+        Below 2**64.
+    d, nnz : int
+        Rows of the whole map and nonzeros a column, for the sparse kinds.
+    axis : {0, 1}
+        The index of A that the columns of S meet.
+
+    Returns
+    -------
+    out : ndarray
+
+    Raises
+    ------
+    InputError
+        If the index arrays do not describe a matrix of that shape, or shapes, types or block do not fit.
+
+    Notes
+    -----
+    The transpose, ``S.T @ A``, of a tall result is as large as a dense A and not offered.
+
+    *Algorithm*: dense maps: strips of 32 (float32) or 16 rows of S are generated for 2048 columns at a
+    time and each stored entry of A adds one multiple of a strip's column. Sparse maps: each stored entry
+    is added, with its sign, to `nnz` places of `out`. Sums run over ascending columns of the map for
+    sorted rows; the bits depend neither on the number of threads nor on the layout of `out`.
+
+    *Cost*: 2 d nnz(A) flops and d m random numbers (dense; again for every 65536 columns of `out`), or
+    nnz nnz(A) additions. Scratch: at most 9 MB per thread.
+    """
+    indptr = _same_index_type(indptr, indices)
+    rows, cols = shape
+    _core.csr_sketch(
+        indptr, indices, data, rows, cols, out, kind, seed, stream, d, nnz, row_start, col_start, scale, axis
+    )
     return out
