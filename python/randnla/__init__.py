@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from randnla._backend.system import info as info
     from randnla._backend.threads import num_threads as num_threads
     from randnla._backend.threads import set_num_threads as set_num_threads
+    from randnla.lowrank.eigh import eigh as eigh
+    from randnla.lowrank.nystrom import nystrom as nystrom
+    from randnla.lowrank.range_finder import range_finder as range_finder
+    from randnla.lowrank.svd import svd as svd
     from randnla.operators import Dense as Dense
     from randnla.operators import LinearOperator as LinearOperator
     from randnla.operators import RowStream as RowStream
@@ -41,6 +45,10 @@ _EXPORTS = {
     "info": "randnla._backend.system",
     "num_threads": "randnla._backend.threads",
     "set_num_threads": "randnla._backend.threads",
+    "eigh": "randnla.lowrank.eigh",
+    "nystrom": "randnla.lowrank.nystrom",
+    "range_finder": "randnla.lowrank.range_finder",
+    "svd": "randnla.lowrank.svd",
     "Dense": "randnla.operators",
     "LinearOperator": "randnla.operators",
     "RowStream": "randnla.operators",

@@ -1,0 +1,248 @@
+# SPDX-FileCopyrightText: 2026 the randnla developers
+# SPDX-License-Identifier: BSD-3-Clause
+"""What the drivers share: arguments checked once, certificates turned into ``info``."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from randnla._backend import namespace, validate
+from randnla._backend.errors import ConvergenceWarning, InputError
+from randnla._backend.results import Info
+from randnla._backend.rng import STREAM_VERSION, seed_from
+from randnla.operators import Dense, LinearOperator, RowStream, Sparse, as_operator
+
+from . import error
+from .basis import Sample
+from .problem import Problem
+from .scaling import Array
+
+CERTIFICATES = ("auto", "probe", "exact", "leave_one_out")
+NORMS = {"fro": "frobenius", "spectral": "spectral"}
+
+
+@dataclass
+class Call:
+    """The arguments of one call, checked, with the matrix wrapped."""
+
+    problem: Problem
+    kind: namespace.Kind
+    check_finite: bool
+    rank: int | None
+    tol: float | None
+    norm: str  # "frobenius" or "spectral"
+    oversample: int
+    power_iters: int | None
+    sketch: Any  # "gaussian", or a function (d, m) -> map
+    sketch_name: str
+    certificate: str
+    failure: float | None
+
+    @property
+    def limit(self) -> int:
+        """min(m, n)."""
+        return min(self.problem.shape)
+
+
+def kind_of_operator(op: LinearOperator) -> str:
+    """What the dispatch may know of the input."""
+    base = getattr(op, "base", None)
+    if isinstance(op, Dense):
+        return "dense"
+    if isinstance(op, RowStream) or isinstance(base, RowStream):
+        return "stream"
+    return "sparse" if isinstance(op, Sparse) else "operator"
+
+
+def begin(
+    A: Any,
+    rank: Any,
+    tol: Any,
+    *,
+    norm: Any,
+    oversample: Any,
+    power_iters: Any,
+    sketch: Any,
+    certificate: Any,
+    failure_probability: Any,
+    rng: Any,
+    check_finite: Any,
+    max_memory: Any,
+    callback: Callable[[dict[str, Any]], None] | None,
+) -> Call:
+    """Check every argument that all drivers take."""
+    check_finite = validate.flag(check_finite, name="check_finite")
+    op = as_operator(A, check_finite=check_finite, max_memory=max_memory)
+    wanted, tolerance = validate.rank_and_tol(rank, tol, min(op.shape))
+    validate.choice(norm, tuple(NORMS), name="norm")
+    validate.choice(certificate, CERTIFICATES, name="certificate")
+    failure = failure_probability
+    if failure is not None:
+        failure = validate.tolerance(failure, name="failure_probability")
+        if failure > 0.5:
+            raise InputError(f"failure_probability: expected at most 0.5, got {failure}")
+    seed = seed_from(rng)
+    made, name = resolve_sketch(sketch, seed, op.dtype)
+    if name != "gaussian" and certificate == "leave_one_out":
+        raise InputError("certificate: 'leave_one_out' needs the exchangeable columns of sketch='gaussian'")
+    problem = Problem(op, kind_of_operator(op), seed, callback=validate.callback(callback))
+    return Call(
+        problem,
+        namespace.kind_of(A),
+        check_finite,
+        wanted,
+        tolerance,
+        NORMS[norm],
+        validate.oversample(oversample),
+        validate.power_iters(power_iters),
+        made,
+        name,
+        certificate,
+        failure,
+    )
+
+
+SKETCHES = {
+    "gaussian": "Gaussian",
+    "sign": "Sign",
+    "sparse_sign": "SparseSign",
+    "countsketch": "CountSketch",
+    "srht": "SRHT",
+}
+
+
+def resolve_sketch(sketch: Any, seed: int, dtype: np.dtype[Any]) -> tuple[Any, str]:
+    """A function (d, m) -> map, or "gaussian", with the name for ``info.sketch``."""
+    if not isinstance(sketch, str):
+        if not getattr(type(sketch), "is_random_map", False):
+            raise InputError(f"sketch: expected a name or a random map, got {type(sketch).__name__}")
+        return (lambda d, m: sketch), type(sketch).__name__
+    validate.choice(sketch, ("auto", *SKETCHES), name="sketch")
+    if sketch in ("auto", "gaussian"):
+        return "gaussian", "gaussian"
+    from randnla import sketching
+
+    kind = getattr(sketching, SKETCHES[sketch])
+    real = np.float32 if np.dtype(dtype).type(0).real.itemsize == 4 else np.float64
+    return (lambda d, m: kind(d, m, rng=seed, dtype=real)), sketch
+
+
+def certify_projection(
+    call: Call, sample: Sample, values: Array, exponent: int, rank: int
+) -> tuple[error.Certificate, float]:
+    """Certificate and relative error of the rank-k truncation of Q Q^H A, in units of A.
+
+    `values` are all singular values of Q^H A in units of 2^exponent.
+    """
+    # A - U_k U_k^H A = (I - Q Q^H) A + Q (B - B_k): the ranges are orthogonal, so squares add in the
+    # Frobenius norm and bound in the spectral one. B is known; only (I - Q Q^H) A needs a certificate.
+    e0 = sample.exponent
+    s = np.ldexp(np.asarray(values, dtype=np.float64), exponent - e0)
+    outside = certify_basis(call, sample, s)
+    tail = float(error.truncation_errors(s, call.norm)[rank])
+    estimate = math.hypot(outside.estimate, tail)
+    if call.norm == "spectral":
+        fraction = estimate / float(s[0]) if s.size and s[0] > 0 else float(estimate > 0)
+    else:
+        fraction = error.relative(estimate, float((s[:rank] ** 2).sum()))
+    absolute = float(np.ldexp(estimate, e0))
+    return error.Certificate(absolute, outside.source, outside.failure_probability), fraction
+
+
+def certify_product(
+    call: Call, sample: Sample, U: Array, s: Array, V: Array, exponent: int
+) -> tuple[error.Certificate, float]:
+    """Probes of A - U diag(s) V^H itself, for factors that are no projection of A."""
+    e0 = sample.exponent
+    values = np.ldexp(s[: U.shape[1]], exponent - e0)
+    core = (values[:, None] * (V.conj().T @ sample.probe_map)).astype(U.dtype)
+    bound, failure = error.probe_bound(sample.probes - U @ core, call.norm, call.failure)
+    magnitude = float(np.linalg.norm(values))
+    bound += error.rounding_floor(magnitude, call.problem.dtype, sample.Q.shape[1])
+    # ||A|| >= ||A_k|| - error; the ratio stays a bound.
+    largest = (float(values[0]) if values.size else 0.0) if call.norm == "spectral" else magnitude
+    relative = bound / max(largest - bound, bound) if bound else 0.0
+    return error.Certificate(float(np.ldexp(bound, e0)), "probe", failure), relative
+
+
+def certify_basis(call: Call, sample: Sample, s: Array) -> error.Certificate:
+    """Certificate of (I - Q Q^H) A in the units of the sample; s are the values of Q^H A there."""
+    problem, Q = call.problem, sample.Q
+    captured = float((s**2).sum())
+    if call.certificate == "leave_one_out":
+        assert sample.first is not None
+        return error.Certificate(
+            error.leave_one_out(sample.first, Q, sample.triangles), "leave_one_out", None
+        )
+    cheap = problem.kind in ("sparse", "stream") and call.norm == "frobenius"
+    if call.certificate == "exact" or (call.certificate == "auto" and cheap):
+        norm = problem.op.frobenius_norm()
+        if norm is None and call.certificate == "exact":
+            raise InputError("certificate: 'exact' needs ||A||_F, which this operator does not know")
+        norm = math.inf if norm is None else float(np.ldexp(norm, -sample.exponent))
+        known = error.exact_error(norm, captured, problem.dtype) if math.isfinite(norm) else None
+        if known is not None:
+            return error.Certificate(known, "exact", 0.0)
+        problem.path.append("identity below resolution")
+    residual = sample.probes - Q @ (Q.conj().T @ sample.probes)
+    bound, failure = error.probe_bound(residual, call.norm, call.failure)
+    bound += error.rounding_floor(math.sqrt(captured), problem.dtype, Q.shape[1])
+    return error.Certificate(bound, "probe", failure)
+
+
+def numerical_rank(call: Call, values: Array, rank: int) -> int:
+    """How many of the first `rank` values stand above rounding."""
+    top = np.asarray(values, dtype=np.float64)
+    if not top.size or not top.any():
+        return 0
+    magnitude = float(np.linalg.norm(top))
+    floor = error.rounding_floor(magnitude, call.problem.dtype, top.size)
+    return int(np.count_nonzero(np.abs(top[:rank]) > floor))
+
+
+def account(
+    call: Call,
+    certificate: error.Certificate,
+    relative: float | None,
+    *,
+    method: str,
+    rank: int,
+    converged: bool,
+) -> Info:
+    """``info`` of a finished call; warns where the tolerance was not certified."""
+    problem = call.problem
+    if not converged:
+        warnings.warn(
+            f"the certified relative error {relative} exceeds tol={call.tol} ({call.norm} norm, rank {rank})",
+            ConvergenceWarning,
+            stacklevel=4,
+        )
+    return Info(
+        rank=rank,
+        method=method,
+        sketch=None if method in ("gram", "full") else call.sketch_name,
+        passes=problem.passes,
+        matvecs=problem.matvecs,
+        error_estimate=certificate.estimate,
+        error_kind=call.norm,
+        error_relative=relative,
+        failure_probability=certificate.failure_probability,
+        converged=converged,
+        seed=problem.seed,
+        path=", ".join(problem.path) or "direct",
+        stream_version=STREAM_VERSION,
+        certificate=certificate.source,
+    )
+
+
+def smallest_rank(errors: Array, outside: float, target: float, cap: int) -> tuple[int, bool]:
+    """The smallest rank whose error hypot(outside, errors[rank]) is at most `target`, and whether one is."""
+    total = np.hypot(outside, errors[: cap + 1])
+    good = np.nonzero(total <= target)[0]
+    return (int(good[0]), True) if good.size else (min(cap, errors.size - 1), False)

@@ -1,0 +1,177 @@
+# SPDX-FileCopyrightText: 2026 the randnla developers
+# SPDX-License-Identifier: BSD-3-Clause
+"""From a basis to a factorization: Halko, Martinsson and Tropp (2011), Algorithms 5.1 to 5.6."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import scipy.linalg
+
+from randnla._backend.errors import BreakdownError
+from randnla._backend.kernels import dense, qr
+
+from .basis import orthonormalize
+from .problem import Problem
+from .scaling import Array, normalize, real_dtype, unit_roundoff
+
+
+def widen(X: Array) -> Array:
+    """A small core in float64 (complex128), where it is factored whatever the dtype of A."""
+    return X.astype(np.complex128 if np.iscomplexobj(X) else np.float64, copy=False)
+
+
+def narrow_product(Q: Array, core: Array) -> Array:
+    """Q times a core that was factored in float64, in the dtype of Q."""
+    return dense.gemm(Q, core.astype(Q.dtype, copy=False))
+
+
+def direct_svd(problem: Problem, Q: Array, rank: int | None = None) -> tuple[Array, Array, Array, int]:
+    """Algorithm 5.1: U, s, V and the exponent of s, from B = Q^H A.
+
+    `s` holds all values; U and V have `rank` columns.
+    """
+    Bh = problem.adjoint(Q)
+    exponent = normalize(Bh) - problem.shift
+    U, s, V = svd_of_adjoint(problem, Q, Bh, rank)
+    problem.report("small factorization")
+    return U, s, V, exponent
+
+
+def svd_of_adjoint(problem: Problem, Q: Array, Bh: Array, rank: int | None) -> tuple[Array, Array, Array]:
+    """U, s, V of Q B given B^H (n x l)."""
+    # B^H = P T, T = Y diag(s) X^H  =>  Q B = (Q X) diag(s) (P Y)^H. T is factored in float64.
+    P, T = orthonormalize(problem, Bh)
+    Y, s, Xh = qr.small_svd(widen(T))
+    k = s.size if rank is None else rank
+    return narrow_product(Q, Xh[:k].conj().T), s, narrow_product(P, Y[:, :k])
+
+
+def pivoted_rows(Q: Array) -> tuple[Array, Array]:
+    """Row interpolation Q = X Q[J]: X (m, l) with X[J] = I, and the l row indices J.
+
+    Column-pivoted QR of Q^H; the entries of X are moderate (below about 2) in practice.
+    """
+    size = Q.shape[1]
+    wide = widen(Q)
+    _, R, order = scipy.linalg.qr(wide.conj().T, mode="economic", pivoting=True, check_finite=False)
+    coefficients = scipy.linalg.solve_triangular(R[:, :size], R[:, size:], check_finite=False)
+    X = np.empty((Q.shape[0], size), wide.dtype)
+    X[order[:size]] = np.eye(size)
+    X[order[size:]] = coefficients.conj().T
+    return X.astype(Q.dtype), order[:size]
+
+
+def rows_of(problem: Problem, index: Array) -> Array:
+    """The rows A[index] times 2^shift; from an operator that shows no entries, by one adjoint product."""
+    matrix: Any = getattr(problem.op, "array", None)
+    if matrix is None:
+        matrix = getattr(problem.op, "matrix", None)
+    if matrix is None:
+        selector = np.zeros((problem.shape[0], index.size), real_dtype(problem.dtype))
+        selector[index, np.arange(index.size)] = 1
+        problem.path.append("rows by product")
+        return problem.adjoint(selector).conj().T
+    rows = matrix[index] if isinstance(matrix, np.ndarray) else matrix.tocsr()[index].toarray()
+    scaled: Array = np.asarray(rows) * real_dtype(problem.dtype).type(2.0**problem.shift)
+    return scaled
+
+
+def row_extraction_svd(problem: Problem, Q: Array, rank: int) -> tuple[Array, Array, Array, int]:
+    """Algorithm 5.2: A ~ X A[J], without another pass over A."""
+    X, index = pivoted_rows(Q)
+    rows = rows_of(problem, index)
+    exponent = normalize(rows) - problem.shift
+    # A[J]^H = W R  =>  X A[J] = (X R^H) W^H;  X R^H = P T,  T = Y diag(s) G^H.
+    W, R = orthonormalize(problem, rows.conj().T)
+    P, T = orthonormalize(problem, dense.gemm(X, R.conj().T))
+    Y, s, Gh = qr.small_svd(widen(T))
+    return narrow_product(P, Y[:, :rank]), s, narrow_product(W, Gh[:rank].conj().T), exponent
+
+
+def by_magnitude(w: Array, V: Array) -> tuple[Array, Array]:
+    """Eigenpairs in order of decreasing magnitude."""
+    order = np.argsort(-np.abs(w), kind="stable")
+    return w[order], V[:, order]
+
+
+def hermitian_part(T: Array) -> Array:
+    """(T + T^H) / 2 in float64."""
+    T = widen(T)
+    return (T + T.conj().T) / 2
+
+
+def direct_eigh(problem: Problem, Q: Array) -> tuple[Array, Array, int]:
+    """Algorithm 5.3: eigenpairs of Q^H A Q, by decreasing magnitude, and the exponent of w."""
+    Y = problem.forward(Q)
+    exponent = normalize(Y) - problem.shift
+    w, X = by_magnitude(*qr.small_eigh(hermitian_part(dense.gemm(Q.conj().T, Y))))
+    return w, narrow_product(Q, X), exponent
+
+
+def row_extraction_eigh(problem: Problem, Q: Array) -> tuple[Array, Array, int]:
+    """Algorithm 5.4: A ~ X A[J, J] X^H, without another pass over A."""
+    X, index = pivoted_rows(Q)
+    core = np.array(rows_of(problem, index)[:, index])
+    exponent = normalize(core) - problem.shift
+    V, R = orthonormalize(problem, X)
+    R = widen(R)
+    w, U = by_magnitude(*qr.small_eigh(hermitian_part(R @ widen(core) @ R.conj().T)))
+    return w, narrow_product(V, U), exponent
+
+
+def one_pass_eigh(Q: Array, Omega: Array, Y: Array) -> tuple[Array, Array]:
+    """Algorithm 5.6: the core B with B (Q^H Omega) = Q^H Y in least squares, B Hermitian; no second pass."""
+    left, right = widen(Q.conj().T @ Omega), widen(Q.conj().T @ Y)
+    # Minimizing ||B G - H||_F over Hermitian B: B (G G^H) + (G G^H) B = H G^H + G H^H, diagonal in the
+    # eigenvectors of G G^H. The floor bounds the solution where the sketch does not see all of Q.
+    w, X = qr.small_eigh(hermitian_part(left @ left.conj().T))
+    top = max(float(w.max(initial=0.0)), float(np.finfo(np.float64).tiny))
+    side = right @ left.conj().T
+    core = X.conj().T @ (side + side.conj().T) @ X
+    core /= np.maximum(w[:, None] + w[None, :], 4 * unit_roundoff(np.float64) * top)
+    values, U = by_magnitude(*qr.small_eigh(hermitian_part(X @ core @ X.conj().T)))
+    return values, narrow_product(Q, U)
+
+
+def nystrom_eigh(problem: Problem, Q: Array) -> tuple[Array, Array, int]:
+    """Algorithm 5.5: eigenpairs of (A Q) (Q^H A Q)^+ (A Q)^H for positive semidefinite A."""
+    Y = problem.forward(Q)
+    exponent = normalize(Y) - problem.shift
+    w, V = nystrom_core(problem, Q, Y)
+    return w, V, exponent
+
+
+def nystrom_core(problem: Problem, Q: Array, Y: Array) -> tuple[Array, Array]:
+    """Eigenpairs, largest first and clamped at 0, of the Nystrom approximation from Y = A Q.
+
+    Tropp, Yurtsever, Udell and Cevher (2017), Algorithm 3: a shift nu of the order of u ||Y|| makes the
+    core definite and is taken off the eigenvalues again.
+    """
+    size = Q.shape[1]
+    if not Y.any():
+        return np.zeros(size), Q
+    # A_nu = A + nu I, Y_nu = A_nu Q = P T, C^H C = Q^H Y_nu:
+    #   A_nu ~ Y_nu (Q^H Y_nu)^-1 Y_nu^H = F F^H,  F = P (T C^-1),
+    # so the SVD is of the small T C^-1, in float64. The shift exceeds the rounding of Q^H Y.
+    magnitude = float(np.linalg.norm(widen(Y)))
+    shift = 2 * unit_roundoff(Y.dtype) * magnitude
+    core = hermitian_part(dense.gemm(Q.conj().T, Y))
+    gap = hermitian_part(dense.gemm(Q.conj().T, Q))
+    for attempt in range(30):
+        try:
+            C = scipy.linalg.cholesky(core + shift * gap, lower=False, check_finite=False)
+        except np.linalg.LinAlgError:
+            # Rounding, or an A that is not positive semidefinite: ten times the shift.
+            shift *= 10
+            if attempt == 0:
+                problem.path.append("larger shift")
+            continue
+        break
+    else:
+        raise BreakdownError("A: the Nystrom core Q^H A Q is not positive semidefinite at any shift")
+    P, T = orthonormalize(problem, Y + Y.real.dtype.type(shift) * Q)
+    F = scipy.linalg.solve_triangular(C, widen(T).conj().T, trans="C", lower=False, check_finite=False)
+    U, s, _ = qr.small_svd(F.conj().T)
+    return np.maximum(s**2 - shift, 0.0), narrow_product(P, U)

@@ -1,0 +1,121 @@
+# SPDX-FileCopyrightText: 2026 the randnla developers
+# SPDX-License-Identifier: BSD-3-Clause
+"""The matrix as the drivers see it: products counted, kept in range, screened."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from randnla._backend.errors import NonFiniteError
+from randnla.operators import LinearOperator
+
+from .scaling import Array, largest_magnitude, normalize, real_dtype
+
+
+@dataclass
+class Problem:
+    """One call's matrix with what the call did to it so far.
+
+    Attributes
+    ----------
+    op : LinearOperator
+        The matrix A, m x n.
+    kind : str
+        "dense", "sparse", "stream" or "operator"; what the dispatch may know of it.
+    seed : int
+        Seed of every random map of the call.
+    shift : int
+        A power of two that multiplies every operand of a product with A, so that products of entries
+        near the ends of the exponent range neither overflow nor vanish.
+    passes, matvecs : int
+        Products with A or A^H so far, and the columns they had.
+    path : list of str
+        Routes and fallbacks taken, for ``info.path``.
+    callback : callable, optional
+        Told the stage, passes and matvecs after every step.
+    """
+
+    op: LinearOperator
+    kind: str
+    seed: int
+    shift: int = 0
+    passes: int = 0
+    matvecs: int = 0
+    path: list[str] = field(default_factory=list)
+    callback: Callable[[dict[str, Any]], None] | None = None
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Shape of A."""
+        return self.op.shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The dtype of the factors."""
+        return np.dtype(self.op.dtype)
+
+    def _operand(self, X: Array) -> Array:
+        self.passes += 1
+        self.matvecs += X.shape[1]
+        X = X.astype(self.dtype, copy=False) if X.dtype.itemsize > self.dtype.itemsize else X
+        return self._scaled(X)
+
+    def _scaled(self, X: Array) -> Array:
+        return X * X.real.dtype.type(2.0**self.shift) if self.shift else X
+
+    def forward(self, X: Array) -> Array:
+        """2^shift A X."""
+        return self.op.matmat(self._operand(X))
+
+    def adjoint(self, X: Array) -> Array:
+        """2^shift A^H X."""
+        return self.op.rmatmat(self._operand(X))
+
+    def first(self, X: Array) -> tuple[Array, int]:
+        """The first product: (Y, e) with A X = 2^e Y and the largest entry of Y in [1/2, 1).
+
+        Raises
+        ------
+        NonFiniteError
+            If A is not finite: every entry of A meets a nonzero Gaussian number, so Y tells.
+        """
+        return self.ranged(self.forward, X)
+
+    def ranged(self, product: Callable[[Array], Array], X: Array) -> tuple[Array, int]:
+        """`first` for any product that is linear in `X` and shifts it by `shift`."""
+        Y = product(X)
+        magnitude = largest_magnitude(Y)
+        limits = np.finfo(real_dtype(self.dtype))
+        if not math.isfinite(magnitude):
+            Y = self._redo(product, X, -(limits.maxexp // 2))
+            if not math.isfinite(largest_magnitude(Y)):
+                self.op.require_finite(name="A")
+                raise NonFiniteError("A: expected finite entries, but its product with a random map is not")
+        elif Y.size and magnitude < 2.0 ** (limits.minexp + limits.nmant + 20):
+            Y = self._redo(product, X, limits.maxexp // 2)
+        exponent = normalize(Y)
+        return Y, exponent - self.shift
+
+    def _redo(self, product: Callable[[Array], Array], X: Array, shift: int) -> Array:
+        # Exact: the shifted operand gives A X times a power of two, free of over- and underflow.
+        self.shift = shift
+        self.path.append("rescaled")
+        return product(X)
+
+    def report(self, stage: str) -> None:
+        """Tell the caller's callback how far the work is."""
+        if self.callback is not None:
+            self.callback({"stage": stage, "passes": self.passes, "matvecs": self.matvecs})
+
+    def sketched(self, S: Any) -> Array:
+        """2^shift A S^T for a random map S, rescaled by the shift that `first` found."""
+        self.passes += 1
+        self.matvecs += S.shape[0]
+        if self.shift:
+            return np.asarray(self.op.matmat(self._scaled(S.to_dense().T.astype(real_dtype(self.dtype)))))
+        return np.array(self.op.rsketch(S), dtype=self.dtype)

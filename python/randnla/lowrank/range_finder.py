@@ -1,0 +1,167 @@
+# SPDX-FileCopyrightText: 2026 the randnla developers
+# SPDX-License-Identifier: BSD-3-Clause
+"""Orthonormal bases that capture the range of a matrix."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from randnla._backend import namespace, validate
+from randnla._backend.errors import InputError, NonFiniteError
+from randnla._backend.results import Info, RangeResult
+
+from . import error, factor, plan
+from .basis import sample_range
+from .call import Call, account, begin, certify_basis, certify_projection, numerical_rank
+from .scaling import Array, fix_signs
+from .svd import adaptive_svd
+
+
+def range_finder(
+    A: Any,
+    rank: int | None = None,
+    *,
+    tol: float | None = None,
+    norm: str = "fro",
+    oversample: int = 10,
+    power_iters: int | str = "auto",
+    method: str = "auto",
+    sketch: Any = "auto",
+    certificate: str = "auto",
+    failure_probability: float | None = None,
+    rng: Any = None,
+    check_finite: bool = True,
+    max_memory: int | None = None,
+    callback: Callable[[dict[str, Any]], None] | None = None,
+) -> RangeResult:
+    """An orthonormal Q with A close to Q Q^H A, with a certificate of the difference.
+
+    Parameters
+    ----------
+    A : array, sparse matrix, memmap or operator of shape (m, n)
+    rank : int, optional
+        Columns of Q; with `tol`, the most allowed.
+    tol : float, optional
+        Relative error in `norm` to certify, with as few columns as meet it.
+    norm : {"fro", "spectral"}
+        Norm of `tol` and of the error estimate.
+    oversample : int, default 10
+        Columns drawn beyond `rank`. They are cut again, to the leading directions of Q^H A, at the
+        price of one pass; with 0, Q is the basis of the sketch itself.
+    power_iters : int or "auto"
+        Multiplications of the sketch by A A^H; "auto" is 2, or 1 for each block of "adaptive".
+    method : str
+        "proto", "power", "subspace" (Algorithms 4.1, 4.3, 4.4), "adaptive" (blocked 4.2; needs `tol`), or
+        "auto": subspace for a rank, adaptive for a tolerance.
+    sketch, certificate, failure_probability, rng, check_finite, max_memory, callback
+        As in `svd`.
+
+    Returns
+    -------
+    RangeResult
+        Q (m, k) with the entry of largest magnitude of each column positive, `info`.
+
+    Raises
+    ------
+    InputError
+        An argument does not fit.
+    NonFiniteError
+        A holds NaN or Inf.
+
+    Warns
+    -----
+    ConvergenceWarning
+        The certified error exceeds `tol`.
+
+    Notes
+    -----
+    *Algorithm*: Halko, Martinsson and Tropp (2011), Algorithms 4.1 to 4.4.
+
+    *Cost*: 2q + 1 passes (2q + 2 with oversampling), each of 2 m n (k + oversample) flops.
+
+    Examples
+    --------
+    >>> import numpy as np, randnla
+    >>> A = np.vander(np.linspace(0, 1, 200), 30)
+    >>> Q, = randnla.range_finder(A, tol=1e-8, rng=0)
+    >>> bool(np.linalg.norm(A - Q @ (Q.T @ A)) <= 1e-8 * np.linalg.norm(A))
+    True
+    """
+    validate.choice(method, plan.RANGE_METHODS, name="method")
+    call = begin(
+        A,
+        rank,
+        tol,
+        norm=norm,
+        oversample=oversample,
+        power_iters=power_iters,
+        sketch=sketch,
+        certificate=certificate,
+        failure_probability=failure_probability,
+        rng=rng,
+        check_finite=check_finite,
+        max_memory=max_memory,
+        callback=callback,
+    )
+    try:
+        Q, info = _find(call, method)
+    except NonFiniteError:
+        if call.check_finite:
+            raise
+        k = 0 if call.rank is None else call.rank
+        Q = np.full((call.problem.shape[0], k), np.nan, call.problem.dtype)
+        info = Info(rank=k, method="none", converged=False, seed=call.problem.seed, path="non-finite input")
+    return RangeResult(namespace.restore(call.kind, Q), info=info)
+
+
+def _find(call: Call, method: str) -> tuple[Array, Info]:
+    problem = call.problem
+    if call.tol is not None:
+        if method not in ("auto", "adaptive"):
+            raise InputError(f"method: with tol, expected 'auto' or 'adaptive', got {method!r}")
+        return _adaptive(call)
+    if method == "adaptive":
+        raise InputError("tol: method='adaptive' needs a tolerance, got None")
+    k = call.rank
+    assert k is not None
+    q = plan.SVD_POWER_ITERS if call.power_iters is None else call.power_iters
+    size = plan.sketch_size(k, call.oversample, problem.shape)
+    method = "subspace" if method == "auto" else method
+    sample = sample_range(problem, size, q, method=method, sketch=call.sketch)
+    relative: float | None
+    if size > k:
+        U, s, _, exponent = factor.direct_svd(problem, sample.Q, k)
+        certificate, relative = certify_projection(call, sample, s, exponent, k)
+        found = numerical_rank(call, s, k)
+    else:
+        # Without Q^H A nothing is known of ||A|| but what the probes tell: E ||A w||^2 = ||A||_F^2.
+        U, found = sample.Q, k
+        seen = error.frobenius(sample.probes) / math.sqrt(error.PROBES)
+        outside = certify_basis(call, sample, np.array([seen]))
+        absolute = float(np.ldexp(outside.estimate, sample.exponent))
+        certificate = error.Certificate(absolute, outside.source, outside.failure_probability)
+        relative = outside.estimate / seen if seen and call.norm == "frobenius" else None
+    fix_signs(U)
+    return U, account(call, certificate, relative, method=method, rank=found, converged=True)
+
+
+def _adaptive(call: Call) -> tuple[Array, Info]:
+    cap = call.limit if call.rank is None else call.rank
+    q = 1 if call.power_iters is None else call.power_iters
+    U, s, _, state, k, converged = adaptive_svd(call, cap, q)
+    estimate = math.hypot(state.bound.estimate, float(error.truncation_errors(s, call.norm)[k]))
+    if call.norm == "spectral":
+        size = float(np.max(s, initial=0.0))
+    else:
+        size = state.norm if state.norm is not None else float(np.linalg.norm(s))
+    certificate = error.Certificate(
+        float(np.ldexp(estimate, state.exponent)), state.bound.source, state.bound.failure_probability
+    )
+    fix_signs(U)
+    found = numerical_rank(call, s, k)
+    relative = estimate / size if size else 0.0
+    return U, account(call, certificate, relative, method="adaptive", rank=found, converged=converged)

@@ -1,0 +1,87 @@
+# SPDX-FileCopyrightText: 2026 the randnla developers
+# SPDX-License-Identifier: BSD-3-Clause
+"""Powers of two and signs: what makes a factorization independent of units and of luck."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+
+
+def real_dtype(dtype: npt.DTypeLike) -> np.dtype[Any]:
+    """The dtype of the real part: float32 for complex64, float64 for complex128."""
+    return np.dtype(np.dtype(dtype).type(0).real.dtype)
+
+
+def unit_roundoff(dtype: npt.DTypeLike) -> float:
+    """Half the spacing of 1, the relative error of one rounding."""
+    return float(np.finfo(real_dtype(dtype)).eps) / 2
+
+
+def largest_magnitude(Y: Array) -> float:
+    """The largest magnitude of a real or imaginary part; inf or nan if an entry is not finite."""
+    if Y.size == 0:
+        return 0.0
+    if np.iscomplexobj(Y):
+        return max(largest_magnitude(Y.real), largest_magnitude(Y.imag))
+    # max and -min are two cheap reductions without the temporary that abs() would write; both
+    # propagate nan.
+    return max(float(Y.max()), -float(Y.min()))
+
+
+def exponent_of(magnitude: float) -> int:
+    """e with 2^(e-1) <= magnitude < 2^e; 0 for 0."""
+    return math.frexp(magnitude)[1] if magnitude else 0
+
+
+def scale_by_power(Y: Array, exponent: int) -> Array:
+    """Y * 2^exponent in place, exact unless entries leave the normal range."""
+    # One multiplication suffices while 2^exponent is a normal number of the dtype; otherwise the
+    # power is applied in two halves so that it neither overflows nor underflows by itself.
+    limit = 120 if real_dtype(Y.dtype) == np.float32 else 1000
+    while exponent:
+        step = max(-limit, min(limit, exponent))
+        Y *= Y.dtype.type(2.0**step)
+        exponent -= step
+    return Y
+
+
+def normalize(Y: Array) -> int:
+    """Bring the largest entry of Y to [1/2, 1) by a power of two, in place, and return its exponent.
+
+    What is factored afterwards has the same bits whatever power of two multiplied A: an odd power
+    would change the square roots inside a Cholesky factor.
+    """
+    exponent = exponent_of(largest_magnitude(Y))
+    scale_by_power(Y, -exponent)
+    return exponent
+
+
+def restore(s: Array, exponent: int, dtype: npt.DTypeLike) -> Array:
+    """Singular values of a normalized core, back in the units of A and in the dtype of the answer."""
+    return np.asarray(np.ldexp(np.asarray(s, dtype=np.float64), exponent)).astype(dtype)
+
+
+def fix_signs(U: Array, V: Array | None = None) -> None:
+    """Make the entry of largest magnitude of every column of U positive, in place; V follows.
+
+    Ties go to the first row. Columns of complex U are turned so that this entry is real and
+    positive. U diag(s) V^H is unchanged when V is given.
+    """
+    if U.size == 0:
+        return
+    rows = np.argmax(np.abs(U), axis=0)
+    pivots = U[rows, np.arange(U.shape[1])]
+    magnitude = np.abs(pivots)
+    phase = np.where(magnitude > 0, pivots / np.where(magnitude > 0, magnitude, 1), 1).astype(U.dtype)
+    U *= phase.conj()
+    if V is not None:
+        V *= phase.conj()
+    if np.iscomplexobj(U):
+        # The rotation leaves an imaginary part of a rounding error: the rule says real.
+        U[rows, np.arange(U.shape[1])] = magnitude

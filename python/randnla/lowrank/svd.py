@@ -1,0 +1,304 @@
+# SPDX-FileCopyrightText: 2026 the randnla developers
+# SPDX-License-Identifier: BSD-3-Clause
+"""Truncated singular value decomposition."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from randnla._backend import namespace, validate
+from randnla._backend.errors import InputError, NonFiniteError
+from randnla._backend.results import Info, SVDResult
+
+from . import adaptive, error, factor, gram, plan
+from .basis import PROBE_STREAM, Sample, gaussian_rows, iterate, sample_range
+from .call import Call, account, begin, certify_product, certify_projection, numerical_rank, smallest_rank
+from .scaling import Array, fix_signs, real_dtype, restore
+
+
+def svd(
+    A: Any,
+    rank: int | None = None,
+    *,
+    tol: float | None = None,
+    norm: str = "fro",
+    oversample: int = 10,
+    power_iters: int | str = "auto",
+    method: str = "auto",
+    sketch: Any = "auto",
+    certificate: str = "auto",
+    failure_probability: float | None = None,
+    rng: Any = None,
+    check_finite: bool = True,
+    max_memory: int | None = None,
+    callback: Callable[[dict[str, Any]], None] | None = None,
+) -> SVDResult:
+    """Leading singular triplets of a matrix, with a certificate of the error.
+
+    Parameters
+    ----------
+    A : array, sparse matrix, memmap or operator of shape (m, n)
+        Any layout; float32, float64, complex64, complex128; float16 is worked in float32, integers and
+        bools in float64.
+    rank : int, optional
+        Number of triplets k, 0 <= k <= min(m, n); with `tol`, the largest allowed.
+    tol : float, optional
+        Relative error in `norm` to certify; the smallest rank that meets it is returned.
+    norm : {"fro", "spectral"}
+        Norm of `tol` and of the error estimate.
+    oversample : int, default 10
+        Columns of the sketch beyond the rank.
+    power_iters : int or "auto"
+        Multiplications of the sketch by A A^H. "auto" is 2, which brings the Frobenius error within 2 % of
+        the optimum where the spectrum decays (1 for each block in tolerance mode).
+    method : str
+        "subspace" (orthonormalized after every product), "power" (only at the end), "proto" (no power
+        iteration), "row_extraction" (no second pass after the basis), "gram" (eigenvectors of the Gram
+        matrix of the short side), "full" (LAPACK), or "auto": the cheapest of subspace, gram and full
+        by a cost model of shape, dtype and rank.
+    sketch : str or random map
+        "gaussian" ("auto"), "sign", "sparse_sign", "countsketch", "srht", or a map of rank + oversample
+        rows and n columns.
+    certificate : {"auto", "probe", "exact", "leave_one_out"}
+        See `randnla.lowrank.error`. "auto" takes the exact identity where ||A||_F costs nothing, else
+        ten Gaussian probes that ride on the first product.
+    failure_probability : float, optional
+        Of a probe certificate; 1e-4 in the Frobenius norm and 1e-10 in the spectral unless given.
+    rng : int, SeedSequence, Generator or None
+        ``info.seed`` given back replays the call.
+    check_finite : bool, default True
+        Raise on NaN and Inf. If False, factors of NaN are returned.
+    max_memory : int, optional
+        Bytes that blocks read from a memmap may take.
+    callback : callable, optional
+        Called with a dict of stage, passes and matvecs after every step.
+
+    Returns
+    -------
+    SVDResult
+        U (m, k), s (k,) descending, Vh (k, n), `info`. The entry of largest magnitude of each column of U
+        is positive. ``info.rank`` counts the values above rounding.
+
+    Raises
+    ------
+    InputError
+        An argument does not fit.
+    NonFiniteError
+        A holds NaN or Inf.
+
+    Warns
+    -----
+    ConvergenceWarning
+        The certified error exceeds `tol`; ``info.converged`` is False.
+
+    Notes
+    -----
+    *Algorithm*: Halko, Martinsson and Tropp (2011), Algorithm 4.4 (4.1, 4.3 on request) followed by 5.1
+    (5.2 on request), certified by equation 4.3. In tolerance mode, blocks with the stopping rule of
+    Algorithm 4.2 or the identity of Yu, Gu and Li (2018). Multiplying A by a power of two multiplies s by
+    it and changes no bit of U and Vh, unless entries leave the normal range.
+
+    *Cost*: 2q + 2 passes, (2q + 2) 2 m n (k + oversample) flops and O((m + n) k^2) more; memory
+    O((m + n) (k + oversample)). "gram": one pass of m n min(m, n) flops and one of 2 m n k.
+
+    Examples
+    --------
+    >>> import numpy as np, randnla
+    >>> A = np.random.default_rng(0).standard_normal((300, 5)) @ np.ones((5, 200))
+    >>> U, s, Vh = randnla.svd(A, 3, rng=0)
+    >>> U.shape, s.shape, Vh.shape
+    ((300, 3), (3,), (3, 200))
+    >>> randnla.svd(A, tol=1e-6, rng=0).info.rank
+    1
+    """
+    validate.choice(method, plan.SVD_METHODS, name="method")
+    call = begin(
+        A,
+        rank,
+        tol,
+        norm=norm,
+        oversample=oversample,
+        power_iters=power_iters,
+        sketch=sketch,
+        certificate=certificate,
+        failure_probability=failure_probability,
+        rng=rng,
+        check_finite=check_finite,
+        max_memory=max_memory,
+        callback=callback,
+    )
+    try:
+        U, s, V, info = decompose(call, method)
+    except NonFiniteError:
+        if call.check_finite:
+            raise
+        U, s, V, info = _undefined(call)
+    return SVDResult(*namespace.restore_all(call.kind, U, s, V.conj().T), info=info)
+
+
+Factors = tuple[Array, Array, Array, Info]
+
+
+def decompose(call: Call, method: str) -> Factors:
+    """U, s, V and info by the method asked for, signs fixed."""
+    if min(call.problem.shape) == 0:
+        method = "full"
+    if call.tol is not None:
+        U, s, V, info = _to_tolerance(call, method)
+    else:
+        U, s, V, info = _fixed_rank(call, method)
+    fix_signs(U, V)
+    return U, s, V, info
+
+
+def _fixed_rank(call: Call, method: str) -> Factors:
+    problem, k = call.problem, call.rank
+    assert k is not None
+    size = plan.sketch_size(k, call.oversample, problem.shape)
+    q = plan.SVD_POWER_ITERS if call.power_iters is None else call.power_iters
+    if method == "auto":
+        method = plan.choose_svd(problem.shape, problem.dtype, k, size, q, problem.kind)
+        if call.certificate == "leave_one_out" or call.sketch_name != "gaussian":
+            method = "subspace"
+    if method == "gram":
+        return _by_gram(call, k, size)
+    if method == "full":
+        return _by_lapack(call, k)
+    sample = sample_range(
+        problem, size, q, method="subspace" if method == "row_extraction" else method, sketch=call.sketch
+    )
+    if method == "row_extraction":
+        U, s, V, exponent = factor.row_extraction_svd(problem, sample.Q, k)
+        certificate, relative = certify_product(call, sample, U, s, V, exponent)
+    else:
+        U, s, V, exponent = factor.direct_svd(problem, sample.Q, k)
+        certificate, relative = certify_projection(call, sample, s, exponent, k)
+    return _finish(call, U, s, V, exponent, certificate, relative, method)
+
+
+def _finish(
+    call: Call,
+    U: Array,
+    s: Array,
+    V: Array,
+    exponent: int,
+    certificate: error.Certificate,
+    relative: float,
+    method: str,
+    converged: bool = True,
+) -> Factors:
+    k = U.shape[1]
+    found = numerical_rank(call, s, k)
+    info = account(call, certificate, relative, method=method, rank=found, converged=converged)
+    return U, restore(s[:k], exponent, real_dtype(call.problem.dtype)), V, info
+
+
+def _by_lapack(call: Call, k: int | None) -> Factors:
+    problem = call.problem
+    U, s, V, exponent = gram.full_svd(problem, k)
+    return _known_spectrum(call, U, s, V, exponent, s, "full")
+
+
+def _known_spectrum(
+    call: Call, U: Array, s: Array, V: Array, exponent: int, spectrum: Array, method: str
+) -> Factors:
+    """Truncate factors of a matrix whose whole spectrum is known: the error is its tail, and certain."""
+    errors = error.truncation_errors(spectrum, call.norm)
+    scale = float(np.linalg.norm(spectrum)) if call.norm == "frobenius" else float(max(spectrum, default=0.0))
+    floor = error.rounding_floor(float(np.linalg.norm(spectrum)), call.problem.dtype, len(spectrum))
+    k, converged = U.shape[1], True
+    if call.tol is not None:
+        cap = k if call.rank is None else min(k, call.rank)
+        k, converged = smallest_rank(errors, floor, call.tol * scale, cap)
+    estimate = math.hypot(float(errors[k]), floor) if scale else 0.0
+    converged = converged or scale == 0.0
+    certificate = error.Certificate(float(np.ldexp(estimate, exponent)), "exact", 0.0)
+    relative = estimate / scale if scale else 0.0
+    return _finish(call, U[:, :k], s, V[:, :k], exponent, certificate, relative, method, converged)
+
+
+def _by_gram(call: Call, k: int, size: int) -> Factors:
+    problem = call.problem
+    made = gram.gram_matrix(problem) if gram.has_gram(problem.op) else None
+    if made is None:
+        problem.path.append("no gram matrix")
+        return _fixed_rank(call, "subspace")
+    G, half = made
+    squares, vectors = gram.spectrum_of_gram(G)
+    problem.report("gram matrix")
+    tall = problem.shape[0] >= problem.shape[1]
+    if not gram.is_resolved(squares, k, problem.dtype):
+        problem.path.append("refined")
+        return _refined(call, k, size, vectors[:, :size].astype(problem.dtype), tall)
+    lead = vectors[:, :k].astype(problem.dtype)
+    U, s, V, exponent = gram.lift(problem, lead)
+    # The spectrum of the Gram matrix beyond k, the Ritz values up to it.
+    spectrum = np.concatenate([s, np.ldexp(np.sqrt(squares[k:]), half - exponent)])
+    return _known_spectrum(call, U, s, V, exponent, spectrum, "gram")
+
+
+def _refined(call: Call, k: int, size: int, start: Array, tall: bool) -> Factors:
+    """Subspace iteration from the vectors of a Gram matrix, for what it could not resolve."""
+    problem = call.problem
+    probe_map = gaussian_rows(problem, error.PROBES, stream=PROBE_STREAM).T
+    Z, exponent = problem.first(probe_map)
+    Y = problem.forward(start) if tall else start
+    Q = iterate(problem, Y, 1, [])
+    sample = Sample(Q, exponent, probe_map, Z)
+    U, s, V, e1 = factor.direct_svd(problem, Q, k)
+    certificate, relative = certify_projection(call, sample, s, e1, k)
+    return _finish(call, U, s, V, e1, certificate, relative, "gram")
+
+
+def _to_tolerance(call: Call, method: str) -> Factors:
+    problem = call.problem
+    cap = call.limit if call.rank is None else call.rank
+    if method in ("auto", "full") and (method == "full" or plan.prefers_full(problem.shape, problem.kind)):
+        return _by_lapack(call, None)
+    if method not in ("auto", "subspace", "proto"):
+        raise InputError(f"method: with tol, expected 'auto', 'subspace', 'proto' or 'full', got {method!r}")
+    q = 0 if method == "proto" else (1 if call.power_iters is None else call.power_iters)
+    U, s, V, state, k, converged = adaptive_svd(call, cap, q)
+    outside = state.bound.estimate
+    estimate = math.hypot(outside, float(error.truncation_errors(s, call.norm)[k]))
+    captured = float((s[:k] ** 2).sum())
+    relative = error.relative(estimate, captured)
+    if call.norm == "spectral":
+        relative = estimate / float(s[0]) if s.size and s[0] > 0 else 0.0
+    certificate = error.Certificate(
+        float(np.ldexp(estimate, state.exponent)), state.bound.source, state.bound.failure_probability
+    )
+    return _finish(
+        call, U, s, V, state.exponent, certificate, relative, "proto" if q == 0 else "subspace", converged
+    )
+
+
+def adaptive_svd(call: Call, cap: int, q: int) -> tuple[Array, Array, Array, adaptive.QB, int, bool]:
+    """U, s, V of the smallest certified rank, the state of the basis, the rank, and whether tol is met."""
+    problem = call.problem
+    assert call.tol is not None
+    failure = error.DEFAULT_FAILURE[call.norm] if call.failure is None else call.failure
+    columns = plan.sketch_size(cap, call.oversample, problem.shape)
+    state = adaptive.grow(problem, adaptive.Goal(call.tol, call.norm, columns, q, failure, 0.5))
+    problem.path.append("adaptive")
+    U, s, V = factor.svd_of_adjoint(problem, state.Q, state.Bh, None)
+    if call.norm == "spectral":
+        scale = float(max(s, default=0.0))
+    else:
+        scale = state.norm if state.norm is not None else float(np.linalg.norm(s))
+    errors = error.truncation_errors(s, call.norm)
+    k, converged = smallest_rank(errors, state.bound.estimate, call.tol * scale, cap)
+    return U[:, :k], s, V[:, :k], state, k, converged
+
+
+def _undefined(call: Call) -> Factors:
+    """Factors of NaN: what check_finite=False gives for a matrix that is not finite."""
+    m, n = call.problem.shape
+    k = 0 if call.rank is None else call.rank
+    U, V = (np.full((rows, k), np.nan, call.problem.dtype) for rows in (m, n))
+    info = Info(rank=k, method="none", converged=False, seed=call.problem.seed, path="non-finite input")
+    return U, np.full(k, np.nan, real_dtype(call.problem.dtype)), V, info
