@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 import textwrap
@@ -176,6 +177,34 @@ def test_bad_calls_are_refused() -> None:
         streams.apply_dense_map(np.ones((4, 2)), np.empty((3, 2)), **which, col_start=2**63 - 4)
     with pytest.raises(InputError, match=r"row_start: indices must stay below 2\*\*63"):
         streams.apply_dense_map(np.ones((4, 2)), np.empty((3, 2)), **which, row_start=2**63 - 3)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_signal_stops_a_long_product(threads: int) -> None:
+    """The handler's exception comes out while the call (a trillion flops) is far from its end."""
+
+    class AlarmError(Exception):
+        pass
+
+    def ring(*_: object) -> None:
+        raise AlarmError
+
+    A = np.ones((20000, 100))
+    which: dict[str, Any] = {"kind": "gaussian", "seed": 0, "stream": 0}
+    out = np.full((250_000, 100), np.nan)
+    _core.set_num_threads(threads)
+    before = signal.signal(signal.SIGALRM, ring)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.05)
+        with pytest.raises(AlarmError):
+            streams.apply_dense_map(A, out, **which)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert np.isnan(out[-1]).all()
+    streams.apply_dense_map(A, out[:50], **which)
+    within_rounding(out[:50], written((50, 20000), np.float64, which), A)
 
 
 MEMORY = """
