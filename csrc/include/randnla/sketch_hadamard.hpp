@@ -79,8 +79,10 @@ struct PanelPicks {
 template <class T>
 struct HadamardKernels {
     int radix_levels;  // the most levels that pass and finish_panel can take at once
-    // x[0..size) = transform of signs * a, a followed by zeros; x == a is allowed.
-    void (*vector_chunk)(const T* a, index_t valid, Signs<T> signs, T* x, index_t size);
+    // x[0..size) = transform of signs * a, a followed by zeros; x == a is allowed. As much
+    // of `next`, unless null, is fetched to L2 meanwhile.
+    void (*vector_chunk)(const T* a, index_t valid, Signs<T> signs, T* x, index_t size,
+                         const T* next);
     // The same for the columns of a panel: `rows` rows of `width` elements, whole vectors.
     void (*panel_chunk)(const PanelRows<T>& a, Signs<T> signs, T* x, index_t rows, index_t width);
     // `levels` levels of the 2^levels runs x + i stride, count elements (whole vectors) of each.
@@ -93,6 +95,12 @@ struct HadamardKernels {
     void (*finish_panel)(const T* x, index_t q, int levels, index_t width, const PanelPicks& picks,
                          T scale, T* out, index_t row_stride, index_t cols,
                          const PanelRows<T>& next);
+    // x[i] = left[i] +- x[i], minus where bit `level` of parts[i] is set; rows of `width` elements.
+    void (*combine)(const T* left, T* x, const std::int32_t* parts, int level, index_t rows,
+                    index_t width);
+    // out = scale * x for `cols` columns of rows of `width` elements.
+    void (*store_rows)(const T* x, index_t rows, index_t width, index_t cols, T scale, T* out,
+                       index_t row_stride);
     // out[j] = scale * sign * x[j] for a contiguous run.
     void (*store_signed)(const T* x, Signs<T> signs, index_t count, T scale, T* out);
 };

@@ -1,6 +1,7 @@
 // SPDX-FileCopyrightText: 2026 the randnla developers
 // SPDX-License-Identifier: BSD-3-Clause
 #include <cstring>
+#include <type_traits>
 #include <utility>
 
 #include "randnla/sketch_hadamard.hpp"
@@ -23,7 +24,7 @@ constexpr int vector_bytes = 16, log_radix = 3, log_last_radix = 3;
 #endif
 constexpr int radix = 1 << log_radix;
 constexpr index_t line_bytes = 64;
-constexpr index_t rows_ahead = 64;  // how far panels are fetched ahead
+constexpr index_t rows_ahead = 32;  // how far panels are fetched ahead
 
 template <class T>
 struct Vec {
@@ -219,18 +220,60 @@ RANDNLA_INLINE void vector_block(const T* a, Signs<T> signs, index_t offset, T* 
     for (int i = 0; i < radix; ++i) store(x + offset + i * lanes, v[i]);
 }
 
+RANDNLA_INLINE void prefetch(const void* p) {
+    __builtin_prefetch(p, 0, 2);
+}
+
 template <class T>
-void vector_chunk(const T* a, index_t valid, Signs<T> signs, T* x, index_t size) {
+RANDNLA_INLINE void fetch_run(const T* p, index_t count) {
+    for (index_t j = 0; j < count; j += line_bytes / static_cast<index_t>(sizeof(T)))
+        prefetch(p + j);
+}
+
+// The levels from `stride` on, fetching the run `ahead` evenly over the first pass.
+template <class T>
+void levels_fetching(T* x, index_t size, index_t stride, const T* ahead, index_t count) {
+    constexpr index_t piece = 512 / static_cast<index_t>(sizeof(T));
+    index_t fetched = 0;
+    const auto body = [&](auto tag) {
+        constexpr int R = decltype(tag)::value;
+        for (index_t base = 0; base < size; base += R * stride)
+            for (index_t j = base; j < base + stride; j += Vec<T>::lanes) {
+                if (fetched < count) {
+                    fetch_run(ahead + fetched, piece);
+                    fetched += piece;
+                }
+                butterfly<T, R>(x + j, stride, x + j, stride);
+            }
+        levels_from(x, size, R * stride);
+    };
+#if defined(__AVX512F__)
+    if (stride * 32 == size) return body(std::integral_constant<int, 32>{});
+    if (stride * 16 == size) return body(std::integral_constant<int, 16>{});
+#endif
+    if (stride * 8 <= size) return body(std::integral_constant<int, 8>{});
+    levels_from(x, size, stride);
+}
+
+template <class T>
+void vector_chunk(const T* a, index_t valid, Signs<T> signs, T* x, index_t size, const T* next) {
     constexpr index_t block = radix * Vec<T>::lanes;
     if (size < block) return short_vector(a, valid, signs, x, size);
     const index_t full = valid / block * block;
-    for (index_t i = 0; i < full; i += block) vector_block(a, signs, i, x);
+    const index_t early = next == nullptr ? 0 : valid / 2;  // fetched while loading
+    for (index_t i = 0; i < full; i += block) {
+        if (next != nullptr) fetch_run(next + i / 2, block / 2);
+        vector_block(a, signs, i, x);
+    }
     if (full < size) {
         // The tail is set out with its zeros; what follows it is zero already.
         for (index_t i = full; i < size; ++i) x[i] = i < valid ? a[i] : T(0);
         if (full < valid) vector_block(x, signs, full, x);
     }
-    levels_from(x, size, block);
+    if (next != nullptr)
+        levels_fetching(x, size, block, next + early, valid - early);
+    else
+        levels_from(x, size, block);
 }
 
 template <class T>
@@ -246,10 +289,6 @@ void store_signed(const T* x, Signs<T> signs, index_t count, T scale, T* out) {
 }
 
 // ---- panels of a matrix whose rows are contiguous ----
-
-RANDNLA_INLINE void prefetch(const void* p) {
-    __builtin_prefetch(p, 0, 2);
-}
 
 // Asks for row i of the panel, or of what follows it.
 template <class T>
@@ -354,9 +393,29 @@ void finish_panel(const T* x, index_t q, int levels, index_t width, const PanelP
 }
 
 template <class T>
+void combine(const T* left, T* x, const std::int32_t* parts, int level, index_t rows,
+             index_t width) {
+    using Word = typename Vec<T>::Word;
+    for (index_t i = 0; i < rows; ++i) {
+        const Word minus = static_cast<Word>(parts[i] >> level & 1) << (8 * sizeof(T) - 1);
+        const typename Vec<T>::Int signs = minus - typename Vec<T>::Int{};
+        for (index_t j = i * width; j < (i + 1) * width; j += Vec<T>::lanes)
+            store(x + j, load(left + j) + flip<T>(load(x + j), signs));
+    }
+}
+
+template <class T>
+void store_rows(const T* x, index_t rows, index_t width, index_t cols, T scale, T* out,
+                index_t row_stride) {
+    for (index_t i = 0; i < rows; ++i)
+        for (index_t j = 0; j < cols; ++j)
+            out[i * row_stride + j] = x[i * width + j] * scale + T(0);
+}
+
+template <class T>
 constexpr HadamardKernels<T> table() {
-    return {log_last_radix, vector_chunk<T>, panel_chunk<T>, pass<T>,
-            pick<T>,        finish_panel<T>, store_signed<T>};
+    return {log_last_radix,  vector_chunk<T>, panel_chunk<T>, pass<T>,        pick<T>,
+            finish_panel<T>, combine<T>,      store_rows<T>,  store_signed<T>};
 }
 
 }  // namespace
