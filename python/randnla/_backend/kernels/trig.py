@@ -53,8 +53,9 @@ def apply_hadamard(
     -----
     *Algorithm*: fast Walsh-Hadamard transform, ascending levels, with the signs flipped as entries are
     loaded and the sampled rows gathered from cache; padding is never stored. *Cost*: ``n M log2 M``
-    additions, one pass over `A`, memory of one panel of padded columns (64 to 512 bytes wide) a thread
-    and ``8 M`` bytes of signs and positions. The bits do not depend on layout, threads or instruction
+    additions, one pass over `A`; a thread holds one padded column along the contiguous axis, else a panel
+    64 bytes wide (with a small sample: 512 KB, and 1 MB of partial results); signs and positions take
+    ``8 M`` bytes. The bits do not depend on layout, threads or instruction
     set.
     """
     _core.apply_hadamard(A, out, seed=seed, stream=stream, d=d, row_start=row_start, m=m, adjoint=adjoint)
