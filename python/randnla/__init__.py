@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from randnla._backend.threads import set_num_threads as set_num_threads
     from randnla.lowrank.eigh import eigh as eigh
     from randnla.lowrank.nystrom import nystrom as nystrom
+    from randnla.lowrank.pca import pca as pca
     from randnla.lowrank.range_finder import range_finder as range_finder
     from randnla.lowrank.svd import svd as svd
     from randnla.operators import Dense as Dense
@@ -47,6 +48,7 @@ _EXPORTS = {
     "set_num_threads": "randnla._backend.threads",
     "eigh": "randnla.lowrank.eigh",
     "nystrom": "randnla.lowrank.nystrom",
+    "pca": "randnla.lowrank.pca",
     "range_finder": "randnla.lowrank.range_finder",
     "svd": "randnla.lowrank.svd",
     "Dense": "randnla.operators",

@@ -43,6 +43,7 @@ class Call:
     sketch_name: str
     certificate: str
     failure: float | None
+    spectrum_squares: float | None = None  # ||A||_F^2, where a route came to know all singular values
 
     @property
     def limit(self) -> int:

@@ -23,7 +23,10 @@ SMALL_CORE = 512
 
 def has_gram(op: LinearOperator) -> bool:
     """Whether entries can be read: an array, or a tall stream of rows."""
-    if hasattr(op, "array") or hasattr(op, "gram_blocks"):
+    if hasattr(op, "gram_blocks"):
+        base: Any = op
+        return bool(base.by_blocks) and (hasattr(base.base, "array") or op.shape[0] >= op.shape[1])
+    if hasattr(op, "array"):
         return True
     return hasattr(op, "blocks") and op.shape[0] >= op.shape[1]
 

@@ -136,7 +136,7 @@ def svd(
     except NonFiniteError:
         if call.check_finite:
             raise
-        U, s, V, info = _undefined(call)
+        U, s, V, info = undefined(call)
     return SVDResult(*namespace.restore_all(call.kind, U, s, V.conj().T), info=info)
 
 
@@ -208,6 +208,7 @@ def _known_spectrum(
 ) -> Factors:
     """Truncate factors of a matrix whose whole spectrum is known: the error is its tail, and certain."""
     errors = error.truncation_errors(spectrum, call.norm)
+    call.spectrum_squares = float(np.linalg.norm(np.ldexp(spectrum, exponent))) ** 2
     scale = float(np.linalg.norm(spectrum)) if call.norm == "frobenius" else float(max(spectrum, default=0.0))
     floor = error.rounding_floor(float(np.linalg.norm(spectrum)), call.problem.dtype, len(spectrum))
     k, converged = U.shape[1], True
@@ -295,7 +296,7 @@ def adaptive_svd(call: Call, cap: int, q: int) -> tuple[Array, Array, Array, ada
     return U[:, :k], s, V[:, :k], state, k, converged
 
 
-def _undefined(call: Call) -> Factors:
+def undefined(call: Call) -> Factors:
     """Factors of NaN: what check_finite=False gives for a matrix that is not finite."""
     m, n = call.problem.shape
     k = 0 if call.rank is None else call.rank

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from randnla._backend import validate
+from randnla._backend.kernels import dense
 from randnla.operators.base import Array, LinearOperator
 from randnla.operators.norms import frobenius
 
@@ -46,11 +47,11 @@ class Dense(LinearOperator):
         super().__init__((rows, cols), self.array.dtype, check_finite=check_finite)
 
     def _matmat(self, X: Array) -> Array:
-        return np.asarray(self.array @ X)
+        return dense.gemm(self.array, X)
 
     def _rmatmat(self, Y: Array) -> Array:
         if self.dtype.kind != "c":
-            return np.asarray(self.array.T @ Y)
+            return dense.gemm(self.array.T, Y)
         # Conjugate the thin factor twice rather than copy A once.
         return np.asarray(self.array.T @ Y.conj()).conj()
 
