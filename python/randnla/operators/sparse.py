@@ -11,6 +11,7 @@ import scipy.sparse
 
 from randnla._backend import validate
 from randnla._backend.errors import InputError
+from randnla._backend.kernels import dense, sparse
 from randnla.operators.base import Array, LinearOperator
 from randnla.operators.norms import frobenius
 
@@ -49,9 +50,22 @@ class Sparse(LinearOperator):
         super().__init__((rows, cols), dtype, check_finite=check_finite)
 
     def _matmat(self, X: Array) -> Array:
+        if self._compiled(X):
+            return self._multiply(X, self.shape[0], adjoint=self.matrix.format == "csc")
         return np.asarray(self.matrix @ X)
 
+    def _compiled(self, X: Array) -> bool:
+        return X.dtype == self.dtype and self.dtype.kind == "f" and dense.is_compiled(X)
+
+    def _multiply(self, X: Array, rows: int, *, adjoint: bool) -> Array:
+        # The arrays of a CSC matrix are those of its transpose in CSR.
+        out = np.empty((rows, X.shape[1]), dtype=self.dtype)
+        held = self.matrix
+        return sparse.csr_matmul(held.indptr, held.indices, held.data, X, out, adjoint=adjoint)
+
     def _rmatmat(self, Y: Array) -> Array:
+        if self._compiled(Y):
+            return self._multiply(Y, self.shape[1], adjoint=self.matrix.format == "csr")
         # .T is a view of the same arrays in the other format.
         if self.dtype.kind != "c":
             return np.asarray(self.matrix.T @ Y)
