@@ -29,10 +29,13 @@ if TYPE_CHECKING:
     from randnla.operators import as_operator as as_operator
     from randnla.sketching import SRFT as SRFT
     from randnla.sketching import SRHT as SRHT
+    from randnla.sketching import CountSketch as CountSketch
     from randnla.sketching import Gaussian as Gaussian
     from randnla.sketching import LeverageSampling as LeverageSampling
     from randnla.sketching import RowSampling as RowSampling
     from randnla.sketching import Sign as Sign
+    from randnla.sketching import SparseSign as SparseSign
+    from randnla.sketching import leverage_scores as leverage_scores
     from randnla.sketching import sketch as sketch
 
 # Public name -> module that defines it; loaded at first use, so that `import randnla` stays fast.
@@ -56,12 +59,15 @@ _EXPORTS = {
     "RowStream": "randnla.operators",
     "Sparse": "randnla.operators",
     "as_operator": "randnla.operators",
+    "CountSketch": "randnla.sketching",
     "Gaussian": "randnla.sketching",
     "LeverageSampling": "randnla.sketching",
     "RowSampling": "randnla.sketching",
     "SRFT": "randnla.sketching",
     "SRHT": "randnla.sketching",
     "Sign": "randnla.sketching",
+    "SparseSign": "randnla.sketching",
+    "leverage_scores": "randnla.sketching",
     "sketch": "randnla.sketching",
 }
 

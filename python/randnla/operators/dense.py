@@ -65,6 +65,11 @@ class Dense(LinearOperator):
         self._match(S.shape[1], self.shape[1], "A @ S.T", S.shape)
         return np.asarray(S.apply(self.array.T)).T
 
+    @property
+    def T(self) -> LinearOperator:
+        """The transposed array, a view."""
+        return Dense(self.array.T, check_finite=self.check_finite)
+
     def frobenius_norm(self) -> float:
         """The Frobenius norm, safe from overflow and underflow; one pass or two."""
         return frobenius(self.array)

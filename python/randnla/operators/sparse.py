@@ -81,6 +81,11 @@ class Sparse(LinearOperator):
         self._match(S.shape[1], self.shape[1], "A @ S.T", S.shape)
         return np.asarray(S.apply_sparse(self.matrix.T)).T
 
+    @property
+    def T(self) -> LinearOperator:
+        """The transposed matrix: the same arrays read the other way."""
+        return Sparse(self.matrix.T, check_finite=self.check_finite)
+
     def frobenius_norm(self) -> float:
         """The Frobenius norm, safe from overflow."""
         if not self.matrix.has_canonical_format:

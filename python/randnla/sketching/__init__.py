@@ -4,9 +4,12 @@
 
 from randnla.sketching.base import RandomMap
 from randnla.sketching.choose import MAPS, choose_map, make_map, sketch, source_of
+from randnla.sketching.countsketch import CountSketch
 from randnla.sketching.gaussian import Gaussian
+from randnla.sketching.leverage import leverage_scores
 from randnla.sketching.sampling import LeverageSampling, RowSampling
 from randnla.sketching.sign import Sign
+from randnla.sketching.sparse_sign import SparseSign
 from randnla.sketching.srft import SRFT
 from randnla.sketching.srht import SRHT
 
@@ -14,12 +17,15 @@ __all__ = [
     "MAPS",
     "SRFT",
     "SRHT",
+    "CountSketch",
     "Gaussian",
     "LeverageSampling",
     "RandomMap",
     "RowSampling",
     "Sign",
+    "SparseSign",
     "choose_map",
+    "leverage_scores",
     "make_map",
     "sketch",
     "source_of",

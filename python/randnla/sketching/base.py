@@ -295,6 +295,28 @@ class RandomMap(ABC):
         return text
 
 
+def sketch_compressed(S: Any, A: Any, out: Array, *, nnz: int, scale: float) -> None:
+    """``out = S @ A`` by the kernel for compressed matrices, which generates S in the dtype of A."""
+    by_rows = A.format == "csr"
+    sparse.csr_sketch(
+        A.indptr,
+        A.indices,
+        A.data,
+        # The arrays of a CSC matrix are those of its transpose in CSR.
+        A.shape if by_rows else A.shape[::-1],
+        out,
+        kind=S.kind,
+        seed=S.seed,
+        stream=S.stream,
+        d=S.d,
+        nnz=nnz,
+        row_start=S._rows[0],
+        col_start=S._cols[0],
+        scale=scale,
+        axis=0 if by_rows else 1,
+    )
+
+
 def right_product(S: RandomMap, A: Array, *, adjoint: bool) -> Array:
     """``A @ S.T``, or ``A @ S`` if adjoint, row-major, for a host array of one or two axes."""
     width = S.shape[1] if adjoint else S.shape[0]

@@ -14,17 +14,22 @@ from randnla._backend.errors import InputError
 from randnla._backend.rng import seed_from
 from randnla.operators import Dense, LinearOperator, RowStream, Sparse, as_operator
 from randnla.sketching.base import LARGEST, RandomMap
+from randnla.sketching.countsketch import CountSketch
 from randnla.sketching.gaussian import Gaussian
-from randnla.sketching.sampling import RowSampling
+from randnla.sketching.leverage import leverage_scores
+from randnla.sketching.sampling import LeverageSampling, RowSampling
 from randnla.sketching.sign import Sign
+from randnla.sketching.sparse_sign import SparseSign
 from randnla.sketching.srft import SRFT
 from randnla.sketching.srht import SRHT
 
 Array = npt.NDArray[Any]
 
 # Maps that a driver can make from sizes alone.
-MAPS: dict[str, type[RandomMap]] = {cls.kind: cls for cls in (Gaussian, Sign, SRHT, SRFT, RowSampling)}
-DRIVER_MAPS = ("auto", "gaussian", "sign", "srht")
+MAPS: dict[str, type[RandomMap]] = {
+    cls.kind: cls for cls in (Gaussian, Sign, SparseSign, CountSketch, SRHT, SRFT, RowSampling)
+}
+DRIVER_MAPS = ("auto", "gaussian", "sign", "sparse_sign", "countsketch", "srht")
 
 # Below this a sparse sign map has so few rows that its columns often coincide.
 SMALLEST_SPARSE = 32
@@ -50,11 +55,13 @@ def choose_map(d: int, m: int, *, dtype: Any = np.float64, source: str = "dense"
     Examples
     --------
     >>> choose_map(10, 1000), choose_map(100, 1000), choose_map(100, 1000, source="operator")
-    ('gaussian', 'gaussian', 'gaussian')
+    ('gaussian', 'sparse_sign', 'gaussian')
     """
     validate.choice(source, ("dense", "sparse", "stream", "operator"), name="source")
     validate.working_dtype(dtype, name="dtype")
-    return "gaussian"
+    if source == "operator" or d < SMALLEST_SPARSE or d >= m:
+        return "gaussian"
+    return "sparse_sign"
 
 
 def source_of(A: LinearOperator) -> str:
@@ -81,7 +88,7 @@ def make_map(
     Parameters
     ----------
     sketch : str or RandomMap
-        One of ``"auto", "gaussian", "sign", "srht"``; a map is returned as
+        One of ``"auto", "gaussian", "sign", "sparse_sign", "countsketch", "srht"``; a map is returned as
         it is, if its shape is (d, m).
     d, m, rng, dtype, stream
         As for `RandomMap`.
@@ -118,7 +125,7 @@ def sketch(A: Any, size: int, *, axis: int = 0, kind: Any = "auto", rng: Any = N
     axis : {0, 1}, default 0
         The axis that is sketched.
     kind : str or RandomMap, default "auto"
-        "gaussian", "sign", "srht", "srft", "row_sampling", "leverage" (rows by
+        "gaussian", "sign", "sparse_sign", "countsketch", "srht", "srft", "row_sampling", "leverage" (rows by
         leverage scores, axis 0 of a tall A), "auto", or a map of the right shape.
     rng : None, int, SeedSequence or Generator
 
@@ -154,6 +161,9 @@ def sketch(A: Any, size: int, *, axis: int = 0, kind: Any = "auto", rng: Any = N
     seed = seed_from(rng)
     if isinstance(kind, RandomMap):
         S = make_map(kind, size, length)
+    elif kind == "leverage":
+        scores = leverage_scores(operator if axis == 0 else operator.T, rng=seed)
+        S = LeverageSampling(size, length, scores=scores, rng=seed, dtype=dtype, stream=2)
     elif isinstance(kind, str) and kind in MAPS:
         S = MAPS[kind](size, length, rng=seed, dtype=dtype)
     elif isinstance(kind, str) and kind == "auto":

@@ -5,10 +5,10 @@
 from __future__ import annotations
 
 import math
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from randnla._backend.kernels import streams
-from randnla.sketching.base import Array, RandomMap
+from randnla.sketching.base import Array, RandomMap, sketch_compressed
 
 
 class DenseMap(RandomMap):
@@ -39,6 +39,12 @@ class DenseMap(RandomMap):
             scale=self._scale,
             adjoint=adjoint,
         )
+
+    def _apply_compressed(self, A: Any, out: Array, *, adjoint: bool) -> None:
+        if adjoint or out.dtype != self.dtype:
+            super()._apply_compressed(A, out, adjoint=adjoint)
+        else:
+            sketch_compressed(self, A, out, nnz=1, scale=self._scale)
 
     def _fill(self, out: Array) -> None:
         streams.fill_dense_map(

@@ -1,0 +1,166 @@
+# SPDX-FileCopyrightText: 2026 the randnla developers
+# SPDX-License-Identifier: BSD-3-Clause
+"""Operators act as the matrices they stand for."""
+
+import numpy as np
+import pytest
+import scipy.sparse
+import scipy.sparse.linalg
+from cases import OPERATORS
+
+import randnla
+from randnla import InputError, NonFiniteError
+from randnla.operators import Dense, RowStream, Sparse, as_operator
+
+
+def data(dtype, shape=(30, 8)):
+    rng = np.random.default_rng(0)
+    A = rng.integers(-4, 5, shape).astype(dtype)
+    return A + 1j * rng.integers(-4, 5, shape) if np.dtype(dtype).kind == "c" else A
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.complex128])
+@pytest.mark.parametrize("name", OPERATORS)
+def test_products_transposes_and_algebra(name, dtype):
+    # Small integers: every product is exact.
+    A = data(dtype)
+    op = OPERATORS[name](A)
+    X, Y = data(dtype, (8, 3)), data(dtype, (30, 3))
+    assert op.shape == A.shape
+    assert op.dtype == A.dtype
+    for got, expected in (
+        (op @ X, A @ X),
+        (op @ X[:, 0], A @ X[:, 0]),
+        (op.rmatmat(Y), A.conj().T @ Y),
+        (Y.T @ op, Y.T @ A),
+        (op.T @ Y, A.T @ Y),
+        (op.H @ Y, A.conj().T @ Y),
+        (op.T.matmat(Y), A.T @ Y),
+        (op.T.rmatmat(X), A.conj() @ X),
+        (op.to_dense(), A),
+        (op.T.to_dense(), A.T),
+        (op.H.to_dense(), A.conj().T),
+        ((2 * op - op / 2).to_dense(), 1.5 * A),
+        ((-op).to_dense(), -A),
+        ((op.H @ op).to_dense(), A.conj().T @ A),
+    ):
+        assert got.dtype == expected.dtype
+        assert np.array_equal(got, expected)
+    norm = op.frobenius_norm()
+    assert norm is None or norm == pytest.approx(np.linalg.norm(A), rel=1e-12)
+    with pytest.raises(InputError, match="shape"):
+        op @ np.ones(9)
+    with pytest.raises(InputError, match="shapes"):
+        _ = op @ op
+
+
+@pytest.mark.parametrize("scale", [1e-300, 1e-200, 1.0, 1e200, 1e300])
+def test_frobenius_norm_over_the_whole_range(scale):
+    A = data(np.float64) * scale
+    expected = np.linalg.norm(A / scale) * scale
+    for op in (Dense(A), Dense(A.T), Sparse(scipy.sparse.csr_array(A)), RowStream(A)):
+        assert op.frobenius_norm() == pytest.approx(expected, rel=1e-12)
+    assert Dense(np.zeros((3, 0))).frobenius_norm() == 0.0
+
+
+def test_memmap_is_read_in_blocks_once_a_product(tmp_path):
+    A = data(np.float32, (1000, 16))
+    mapped = np.memmap(tmp_path / "a.bin", dtype=np.float32, mode="w+", shape=A.shape)
+    mapped[:] = A
+    op = as_operator(mapped, max_memory=8192)
+    assert isinstance(op, RowStream)
+    sizes = [len(block) for _, block in op.blocks()]
+    assert len(sizes) > 10
+    assert max(sizes) * 16 * 9 <= 8192
+    passes = op.passes
+    assert np.array_equal(op.normal_matmat(np.eye(16, dtype=np.float32)), A.T @ A)
+    above, beside = op.sketch_both(randnla.Sign(4, 1000, rng=0), randnla.Sign(4, 16, rng=0))
+    assert op.passes == passes + 2
+    assert np.allclose(above, randnla.Sign(4, 1000, rng=0).to_dense() @ A)
+    assert np.allclose(beside, A @ randnla.Sign(4, 16, rng=0).to_dense().T)
+    assert op.frobenius_norm() == pytest.approx(np.linalg.norm(A.astype(float)))
+    assert op.passes == passes + 2
+    fortran = np.memmap(tmp_path / "f.bin", dtype=">f4", mode="w+", shape=A.shape, order="F")
+    fortran[:] = A
+    assert np.array_equal(as_operator(fortran).to_dense(), A)
+    assert isinstance(as_operator(mapped[10:20]), RowStream)
+    assert isinstance(as_operator(mapped + 1), Dense)
+
+
+def test_streams_that_lie():
+    blocks = [np.ones((2, 3)), np.ones((2, 3))]
+    once = RowStream(iter(blocks), shape=(4, 3))
+    assert np.array_equal(once.to_dense(), np.ones((4, 3)))
+    with pytest.raises(InputError, match="once"):
+        once.to_dense()
+    with pytest.raises(InputError, match="4 rows, expected 5"):
+        RowStream(lambda: blocks, shape=(5, 3)).to_dense()
+    with pytest.raises(InputError, match="does not fit"):
+        RowStream(lambda: blocks, shape=(3, 3)).to_dense()
+    with pytest.raises(InputError, match="does not fit"):
+        RowStream(lambda: blocks, shape=(4, 2)).to_dense()
+    with pytest.raises(InputError, match="shape"):
+        RowStream(lambda: blocks)
+    bad = [np.ones((2, 3)), np.array([[1, 2, np.nan], [1, 1, 1]])]
+    with pytest.raises(NonFiniteError, match=r"A: 1 entry .* \(2, 2\)"):
+        RowStream(lambda: bad, shape=(4, 3)).matmat(np.ones(3))
+    assert np.isnan(RowStream(lambda: bad, shape=(4, 3), check_finite=False).to_dense()[2, 2])
+
+
+class Liar(scipy.sparse.linalg.LinearOperator):
+    def __init__(self, answer):
+        super().__init__(float, (4, 3))
+        self.answer = answer
+
+    def _matmat(self, X):
+        return self.answer(X)
+
+    _rmatmat = _matmat
+
+    def matmat(self, X):
+        return self.answer(X)
+
+
+def test_foreign_operators_are_checked():
+    with pytest.raises(InputError, match="expected shape"):
+        as_operator(Liar(lambda X: np.ones((5, X.shape[1])))) @ np.ones(3)
+    with pytest.raises(NonFiniteError):
+        as_operator(Liar(lambda X: np.full((4, X.shape[1]), np.nan))) @ np.ones(3)
+    with pytest.raises(InputError, match="dtype"):
+        as_operator(Liar(lambda X: np.full((4, X.shape[1]), "x"))) @ np.ones(3)
+
+    def fail(X):
+        raise KeyError("mine")
+
+    with pytest.raises(KeyError, match="mine"):
+        as_operator(Liar(fail)) @ np.ones(3)
+    quiet = as_operator(Liar(lambda X: np.full((4, X.shape[1]), np.nan)), check_finite=False)
+    assert np.isnan(quiet @ np.ones(3)).all()
+
+
+@pytest.mark.parametrize("container", [np.asarray, scipy.sparse.csr_array, scipy.sparse.coo_array])
+def test_require_finite(container):
+    A = data(float)
+    as_operator(container(A)).require_finite()
+    A[3, 1] = np.inf
+    A[7, 0] = np.nan
+    with pytest.raises(NonFiniteError, match=r"X: 2 entries .* \(3, 1\)"):
+        as_operator(container(A)).require_finite(name="X")
+
+
+@pytest.mark.parametrize(
+    "bad", [None, "abc", 3.0, np.ones(3), np.ones((2, 2, 2)), {}, [[1, 2], [3]], randnla.Sign(2, 2)]
+)
+def test_what_is_no_matrix(bad):
+    with pytest.raises(InputError, match=r"^A: "):
+        as_operator(bad)
+
+
+def test_other_arguments():
+    with pytest.raises(InputError, match="check_finite"):
+        as_operator(np.eye(2), check_finite=1)
+    with pytest.raises(InputError, match="max_memory"):
+        as_operator(np.eye(2), max_memory=0)
+    assert as_operator(Dense(np.eye(2))).shape == (2, 2)
+    with pytest.raises(InputError, match="scalar"):
+        _ = np.inf * Dense(np.eye(2))
