@@ -16,7 +16,7 @@ from randnla._backend.kernels.streams import KINDS, random_words
 
 Array = NDArray[Any]
 
-_PANEL_BYTES = 8 << 20
+_PANEL_BYTES = 4 << 20
 
 
 def hadamard_order(m: int) -> int:
