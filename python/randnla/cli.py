@@ -148,12 +148,7 @@ def run_svd(options: argparse.Namespace) -> None:
     result, seconds = timed(
         randnla.svd, matrix, options.rank, tol=options.tol, method=options.method, rng=options.seed
     )
-    save_result(options.out, result, ("U", "s", "Vh"))
-    if options.plot:
-        from randnla.demo import figures
-
-        figures.save(figures.spectrum(result.s, "Singular values", options.input.name), plot_path(options))
-    report(options, matrix, result, seconds)
+    finish(options, matrix, result, seconds, ("U", "s", "Vh"), ("s", "Singular values"))
 
 
 def run_pca(options: argparse.Namespace) -> None:
@@ -165,14 +160,30 @@ def run_pca(options: argparse.Namespace) -> None:
         randnla.pca, matrix, options.rank, method=options.method, rng=options.seed, whiten=options.whiten
     )
     fields = ("components", "explained_variance", "explained_variance_ratio", "mean", "scores")
-    save_result(options.out, result, fields)
+    finish(options, matrix, result, seconds, fields, ("explained_variance", "Explained variance"))
+
+
+def finish(
+    options: argparse.Namespace,
+    matrix: Any,
+    result: Any,
+    seconds: float,
+    fields: Sequence[str],
+    plotted: tuple[str, str],
+) -> None:
+    """Draw, write and report a result; nothing is written before the figure has been drawn."""
+    drawn = b""
     if options.plot:
         from randnla.demo import figures
 
-        figures.save(
-            figures.spectrum(result.explained_variance, "Explained variance", options.input.name),
-            plot_path(options),
-        )
+        field, title = plotted
+        drawn = figures.render(figures.spectrum(getattr(result, field), title, options.input.name))
+    save_result(options.out, result, fields)
+    if drawn:
+        from randnla._backend.files import atomic_file
+
+        with atomic_file(plot_path(options)) as stream:
+            stream.write(drawn)
     report(options, matrix, result, seconds)
 
 

@@ -41,8 +41,13 @@ def test_product_of_any_shape_and_layout(dtype, threads):
             beta = float(rng.choice([0.0, 1.0, -0.5]))
             exact = 2.0 * (A.astype(np.float64) @ B.astype(np.float64)) + beta * C.astype(np.float64)
             # |fl(sum) - sum| <= gamma_{k+3} sum |a||b| for every order of summation (Higham, section 3.1)
-            bound = (k + 3) * np.finfo(dtype).eps * (
-                2.0 * (np.abs(A).astype(np.float64) @ np.abs(B).astype(np.float64)) + abs(beta) * np.abs(C)
+            bound = (
+                (k + 3)
+                * np.finfo(dtype).eps
+                * (
+                    2.0 * (np.abs(A).astype(np.float64) @ np.abs(B).astype(np.float64))
+                    + abs(beta) * np.abs(C)
+                )
             )
             if beta == 0.0:
                 C[...] = np.nan  # must be overwritten, not multiplied

@@ -44,11 +44,11 @@ class Settings:
     components: int = 16
     nystrom_rank: int = 100
     patch: int = 16
-    step: int = 4
+    step: int = 6
     points: int = 1797
     timing_rank: int = 50
     rounds: int = 3
-    budget: float = 35.0
+    budget: float = 25.0
 
 
 QUICK = Settings((5, 20), (0.2,), 4, 20, 8, 16, 300, 10, 1)

@@ -58,13 +58,19 @@ def new_figure(width: float, height: float) -> Figure:
     return figure
 
 
-def save(figure: Figure, path: Path) -> None:
-    """Write the figure as PNG, whole or not at all."""
+def render(figure: Figure) -> bytes:
+    """The figure as the content of a PNG file."""
     content = io.BytesIO()
     with mpl.rc_context(STYLE):
         figure.savefig(content, format="png")
+    return content.getvalue()
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write the figure as PNG, whole or not at all."""
+    content = render(figure)
     with atomic_file(path) as stream:
-        stream.write(content.getvalue())
+        stream.write(content)
 
 
 def compression(image: Array, compressed: Sequence[Compressed]) -> Figure:
@@ -145,8 +151,7 @@ def component_grid(axes: Any, found: Digits) -> None:
         row, column = divmod(index, side)
         tile = component.reshape(8, 8) / np.abs(component).max()
         mosaic[9 * row + 1 : 9 * row + 9, 9 * column + 1 : 9 * column + 9] = tile
-    colors = LinearSegmentedColormap.from_list("", [BLUE, "white", ORANGE])
-    colors.set_bad(PALE)
+    colors = LinearSegmentedColormap.from_list("", [BLUE, "white", ORANGE]).with_extremes(bad=PALE)
     axes.imshow(mosaic, cmap=colors, vmin=-1.0, vmax=1.0)
     axes.set(xticks=[], yticks=[])
     axes.spines[:].set_visible(False)
@@ -188,7 +193,7 @@ def timing_bars(axes: Any, problem: str, timed: Sequence[Timed]) -> None:
     for row, item in zip(rows, timed, strict=True):
         label = f"{item.seconds:.3f} s, error {item.error / item.optimal:.3f} x best"
         axes.text(item.seconds + 0.015 * seconds.max(), row, label, va="center", fontsize=9)
-    axes.set_xlim(0, 1.55 * seconds.max())
+    axes.set_xlim(0, 1.8 * seconds.max())
     axes.set_yticks(rows, [item.contender for item in timed])
     axes.tick_params(axis="y", length=0)
     axes.grid(visible=False, axis="y")
