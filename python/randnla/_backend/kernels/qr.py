@@ -14,6 +14,7 @@ import math
 import numpy as np
 
 from randnla import _core
+from randnla._backend import validate
 from randnla._backend.errors import BreakdownError, InputError, NonFiniteError
 from randnla._backend.kernels.dense import Array, first_non_finite, gemm, is_compiled, screen
 
@@ -28,16 +29,14 @@ def _exponent(A: Array, name: str) -> int:
 
 def _non_finite(A: Array, name: str) -> NonFiniteError:
     count, first = first_non_finite(A)
-    return NonFiniteError(f"{name}: expected finite numbers, got {count} NaN or Inf, the first at {first}")
+    return validate.non_finite(name, count, first or (0, 0))
 
 
 def scale_by_power(A: Array, exponent: int) -> Array:
     """``2**exponent * A`` for any real or complex A, in place where A is contiguous."""
     parts = A.view(A.real.dtype) if np.iscomplexobj(A) else A
-    # 2^1100 does not exist: two steps reach every exponent.
-    half = exponent // 2
-    np.ldexp(parts, half, out=parts)
-    np.ldexp(parts, exponent - half, out=parts)
+    with np.errstate(over="ignore", under="ignore"):
+        np.ldexp(parts, exponent, out=parts)
     return A
 
 
@@ -48,7 +47,7 @@ def _normalized(A: Array, exponent: int, *, order: str = "C") -> Array:
     return copy
 
 
-def householder_qr(Y: Array) -> tuple[Array, Array]:
+def householder_qr(Y: Array, *, name: str = "Y") -> tuple[Array, Array]:
     """Householder QR of a finite (m, n) matrix, real diagonal of R nonnegative.
 
     Returns
@@ -58,7 +57,7 @@ def householder_qr(Y: Array) -> tuple[Array, Array]:
     """
     m, n = Y.shape
     k = min(m, n)
-    exponent = _exponent(Y, "Y")
+    exponent = _exponent(Y, name)
     work = _normalized(Y, exponent, order="F")
     if k == 0:
         return np.zeros((m, k), Y.dtype), np.zeros((k, n), Y.dtype)
@@ -87,7 +86,7 @@ def _unit_signs(diagonal: Array) -> Array:
     return np.copysign(ones, np.where(diagonal == 0, ones, diagonal))
 
 
-def cholesky_qr(Y: Array, *, seed: int = 0) -> tuple[Array, Array, str]:
+def cholesky_qr(Y: Array, *, seed: int = 0, name: str = "Y") -> tuple[Array, Array, str]:
     """QR of a finite matrix by Cholesky factors of Gram matrices, made safe for every Y.
 
     Parameters
@@ -95,6 +94,8 @@ def cholesky_qr(Y: Array, *, seed: int = 0) -> tuple[Array, Array, str]:
     Y : (m, n) array of any layout
     seed : int
         Of the sketch that preconditions an ill-conditioned Y.
+    name : str
+        Of Y, for messages.
 
     Returns
     -------
@@ -107,20 +108,22 @@ def cholesky_qr(Y: Array, *, seed: int = 0) -> tuple[Array, Array, str]:
     """
     m, n = Y.shape
     if m < n:
-        Q, square, path = cholesky_qr(Y[:, :m], seed=seed)
+        exponent = _exponent(Y, name)
+        work = _normalized(Y, exponent)
+        Q, square, path = cholesky_qr(work[:, :m], seed=seed)
         R = np.empty((m, n), Y.dtype)
         R[:, :m] = square
-        gemm(Q.conj().T, Y[:, m:], R[:, m:])
-        return Q, R, path
+        gemm(Q.conj().T, work[:, m:], R[:, m:])
+        return Q, scale_by_power(R, exponent), path
     path = "householder"
     if is_compiled(Y):
         Q, R = np.empty((m, n), Y.dtype), np.empty((n, n), Y.dtype)
         try:
             path = _PATHS[_core.cholesky_qr(Y, Q, R, seed)[0]]
         except NonFiniteError:
-            raise _non_finite(Y, "Y") from None
+            raise _non_finite(Y, name) from None
     if path == "householder":
-        Q, R = householder_qr(Y)
+        Q, R = householder_qr(Y, name=name)
     return Q, R, path
 
 

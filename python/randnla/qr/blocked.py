@@ -1,0 +1,114 @@
+# SPDX-FileCopyrightText: 2026 the randnla developers
+# SPDX-License-Identifier: BSD-3-Clause
+"""The QR factorization of a dense matrix."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from randnla._backend import namespace, validate
+from randnla._backend.errors import InputError, NonFiniteError
+from randnla._backend.kernels import qr as kernels
+from randnla._backend.results import Info, QRResult
+from randnla._backend.rng import STREAM_VERSION, seed_from
+
+METHODS = ("auto", "householder", "cholesky")
+
+
+def qr(A: Any, *, method: str = "auto", rng: Any = None, check_finite: bool = True) -> QRResult:
+    """Thin QR factorization ``A = Q @ R`` with orthonormal Q, whatever the condition or rank of `A`.
+
+    Parameters
+    ----------
+    A : (m, n) array
+        Any layout; float16 is worked in float32, integers and bools in float64.
+    method : {"auto", "cholesky", "householder"}, default "auto"
+        "cholesky" is fast for tall `A`; "householder" is LAPACK's. "auto" takes "cholesky" for real
+        `A` with at least twice as many rows as columns, a choice by shape and dtype alone.
+    rng : None, int, SeedSequence or Generator, default None
+        Seed of the sketch that preconditions an ill-conditioned `A`.
+    check_finite : bool, default True
+        With False, an `A` that holds NaN or Inf gives factors full of NaN instead of an error.
+
+    Returns
+    -------
+    QRResult
+        ``Q, R = qr(A)``: Q is (m, k) and R (k, n), k = min(m, n). The diagonal of R is real and
+        nonnegative, which makes the factorization of an `A` of full rank unique. ``info.path`` tells the
+        route taken: "cholesky", "sketch+cholesky" or "householder".
+
+    Raises
+    ------
+    InputError
+        `A` is not a dense matrix of numbers, `method` is unknown, or R does not fit in the dtype.
+    NonFiniteError
+        `A` holds NaN or Inf.
+
+    Notes
+    -----
+    *Algorithm*: "cholesky" forms the Gram matrix (in float64), scales it to a unit diagonal by powers of
+    two, and takes Q = A R^-1 twice (CholeskyQR2: Yamamoto, Nakatsukasa, Yanagisawa and Fukaya, ETNA 44,
+    2015). Where the first factor breaks down or is ill-conditioned, R of Householder's QR of a sparse
+    sign sketch S A preconditions A first (Balabanov, arXiv:2210.09953), by substitution in float64, which
+    brings any condition down to about 3; columns that depend on those before them give way to random
+    directions. Where A has fewer than 8 n rows, or is complex, Householder's method is the fallback.
+
+    ||Q^H Q - I||_F stays below 50 eps sqrt(n) and ||A - Q R||_F below a modest multiple of eps ||A||_F.
+    Powers of two are exact: qr(2^p A) has the same Q and 2^p R, bit for bit, while nothing over- or
+    underflows.
+
+    *Cost*: "cholesky" 4 m n^2 flops and three passes over m x n, all products on the thread team;
+    preconditioning adds about as much again. "householder" 4 m n^2 flops.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import randnla
+    >>> A = np.vander(np.linspace(0, 1, 1000), 20)
+    >>> Q, R = randnla.qr(A, rng=0)
+    >>> bool(np.allclose(Q.T @ Q, np.eye(20), atol=1e-14)), bool(np.allclose(Q @ R, A, atol=1e-14))
+    (True, True)
+    >>> randnla.qr(A, rng=0).info.path
+    'sketch+cholesky'
+    """
+    validate.choice(method, METHODS, name="method")
+    validate.flag(check_finite, name="check_finite")
+    kind = namespace.kind_of(A)
+    if namespace.is_sparse(A):
+        raise InputError("A: expected a dense matrix, got a sparse one; densify it first")
+    matrix = validate.as_matrix(A)
+    m, n = matrix.shape
+    if method == "auto":
+        method = "cholesky" if m >= 2 * n and not np.iscomplexobj(matrix) else "householder"
+    seed = seed_from(rng) if method == "cholesky" else None
+    try:
+        if seed is None:
+            path = "householder"
+            Q, R = kernels.householder_qr(matrix, name="A")
+        else:
+            Q, R, path = kernels.cholesky_qr(matrix, seed=seed, name="A")
+    except NonFiniteError:
+        if check_finite:
+            raise
+        k, path = min(m, n), "non-finite"
+        Q, R = np.full((m, k), np.nan, matrix.dtype), np.full((k, n), np.nan, matrix.dtype)
+    else:
+        _require_range(R, matrix)
+    sketched = path == "sketch+cholesky"
+    info = Info(
+        rank=min(m, n),
+        method=method,
+        path=path,
+        sketch="sparse_sign" if sketched else None,
+        seed=seed,
+        stream_version=None if seed is None else STREAM_VERSION,
+    )
+    Q, R = namespace.restore_all(kind, Q, R)
+    return QRResult(Q, R, info=info)
+
+
+def _require_range(R: Any, A: Any) -> None:
+    if not np.isfinite(R).all():
+        raise InputError(f"A: the norm of a column exceeds the range of {A.dtype}; scale A down")
