@@ -3,8 +3,8 @@
 #include "randnla/gemm.hpp"
 
 #include <algorithm>
-#include <type_traits>
 
+#include "qr_blocks.hpp"
 #include "randnla/blas.hpp"
 #include "randnla/skinny.hpp"
 #include "randnla/threads.hpp"
@@ -13,7 +13,7 @@
 namespace randnla {
 namespace {
 
-// One BLAS call answers Ctrl-C only when it returns: keep each below about a hundredth of a second.
+// One BLAS call answers Ctrl-C only when it returns: keep each to some hundredths of a second.
 constexpr index_t flops_per_call = index_t{1} << 30;
 
 template <class T>
@@ -71,21 +71,32 @@ void product(T alpha, MatrixView<const T> a, MatrixView<const T> b, T beta, Matr
     blas::gemm<T>(alpha, a, b, beta, c);
 }
 
+// Tiles of C bound both the length of a call and, where an operand has to be packed, its memory.
+constexpr index_t tile = 2048;
+
 template <class T>
-void gemm_in_steps(Team& team, T alpha, MatrixView<const T> a, MatrixView<const T> b, T beta,
-                   MatrixView<T> c) {
-    const index_t per_inner = std::max<index_t>(1, c.rows * c.cols);
-    const index_t inner_step = std::max<index_t>(256, flops_per_call / per_inner);
-    if (inner_step >= a.cols) {
-        team.checkpoint();
-        return product<T>(alpha, a, b, beta, c);
-    }
-    for (index_t k = 0; k < a.cols; k += inner_step) {
-        const index_t end = std::min(a.cols, k + inner_step);
+void gemm_tile(Team& team, T alpha, MatrixView<const T> a, MatrixView<const T> b, T beta,
+               MatrixView<T> c) {
+    const index_t step = std::max<index_t>(256, flops_per_call / (c.rows * c.cols));
+    for (index_t k = 0; k < std::max<index_t>(1, a.cols); k += step) {
+        const index_t end = std::min(a.cols, k + step);
         team.checkpoint();
         product<T>(alpha, a.block(0, a.rows, k, end), b.block(k, end, 0, b.cols),
                    k == 0 ? beta : T(1), c);
     }
+}
+
+// A member's part of a product, on that member.
+template <class T>
+void gemm_part(Team& team, T alpha, MatrixView<const T> a, MatrixView<const T> b, T beta,
+               MatrixView<T> c) {
+    const index_t tall = std::max(tile, tile * tile / std::min(tile, c.cols));
+    for (index_t i = 0; i < c.rows; i += tall)
+        for (index_t j = 0; j < c.cols; j += tile) {
+            const index_t i1 = std::min(c.rows, i + tall), j1 = std::min(c.cols, j + tile);
+            gemm_tile<T>(team, alpha, a.block(i, i1, 0, a.cols), b.block(0, b.rows, j, j1), beta,
+                         c.block(i, i1, j, j1));
+        }
 }
 
 template <class T>
@@ -97,22 +108,24 @@ void add_to(MatrixView<const T> x, MatrixView<T> y) {
 // Few outputs, long sums: every member sums its own stretch of the inner dimension.
 template <class T>
 void gemm_split_inner(T alpha, MatrixView<const T> a, MatrixView<const T> b, T beta,
-                      MatrixView<T> c) {
+                      MatrixView<T> c, int members) {
     const index_t size = c.rows * c.cols;
-    const Scratch<T> partial(size * num_threads());
-    parallel_team([&](Team& team) {
-        const auto [k0, k1] = team.share(a.cols, 64);
-        const auto mine = row_major_view(partial.data() + team.rank() * size, c.rows, c.cols);
-        gemm_in_steps<T>(team, alpha, a.block(0, a.rows, k0, k1), b.block(k0, k1, 0, b.cols), T(0),
+    const Scratch<T> partial(size * members);
+    parallel_team(
+        [&](Team& team) {
+            const auto [k0, k1] = team.share(a.cols, 64);
+            const auto mine = row_major_view(partial.data() + team.rank() * size, c.rows, c.cols);
+            gemm_part<T>(team, alpha, a.block(0, a.rows, k0, k1), b.block(k0, k1, 0, b.cols), T(0),
                          mine);
-        team.barrier();
-        if (team.rank() != 0) return;
-        for (int r = 1; r < team.size(); ++r)
-            add_to<T>(row_major_view<const T>(partial.data() + r * size, c.rows, c.cols), mine);
-        for (index_t i = 0; i < c.rows; ++i)
-            for (index_t j = 0; j < c.cols; ++j)
-                c(i, j) = mine(i, j) + (beta == T(0) ? T(0) : beta * c(i, j));
-    });
+            team.barrier();
+            if (team.rank() != 0) return;
+            for (int r = 1; r < team.size(); ++r)
+                add_to<T>(row_major_view<const T>(partial.data() + r * size, c.rows, c.cols), mine);
+            for (index_t i = 0; i < c.rows; ++i)
+                for (index_t j = 0; j < c.cols; ++j)
+                    c(i, j) = mine(i, j) + (beta == T(0) ? T(0) : beta * c(i, j));
+        },
+        members);
 }
 
 }  // namespace
@@ -120,25 +133,24 @@ void gemm_split_inner(T alpha, MatrixView<const T> a, MatrixView<const T> b, T b
 template <class T>
 void parallel_gemm(T alpha, MatrixView<const T> a, MatrixView<const T> b, T beta, MatrixView<T> c) {
     if (c.empty()) return;
+    // C^T = B^T A^T: the longer side of C is its rows.
+    if (c.cols > c.rows)
+        return parallel_gemm<T>(alpha, b.transposed(), a.transposed(), beta, c.transposed());
     blas::use_one_thread();
-    const index_t flops = c.rows * c.cols * std::max<index_t>(1, a.cols);
-    if (num_threads() == 1 || flops < (index_t{1} << 16))
-        return parallel_team([&](Team& team) { gemm_in_steps<T>(team, alpha, a, b, beta, c); }, 1);
     constexpr index_t slab_unit = 16;
-    const index_t longest = std::max(c.rows, c.cols);
-    if (longest < 4 * slab_unit * num_threads() && a.cols > 8 * longest)
-        return gemm_split_inner<T>(alpha, a, b, beta, c);
-    const bool by_rows = c.rows >= c.cols;
-    parallel_team([&](Team& team) {
-        const auto [i0, i1] = team.share(longest, slab_unit);
-        if (i0 == i1) return;
-        if (by_rows)
-            gemm_in_steps<T>(team, alpha, a.block(i0, i1, 0, a.cols), b, beta,
+    constexpr double worth_a_team = 1 << 16;
+    const double products = static_cast<double>(c.rows * c.cols) * static_cast<double>(a.cols);
+    const int members = products < worth_a_team ? 1 : num_threads();
+    if (members > 1 && c.rows < 4 * slab_unit * members && a.cols > 8 * c.rows)
+        return gemm_split_inner<T>(alpha, a, b, beta, c, members);
+    parallel_team(
+        [&](Team& team) {
+            const auto [i0, i1] = team.share(c.rows, slab_unit);
+            if (i0 < i1)
+                gemm_part<T>(team, alpha, a.block(i0, i1, 0, a.cols), b, beta,
                              c.block(i0, i1, 0, c.cols));
-        else
-            gemm_in_steps<T>(team, alpha, a, b.block(0, b.rows, i0, i1), beta,
-                             c.block(0, c.rows, i0, i1));
-    });
+        },
+        members);
 }
 
 template <class T, class Accumulate>
@@ -146,36 +158,20 @@ void parallel_gram(MatrixView<const T> a, MatrixView<Accumulate> c) {
     if (c.empty()) return;
     blas::use_one_thread();
     const index_t n = c.rows, size = n * n;
-    const Scratch<Accumulate> partial(size * num_threads());
-    parallel_team([&](Team& team) {
-        const auto [i0, i1] = team.share(a.rows, 8);
-        const auto mine = row_major_view(partial.data() + team.rank() * size, n, n);
-        std::fill(mine.data, mine.data + size, Accumulate(0));
-        const index_t step =
-            std::clamp<index_t>((index_t{1} << 16) / std::max<index_t>(1, n), 64, 4096);
-        const Scratch<Accumulate> widened(std::is_same_v<T, Accumulate> ? 0 : step * n);
-        for (index_t i = i0; i < i1; i += step) {
-            const index_t end = std::min(i1, i + step);
-            const auto rows = a.block(i, end, 0, n);
-            team.checkpoint();
-            if constexpr (std::is_same_v<T, Accumulate>) {
-                blas::syrk<T>(rows, T(1), mine);
-            } else {
-                const auto wide = row_major_view(widened.data(), end - i, n);
-                for (index_t r = 0; r < wide.rows; ++r)
-                    for (index_t j = 0; j < n; ++j)
-                        wide(r, j) = static_cast<Accumulate>(rows(r, j));
-                blas::syrk<Accumulate>(wide, Accumulate(1), mine);
-            }
-        }
-        team.barrier();
-        if (team.rank() != 0) return;
-        for (int r = 1; r < team.size(); ++r)
-            add_to<Accumulate>(row_major_view<const Accumulate>(partial.data() + r * size, n, n),
-                               mine);
-        for (index_t i = 0; i < n; ++i)
-            for (index_t j = i; j < n; ++j) c(i, j) = c(j, i) = mine(i, j);
+    const SlabPlan plan = plan_slabs(a.rows, n);
+    const Scratch<Accumulate> partial(size * plan.slabs);
+    std::fill(partial.data(), partial.data() + size * plan.slabs, Accumulate(0));
+    const ScaledColumns<T> source(a);
+    for_each_block(plan, [&](index_t slab, index_t begin, index_t end) {
+        const Scratch<Accumulate> buffer((end - begin) * n);
+        add_gram<Accumulate>(source.template load<Accumulate>(begin, end, buffer.data()),
+                             plan.panel, row_major_view(partial.data() + slab * size, n, n));
     });
+    const auto sum = row_major_view(partial.data(), n, n);
+    for (index_t s = 1; s < plan.slabs; ++s)
+        add_to<Accumulate>(row_major_view<const Accumulate>(partial.data() + s * size, n, n), sum);
+    for (index_t i = 0; i < n; ++i)
+        for (index_t j = i; j < n; ++j) c(i, j) = c(j, i) = sum(i, j);
 }
 
 #define RANDNLA_INSTANTIATE(T) \

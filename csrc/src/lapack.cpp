@@ -21,6 +21,12 @@ index_t checked(int_t info, const char* routine) {
     return info;
 }
 
+// LAPACK tells sizes as floating-point numbers, which may have been rounded down.
+template <class T>
+int_t workspace_size(T told) {
+    return narrow(static_cast<index_t>(static_cast<double>(told) * (1 + 0x1p-23)) + 1, "workspace");
+}
+
 template <class T>
 int_t stride_of(const MatrixView<T>& v) {
     return narrow(std::max<index_t>(1, std::max(v.row_stride, v.cols)), "leading dimension");
@@ -56,7 +62,7 @@ index_t syevd(MatrixView<T> a, T* w) {
     Routines<T>::syevd("V", "L", &n, a.data, &ld, w, &work_size, &query, &iwork_size, &query, &info,
                        1, 1);
     checked(info, "syevd");
-    const int_t lwork = narrow(static_cast<index_t>(work_size) + 1, "workspace");
+    const int_t lwork = workspace_size(work_size);
     const Scratch<T> work(lwork);
     const Scratch<int_t> iwork(iwork_size);
     Routines<T>::syevd("V", "L", &n, a.data, &ld, w, work.data(), &lwork, iwork.data(), &iwork_size,
@@ -76,7 +82,7 @@ index_t gesdd(MatrixView<T> a, MatrixView<T> u, T* s, MatrixView<T> vh) {
     Routines<T>::gesdd("S", &m, &n, a.data, &ld, s, vh.data, &ldu, u.data, &ldvt, &work_size,
                        &query, iwork.data(), &info, 1);
     checked(info, "gesdd");
-    const int_t lwork = narrow(static_cast<index_t>(work_size) + 1, "workspace");
+    const int_t lwork = workspace_size(work_size);
     const Scratch<T> work(lwork);
     Routines<T>::gesdd("S", &m, &n, a.data, &ld, s, vh.data, &ldu, u.data, &ldvt, work.data(),
                        &lwork, iwork.data(), &info, 1);
@@ -94,8 +100,7 @@ void geqrf_orgqr(MatrixView<T> a, MatrixView<T> r) {
     const Scratch<T> tau(n);
     Routines<T>::geqrf(&m, &n, a.data, &ld, tau.data(), &size_factor, &query, &info);
     Routines<T>::orgqr(&m, &n, &n, a.data, &ld, tau.data(), &size_generate, &query, &info);
-    const int_t lwork =
-        narrow(static_cast<index_t>(std::max(size_factor, size_generate)) + 1, "workspace");
+    const int_t lwork = workspace_size(std::max(size_factor, size_generate));
     const Scratch<T> work(lwork);
     Routines<T>::geqrf(&m, &n, a.data, &ld, tau.data(), work.data(), &lwork, &info);
     checked(info, "geqrf");

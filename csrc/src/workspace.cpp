@@ -12,11 +12,12 @@ Workspace& Workspace::of_this_thread() {
 }
 
 std::byte* Workspace::take(std::size_t bytes) {
+    if (bytes == 0) return nullptr;
     if (blocks_.empty() || blocks_.back().size - blocks_.back().used < bytes) {
-        // An empty last block that is too small is replaced, not kept below a larger one.
-        const std::size_t size = std::max(
-            bytes,
-            std::min(retained, blocks_.empty() ? std::size_t{1} << 16 : 2 * blocks_.back().size));
+        // Room for what the kernel will take next as well, so that its loops find a warm block. An
+        // empty last block that is too small is replaced, not kept below a larger one.
+        const std::size_t size =
+            std::max(bytes, std::min(retained, std::max(4 * bytes, std::size_t{1} << 18)));
         if (!blocks_.empty() && blocks_.back().used == 0) blocks_.pop_back();
         blocks_.reserve(blocks_.size() + 1);
         auto* memory = static_cast<std::byte*>(
@@ -30,9 +31,12 @@ std::byte* Workspace::take(std::size_t bytes) {
 }
 
 void Workspace::give_back(std::size_t bytes) noexcept {
+    if (bytes == 0) return;
+    // An empty block stays on top, for the next turn of a loop, until the one below gives back.
+    while (blocks_.back().used == 0) blocks_.pop_back();
     Block& block = blocks_.back();
     block.used -= bytes;
-    if (block.used == 0 && (blocks_.size() > 1 || block.size > retained)) blocks_.pop_back();
+    if (block.used == 0 && block.size > retained) blocks_.pop_back();
 }
 
 }  // namespace randnla

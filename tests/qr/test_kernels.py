@@ -1,0 +1,142 @@
+# SPDX-FileCopyrightText: 2026 the randnla developers
+# SPDX-License-Identifier: BSD-3-Clause
+"""Products, Gram matrices, screening and small factorizations for every layout, against NumPy."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+
+import randnla
+from randnla._backend.errors import NonFiniteError
+from randnla._backend.kernels import dense
+from randnla._backend.kernels import qr as kernels
+
+REAL = (np.float32, np.float64)
+LAYOUTS = {
+    "C": lambda X: X.copy(),
+    "F": lambda X: np.array(X, order="F"),
+    "every second column": lambda X: np.repeat(X, 2, axis=1)[:, ::2],
+    "reversed": lambda X: X[::-1, ::-1].copy()[::-1, ::-1],
+}
+
+
+@pytest.fixture(params=[1, 2])
+def threads(request):
+    before = randnla.num_threads()
+    randnla.set_num_threads(request.param)
+    yield request.param
+    randnla.set_num_threads(before)
+
+
+@pytest.mark.parametrize("dtype", REAL)
+@pytest.mark.parametrize(
+    "shape", [(1, 1, 1), (5, 3, 2), (150, 200, 60), (60, 700, 60), (7, 90, 300), (150, 65, 110), (3, 0, 4)]
+)
+def test_gemm_every_layout(shape, dtype, threads):
+    m, k, n = shape
+    rng = np.random.default_rng(sum(shape))
+    A0, B0, C0 = (rng.standard_normal(s).astype(dtype) for s in ((m, k), (k, n), (m, n)))
+    for index, (la, lb) in enumerate(itertools.product(LAYOUTS.values(), LAYOUTS.values())):
+        A, B, C = la(A0), lb(B0), list(LAYOUTS.values())[index * 3 % 4](C0)
+        dense.gemm(A, B, C, alpha=2.5, beta=-0.5)
+        expected = 2.5 * (A0.astype(float) @ B0.astype(float)) - 0.5 * C0
+        # |error| <= (k + 3) eps (|alpha| |A| |B| + |beta C|), entry by entry
+        bound = 2.5 * (np.abs(A0).astype(float) @ np.abs(B0)) + np.abs(C0)
+        assert np.all(np.abs(C - expected) <= (k + 3) * np.finfo(dtype).eps * bound)
+
+
+@pytest.mark.parametrize("dtype", REAL)
+def test_gemm_beta_zero_forgets_what_was_there(dtype):
+    A, B = np.ones((200, 100), dtype), np.ones((100, 20), dtype)
+    out = np.full((200, 20), np.nan, dtype)
+    np.testing.assert_array_equal(dense.gemm(A, B, out), np.full((200, 20), 100, dtype))
+
+
+@pytest.mark.parametrize("dtype", REAL)
+@pytest.mark.parametrize("wide", [False, True])
+@pytest.mark.parametrize("shape", [(1, 1), (2500, 60), (100, 110), (0, 3), (600, 500)])
+def test_gram(shape, wide, dtype, threads):
+    A = np.random.default_rng(0).standard_normal(shape).astype(dtype)
+    expected = A.astype(float).T @ A.astype(float)
+    bound = np.abs(A).astype(float).T @ np.abs(A)
+    eps = np.finfo(np.float64 if wide else dtype).eps
+    for layout in LAYOUTS.values():
+        G = dense.gram(layout(A), wide=wide)
+        assert G.dtype == (np.float64 if wide else dtype)
+        np.testing.assert_array_equal(G, G.T)
+        assert np.all(np.abs(G - expected) <= 2 * (shape[0] + 3) * eps * bound)
+
+
+@pytest.mark.parametrize("dtype", [*REAL, np.float16, np.int32, np.complex64, np.complex128])
+def test_screen_measures(dtype):
+    A = (np.random.default_rng(0).standard_normal((301, 203)) * 50).astype(dtype)
+    if np.iscomplexobj(A):
+        A = A * dtype(1 + 2j)
+    for layout in LAYOUTS.values():
+        seen = dense.screen(layout(A))
+        assert seen.finite
+        assert seen.exponent == 0
+        expected = np.linalg.norm(A.astype(np.complex128))
+        assert seen.frobenius_norm == pytest.approx(expected, rel=1e-12)
+    assert dense.screen(np.zeros((0, 3), np.float64)) == dense.Screen(0.0, 0, 0.0, True)
+
+
+@pytest.mark.parametrize("power", [-1074 + 60, -900, -401, 0, 399, 401, 900, 1015])
+def test_screen_scales_exactly(power):
+    A = np.ldexp(np.random.default_rng(0).integers(1, 2**20, (50, 70)).astype(float), -20)
+    plain, scaled = dense.screen(A), dense.screen(np.ldexp(A, power))
+    assert scaled.max_abs == math.ldexp(plain.max_abs, power)
+    shift = 2 * (power - scaled.exponent)
+    assert scaled.sum_squares == math.ldexp(plain.sum_squares, shift)
+
+
+def test_screen_extremes():
+    tiny = dense.screen(np.full((2, 2), 5e-324))
+    assert math.ldexp(tiny.sum_squares, 2 * (tiny.exponent + 1074)) == 4.0
+    assert dense.screen(np.full((2, 2), 1e308)).frobenius_norm == math.inf
+    assert dense.screen(np.full((2, 2), 1e308)).finite
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("place", [(0, 0), (130, 77), (299, 199)])
+def test_non_finite_is_found(value, place):
+    A = np.zeros((300, 200))
+    A[place] = value
+    for layout in LAYOUTS.values():
+        assert not dense.screen(layout(A)).finite
+        assert dense.first_non_finite(layout(A)) == (1, place)
+    for factor in (kernels.householder_qr, kernels.cholesky_qr, kernels.small_svd):
+        with pytest.raises(NonFiniteError, match=rf"\({place[0]}, {place[1]}\)"):
+            factor(A)
+
+
+@pytest.mark.parametrize("dtype", [*REAL, np.complex64, np.complex128])
+@pytest.mark.parametrize("scale", [1.0, 1e-30, 1e30])
+def test_small_svd_and_eigh(dtype, scale):
+    rng = np.random.default_rng(0)
+    eps = np.finfo(dtype).eps
+    for m, n in ((30, 12), (12, 30), (1, 1), (0, 4)):
+        A = (rng.standard_normal((m, n)) * scale).astype(dtype)
+        if np.iscomplexobj(A):
+            A = A * dtype(1 + 2j)
+        U, s, Vh = kernels.small_svd(A)
+        norm = max(s.max(initial=0), np.finfo(A.real.dtype).tiny)
+        assert np.all(np.diff(s) <= 0)
+        assert np.abs((U * s) @ Vh - A).max(initial=0) <= 30 * 30 * eps * norm
+        H = A[: min(m, n), : min(m, n)]
+        H = H + H.conj().T
+        w, V = kernels.small_eigh(H)
+        assert np.all(np.diff(w) >= 0)
+        assert np.abs((V * w) @ V.conj().T - H).max(initial=0) <= 60 * 30 * eps * norm
+
+
+@pytest.mark.parametrize("dtype", [*REAL, np.complex128])
+def test_triangular_solve_right(dtype):
+    rng = np.random.default_rng(0)
+    R = (np.triu(rng.standard_normal((40, 40))) + 10 * np.eye(40)).astype(dtype)
+    for layout in LAYOUTS.values():
+        B = layout(rng.standard_normal((500, 40)).astype(dtype))
+        X = kernels.triangular_solve_right(B, R)
+        assert np.abs(X @ R - B).max() <= 40 * np.finfo(dtype).eps * np.abs(X).max() * np.abs(R).max()
