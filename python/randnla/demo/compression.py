@@ -54,6 +54,11 @@ def as_image(matrix: Array) -> Array:
     return np.clip(matrix.reshape(height, 3, -1).transpose(0, 2, 1), 0.0, 1.0)
 
 
+def certified_error(result: Any) -> float:
+    """The relative error that a result certifies."""
+    return float(result.info.error_relative)
+
+
 def compress(A: Array, singular_values: Array, **keywords: Any) -> Compressed:
     """Approximate the matrix of an image and compare with the truth."""
     result = randnla.svd(A, rng=0, **keywords)
@@ -66,7 +71,7 @@ def compress(A: Array, singular_values: Array, **keywords: Any) -> Compressed:
         rank=rank,
         storage=rank * (sum(A.shape) + 1) / A.size,
         error=float(difference / np.linalg.norm(A.astype(np.float64))),
-        certified=float(result.info.error_relative),
+        certified=certified_error(result),
         optimal=tail,
         image=as_image(approximation),
     )

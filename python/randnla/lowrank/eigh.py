@@ -294,7 +294,7 @@ def _to_tolerance(call: Call, method: str) -> Pairs:
     k, converged = smallest_rank(error.truncation_errors(np.abs(w), call.norm), outside, call.tol * size, cap)
     estimate = math.hypot(outside, float(error.truncation_errors(np.abs(w), call.norm)[k]))
     V = factor.narrow_product(state.Q, X[:, :k])
-    return report_tolerance(call, state, w, V, estimate, size, k, converged, "subspace")
+    return report_tolerance(call, state, w, V, estimate, size, k, "subspace", converged=converged)
 
 
 def grow_basis(call: Call) -> tuple[adaptive.QB, int]:
@@ -318,8 +318,9 @@ def report_tolerance(
     estimate: float,
     size: float,
     k: int,
-    converged: bool,
     method: str,
+    *,
+    converged: bool,
 ) -> Pairs:
     """Account and signs of a result in tolerance mode; `estimate` and `size` in the units of the state."""
     bound = state.bound

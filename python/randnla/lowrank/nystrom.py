@@ -187,4 +187,4 @@ def _to_tolerance(call: Call) -> Pairs:
     assert call.tol is not None
     k, converged = smallest_rank(tails, 0.0, call.tol * size, cap)
     V = np.array(V[:, :k])
-    return report_tolerance(call, state, w, V, float(tails[k]), size, k, converged, "nystrom")
+    return report_tolerance(call, state, w, V, float(tails[k]), size, k, "nystrom", converged=converged)

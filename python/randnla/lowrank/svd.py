@@ -189,6 +189,7 @@ def _finish(
     certificate: error.Certificate,
     relative: float,
     method: str,
+    *,
     converged: bool = True,
 ) -> Factors:
     k = U.shape[1]
@@ -219,7 +220,7 @@ def _known_spectrum(
     converged = converged or scale == 0.0
     certificate = error.Certificate(float(np.ldexp(estimate, exponent)), "exact", 0.0)
     relative = estimate / scale if scale else 0.0
-    return _finish(call, U[:, :k], s, V[:, :k], exponent, certificate, relative, method, converged)
+    return _finish(call, U[:, :k], s, V[:, :k], exponent, certificate, relative, method, converged=converged)
 
 
 def _by_gram(call: Call, k: int, size: int) -> Factors:
@@ -234,7 +235,7 @@ def _by_gram(call: Call, k: int, size: int) -> Factors:
     tall = problem.shape[0] >= problem.shape[1]
     if not gram.is_resolved(squares, k, problem.dtype):
         problem.path.append("refined")
-        return _refined(call, k, size, vectors[:, :size].astype(problem.dtype), tall)
+        return _refined(call, k, size, vectors[:, :size].astype(problem.dtype), tall=tall)
     lead = vectors[:, :k].astype(problem.dtype)
     U, s, V, exponent = gram.lift(problem, lead)
     # The spectrum of the Gram matrix beyond k, the Ritz values up to it.
@@ -242,7 +243,7 @@ def _by_gram(call: Call, k: int, size: int) -> Factors:
     return _known_spectrum(call, U, s, V, exponent, spectrum, "gram")
 
 
-def _refined(call: Call, k: int, size: int, start: Array, tall: bool) -> Factors:
+def _refined(call: Call, k: int, size: int, start: Array, *, tall: bool) -> Factors:
     """Subspace iteration from the vectors of a Gram matrix, for what it could not resolve."""
     problem = call.problem
     probe_map = gaussian_rows(problem, error.PROBES, stream=PROBE_STREAM).T
@@ -274,7 +275,15 @@ def _to_tolerance(call: Call, method: str) -> Factors:
         float(np.ldexp(estimate, state.exponent)), state.bound.source, state.bound.failure_probability
     )
     return _finish(
-        call, U, s, V, state.exponent, certificate, relative, "proto" if q == 0 else "subspace", converged
+        call,
+        U,
+        s,
+        V,
+        state.exponent,
+        certificate,
+        relative,
+        "proto" if q == 0 else "subspace",
+        converged=converged,
     )
 
 
