@@ -43,7 +43,7 @@ class Call:
     sketch_name: str
     certificate: str
     failure: float | None
-    spectrum_squares: float | None = None  # ||A||_F^2, where a route came to know all singular values
+    spectrum_norm: float | None = None  # ||A||_F, where a route came to know all singular values
 
     @property
     def limit(self) -> int:
@@ -89,7 +89,7 @@ def begin(
         if failure > 0.5:
             raise InputError(f"failure_probability: expected at most 0.5, got {failure}")
     seed = seed_from(rng)
-    made, name = resolve_sketch(sketch, seed, op.dtype)
+    made, name = resolve_sketch(sketch, seed, op, wanted or 0)
     if name != "gaussian" and certificate == "leave_one_out":
         raise InputError("certificate: 'leave_one_out' needs the exchangeable columns of sketch='gaussian'")
     problem = Problem(op, kind_of_operator(op), seed, callback=validate.callback(callback))
@@ -118,11 +118,15 @@ SKETCHES = {
 }
 
 
-def resolve_sketch(sketch: Any, seed: int, dtype: np.dtype[Any]) -> tuple[Any, str]:
+def resolve_sketch(sketch: Any, seed: int, op: LinearOperator, rank: int) -> tuple[Any, str]:
     """A function (d, m) -> map, or "gaussian", with the name for ``info.sketch``."""
     if not isinstance(sketch, str):
         if not getattr(type(sketch), "is_random_map", False):
             raise InputError(f"sketch: expected a name or a random map, got {type(sketch).__name__}")
+        if sketch.shape[1] != op.shape[1] or sketch.shape[0] < rank:
+            raise InputError(
+                f"sketch: expected a map of shape (at least {rank}, {op.shape[1]}), got {sketch.shape}"
+            )
         return (lambda d, m: sketch), type(sketch).__name__
     validate.choice(sketch, ("auto", *SKETCHES), name="sketch")
     if sketch in ("auto", "gaussian"):
@@ -130,7 +134,7 @@ def resolve_sketch(sketch: Any, seed: int, dtype: np.dtype[Any]) -> tuple[Any, s
     from randnla import sketching
 
     kind = getattr(sketching, SKETCHES[sketch])
-    real = np.float32 if np.dtype(dtype).type(0).real.itemsize == 4 else np.float64
+    real = np.float32 if np.dtype(op.dtype).type(0).real.itemsize == 4 else np.float64
     return (lambda d, m: kind(d, m, rng=seed, dtype=real)), sketch
 
 

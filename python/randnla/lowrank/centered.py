@@ -81,12 +81,13 @@ class Centered(LinearOperator):
     def frobenius_norm(self) -> float | None:
         """The Frobenius norm; one pass over arrays and streams, None for operators that know none."""
         if self.by_blocks:
-            return math.sqrt(sum(dense.screen(block).frobenius_norm ** 2 for _, block in self.blocks()))
+            return math.hypot(*(dense.screen(block).frobenius_norm for _, block in self.blocks()))
         whole = self.base.frobenius_norm()
-        if whole is None:
-            return None
-        # ||A - 1 mu^T||_F^2 = ||A||_F^2 - m ||mu||^2
-        return math.sqrt(max(0.0, whole**2 - self.shape[0] * float(np.linalg.norm(self.mean)) ** 2))
+        if not whole:
+            return whole
+        # ||A - 1 mu^T||_F^2 = ||A||_F^2 - m ||mu||^2, the squares taken where they are in range
+        share = float(np.linalg.norm(self.mean / whole)) ** 2
+        return whole * math.sqrt(max(0.0, 1.0 - self.shape[0] * share))
 
 
 def _steps(array: Array) -> Iterator[tuple[int, int]]:

@@ -169,10 +169,7 @@ def require_hermitian(probe_map: Array, probes: Array) -> None:
     InputError
         Its other half exceeds the root of the unit roundoff.
     """
-    core = factor.widen(probe_map.T @ probes)
-    size = float(np.linalg.norm(core))
-    if float(np.linalg.norm(core - core.conj().T)) > 4 * math.sqrt(unit_roundoff(probes.dtype)) * size:
-        raise InputError("A: expected a symmetric (Hermitian) matrix, and it is not")
+    gram.require_hermitian(factor.widen(probe_map.T @ probes), unit_roundoff(probes.dtype))
 
 
 def _decompose(call: Call, method: str, start: Array | None) -> Pairs:

@@ -4,18 +4,19 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
-from randnla._backend.errors import NonFiniteError
+from randnla._backend.errors import InputError, NonFiniteError
 from randnla._backend.kernels import dense, qr
 from randnla.operators import LinearOperator
 
 from .basis import orthonormalize
 from .factor import narrow_product, widen
 from .problem import Problem
-from .scaling import Array, exponent_of, normalize, scale_by_power
+from .scaling import Array, exponent_of, normalize, scale_by_power, unit_roundoff
 
 SMALL_CORE = 512
 """Up to this side a float32 matrix is factored in float64."""
@@ -42,8 +43,8 @@ def gram_matrix(problem: Problem) -> tuple[Array, int] | None:
     if matrix is None:
         G = _streamed_gram(problem.op)
         top = float(np.diagonal(G).real.max(initial=0.0))
-        if not (top == 0.0 or 2.0**-800 < top < 2.0**800):
-            return None
+        if not 2.0**-800 < top < 2.0**800:
+            return None  # zero, too: squares of entries below 2^-537 vanish
     else:
         tall = matrix if matrix.shape[0] >= matrix.shape[1] else matrix.conj().T
         G = dense.gram(tall, wide=True)
@@ -134,6 +135,18 @@ def full_svd(problem: Problem, rank: int | None = None) -> tuple[Array, Array, A
     return (U, s, V, exponent) if tall else (V, s, U, exponent)
 
 
+def require_hermitian(X: Array, roundoff: float) -> None:
+    """Refuse a square X whose skew part exceeds the root of the unit roundoff.
+
+    Raises
+    ------
+    InputError
+        X is not Hermitian.
+    """
+    if float(np.linalg.norm(X - X.conj().T)) > 4 * math.sqrt(roundoff) * float(np.linalg.norm(X)):
+        raise InputError("A: expected a symmetric (Hermitian) matrix, and it is not")
+
+
 def full_eigh(problem: Problem) -> tuple[Array, Array, int]:
     """All eigenpairs by LAPACK, by decreasing magnitude."""
     A = problem.op.to_dense()
@@ -145,6 +158,7 @@ def full_eigh(problem: Problem) -> tuple[Array, Array, int]:
         raise NonFiniteError("A: expected finite entries, but it holds NaN or Inf")
     exponent = exponent_of(seen.max_abs)
     X = scale_by_power(np.array(A), -exponent)
+    require_hermitian(X, unit_roundoff(problem.dtype))
     X = (X + X.conj().T) / 2
     w, V = qr.small_eigh(widen(X) if A.shape[0] <= SMALL_CORE else X)
     order = np.argsort(-np.abs(w), kind="stable")

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -18,7 +19,7 @@ from . import error, plan
 from .basis import PROBE_STREAM, gaussian_rows
 from .call import Call, begin
 from .centered import Centered
-from .scaling import Array, real_dtype
+from .scaling import Array, normalize, real_dtype
 from .svd import decompose, undefined
 
 
@@ -119,17 +120,18 @@ max_memory, callback
             call.problem.op.require_finite(name="A")
             raise NonFiniteError("A: expected finite entries, but its column means are not")
         U, s, V, info = decompose(call, method)
-        total = _total_variance(call, s)
+        total = _total_norm(call, s)
     except NonFiniteError:
         if call.check_finite:
             raise
         (U, s, V, info), total = undefined(call), np.nan
     real = real_dtype(call.problem.dtype)
     wide = s.astype(np.float64)
-    variance = wide**2 / (m - 1)
-    ratio = variance / total if total else np.zeros_like(variance)
+    with np.errstate(over="ignore"):  # a variance beyond the range of the dtype is inf
+        variance = ((wide / math.sqrt(m - 1)) ** 2).astype(real)
+    ratio = (wide / total) ** 2 if total else np.zeros_like(wide)
     scores = U * (np.asarray(np.sqrt(m - 1.0), real) if whiten else s)
-    factors = (V.conj().T, variance.astype(real), ratio.astype(real), mean, scores)
+    factors = (V.conj().T, variance, ratio.astype(real), mean, scores)
     return PCAResult(*namespace.restore_all(call.kind, *factors), info=info)
 
 
@@ -144,19 +146,20 @@ def _center(call: Call) -> Array:
     return mean
 
 
-def _total_variance(call: Call, s: Array) -> float:
-    """||A - 1 mu^T||_F^2 / (m - 1)."""
-    problem = call.problem
-    total = call.spectrum_squares
+def _total_norm(call: Call, s: Array) -> float:
+    """||A - 1 mu^T||_F; not squared, which may leave the range."""
+    total = call.spectrum_norm
     if total is None:
-        total = _squared_norm(problem.op, call)
+        total = _norm(call.problem.op, call)
     # Rounding must not let the part exceed the whole.
-    return max(total, float((s.astype(np.float64) ** 2).sum())) / (problem.shape[0] - 1)
+    return max(total, math.hypot(*s.tolist()))
 
 
-def _squared_norm(op: LinearOperator, call: Call) -> float:
+def _norm(op: LinearOperator, call: Call) -> float:
     norm = op.frobenius_norm()
     if norm is not None:
-        return norm**2
+        return norm
     rows = gaussian_rows(call.problem, error.PROBES, stream=PROBE_STREAM + 1)
-    return error.frobenius(call.problem.forward(rows.T)) ** 2 / error.PROBES
+    Y = call.problem.forward(rows.T)
+    exponent = normalize(Y) - call.problem.shift
+    return math.ldexp(error.frobenius(Y), exponent) / math.sqrt(error.PROBES)

@@ -209,7 +209,7 @@ def _known_spectrum(
 ) -> Factors:
     """Truncate factors of a matrix whose whole spectrum is known: the error is its tail, and certain."""
     errors = error.truncation_errors(spectrum, call.norm)
-    call.spectrum_squares = float(np.linalg.norm(np.ldexp(spectrum, exponent))) ** 2
+    call.spectrum_norm = float(np.ldexp(np.linalg.norm(spectrum), exponent))
     scale = float(np.linalg.norm(spectrum)) if call.norm == "frobenius" else float(max(spectrum, default=0.0))
     floor = error.rounding_floor(float(np.linalg.norm(spectrum)), call.problem.dtype, len(spectrum))
     k, converged = U.shape[1], True

@@ -82,7 +82,8 @@ def qr(A: Any, *, method: str = "auto", rng: Any = None, check_finite: bool = Tr
     m, n = matrix.shape
     if method == "auto":
         method = "cholesky" if m >= 2 * n and not np.iscomplexobj(matrix) else "householder"
-    seed = seed_from(rng) if method == "cholesky" else None
+    drawn = seed_from(rng)  # checked on every route
+    seed = drawn if method == "cholesky" else None
     try:
         if seed is None:
             path = "householder"
