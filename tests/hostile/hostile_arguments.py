@@ -31,11 +31,16 @@ def label(value: Any) -> str:
     )
 
 
-def wrong_map() -> Any:
-    """A map that fits no input of the suite."""
-    import randnla
+class Map:
+    """A map to be made where the call is made; those below fit no input of the suite."""
 
-    return randnla.Gaussian(3, 7, rng=0)
+    def __init__(self, d: int, m: int) -> None:
+        self.shape = (d, m)
+
+    def make(self) -> Any:
+        import randnla
+
+        return randnla.Gaussian(*self.shape, rng=0)
 
 
 NAN, INF = float("nan"), float("inf")
@@ -48,7 +53,8 @@ ARGUMENTS: dict[str, Argument] = {
     "rank=5, tol=2": Argument({"rank": 5, "tol": 2}, r"^tol\b"),
     **_refused("method", "no_such", "", "AUTO", None, 3, b"auto", ["auto"]),
     **_refused("sketch", "no_such", "", None, 3),
-    "sketch of another shape": Argument({"sketch": wrong_map}, r"^sketch\b"),
+    "sketch of another length": Argument({"sketch": Map(15, 7)}, r"^sketch\b"),
+    "sketch with fewer rows than the rank": Argument({"sketch": Map(3, 24)}, r"^sketch\b"),
     **_refused("kind", "no_such", None, 3),
     **_refused("rng", -1, 1.5, NAN, "seed", True, [1, 2], np.random.RandomState(0), object),
     **_refused("check_finite", 1, 0, "yes", None),

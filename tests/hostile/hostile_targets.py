@@ -32,6 +32,7 @@ class Target:
     exact_layouts: bool = False  # our own kernels alone: identical bits whatever the layout
     sees_all: bool = True  # False: reads a part of A only and cannot promise to find NaN
     rows_needed: int = 0  # a sample cannot be larger than what it is drawn from
+    dense_only: bool = False
     parameters: frozenset[str] = frozenset()
 
     def base(self) -> Array:
@@ -204,7 +205,7 @@ def _with_rank(function: Callable[..., Any]) -> Callable[..., Any]:
 
     def call(A: Any, **keywords: Any) -> Any:
         if not keywords.keys() & {"rank", "tol"}:
-            shape = getattr(A, "shape", None) or np.shape(A)
+            shape = getattr(A, "shape", ())
             keywords["rank"] = min(RANK, *shape) if len(shape) == 2 else RANK
         return function(A, **{"rng": 0, **keywords})
 
@@ -219,8 +220,8 @@ _DECOMPOSITIONS: list[tuple[str, Callable[[Any, Array, float], str | None], str]
     ("nystrom", check_eigen, "semidefinite"),
 ]
 _SKETCHES = ("gaussian", "sign", "sparse_sign", "countsketch", "srht", "srft", "row_sampling")
-# For 8 sampled coordinates: the Hadamard transform of 5 rows has order 8.
-ROWS_NEEDED = {"srht": 5, "srft": 8, "row_sampling": 1}
+# For 8 sampled coordinates (the Hadamard transform of 5 rows has order 8), and for a variance.
+ROWS_NEEDED = {"srht": 5, "srft": 8, "row_sampling": 1, "pca": 2}
 # Summed by our own kernels in an order that no layout changes.
 _OWN_KERNELS = {"sparse_sign", "countsketch", "srht", "row_sampling"}
 
@@ -235,12 +236,13 @@ def _targets() -> dict[str, Target]:
             check,
             kind,
             parameters=parameters(getattr(randnla, name)),
+            rows_needed=ROWS_NEEDED.get(name, 0),
         )
         for name, check, kind in _DECOMPOSITIONS
         if hasattr(randnla, name)
     ]
     if hasattr(randnla, "qr"):
-        found.append(Target("qr", randnla.qr, check_qr, parameters=parameters(randnla.qr)))
+        found.append(Target("qr", randnla.qr, check_qr, dense_only=True, parameters=parameters(randnla.qr)))
     for kind in _SKETCHES:
         if kind in MAPS:
 

@@ -85,7 +85,7 @@ def run_layout(target: Target, name: str) -> dict[str, Any]:
 
 def run_argument(target: Target, name: str) -> dict[str, Any]:
     keywords = {
-        key: value() if value is hostile_arguments.wrong_map else value
+        key: value.make() if isinstance(value, hostile_arguments.Map) else value
         for key, value in hostile_arguments.ARGUMENTS[name].keywords.items()
     }
     return attempt(target, target.base(), keywords)[0]

@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hostile_arguments import ARGUMENTS
 from hostile_inputs import LAYOUTS, MATRICES, NON_FINITE, SHAPES, Hostile
@@ -119,12 +120,15 @@ def matrix_cases() -> list[Any]:
 def test_matrix(worker: Worker, target: Target, case: Hostile) -> None:
     outcome = worker.ask("matrix", target.name, case.name)
     assert not outcome["modified"], "the input was written to"
+    if target.dense_only and not isinstance(case.make(target.base()), (np.ndarray, list, tuple)):
+        assert_error(outcome, "InputError", r"^A\b")
+        return
     if case.promise == "NonFiniteError" and not target.sees_all and outcome["kind"] == "value":
         return  # the rows drawn hold no NaN
     if case.promise != "value":
         assert_error(outcome, case.promise, case.pattern)
     elif case in SHAPES and len(case.make(target.base())) < target.rows_needed:
-        assert_error(outcome, "InputError", r"^(size|d|m): expected")
+        assert_error(outcome, "InputError", r"^(size|d|m|A): expected")
     elif not is_square_case(target, case):
         assert_error(outcome, "InputError", r"^A\b.*(square|symmetric|Hermitian)")
     else:
@@ -164,7 +168,8 @@ def test_layout_does_not_matter(worker: Worker, target: Target, name: str) -> No
     if target.exact_layouts:
         assert outcome["same_bits"], f"largest difference {outcome['difference']:.1e}"
     else:
-        assert outcome["difference"] <= 1e-12
+        # A memmap is another kind of input: read in row blocks, by a route that `info` names.
+        assert outcome["difference"] <= (1e-8 if "memmap" in name else 1e-12)
 
 
 @pytest.mark.parametrize(
