@@ -134,7 +134,7 @@ def image_patches(image: NDArray[np.float32], size: int, step: int) -> NDArray[n
 
 
 def gaussian_kernel(points: NDArray[np.float64], width: float) -> NDArray[np.float64]:
-    """Gram matrix of the Gaussian kernel, exp(-|x - y|^2 / (2 width^2)).
+    """Gram matrix of the Gaussian kernel, ``exp(-|x - y|^2 / (2 width^2))``.
 
     Parameters
     ----------

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+import randnla
+
 ROOT = Path(__file__).parents[2]
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 PAGES = [
@@ -28,3 +30,10 @@ def test_the_code_of_the_page_runs(page: Path, monkeypatch: pytest.MonkeyPatch, 
 def test_the_pages_with_code_are_found() -> None:
     names = {page.name for page in PAGES}
     assert {"README.md", "start.md", "lowrank.md", "certificates.md", "maps.md"} <= names
+
+
+def test_the_reference_lists_every_public_name() -> None:
+    text = (ROOT / "docs" / "reference" / "index.md").read_text()
+    rooms = " ".join(re.findall(r"^```{public-names} (.*)$", text, flags=re.MULTILINE)).split()
+    missing = [name for name, module in randnla._EXPORTS.items() if module.split(".")[1] not in rooms]
+    assert missing == []
