@@ -19,7 +19,7 @@ from . import error
 from .basis import BASIS_STREAM, first_sketch, gaussian_rows, orthonormalize
 from .factor import widen
 from .problem import Problem
-from .scaling import Array
+from .scaling import Array, in_units
 
 BLOCK = 32
 """Columns of the first block; later ones are a quarter of the basis, if that is more."""
@@ -65,7 +65,7 @@ def grow(problem: Problem, goal: Goal) -> QB:
     Y, Z, _, exponent = first_sketch(problem, count, "gaussian")
     norm = problem.op.frobenius_norm()
     if norm is not None:
-        norm = math.ldexp(norm, -exponent)
+        norm = in_units(norm, -exponent)
     state = QB(
         np.empty((problem.shape[0], 0), problem.dtype),
         np.empty((problem.shape[1], 0), problem.dtype),
@@ -90,11 +90,11 @@ def grow(problem: Problem, goal: Goal) -> QB:
         count = min(max(BLOCK, size // 4), goal.cap - size)
         if count:
             rows = gaussian_rows(problem, count, stream=BASIS_STREAM, start=size)
-            Y = _in_units(problem, problem.forward(rows.T), exponent)
+            Y = _to_units(problem, problem.forward(rows.T), exponent)
     return state
 
 
-def _in_units(problem: Problem, Y: Array, exponent: int) -> Array:
+def _to_units(problem: Problem, Y: Array, exponent: int) -> Array:
     Y *= Y.real.dtype.type(2.0 ** (-exponent - problem.shift))
     return Y
 
@@ -116,7 +116,7 @@ def _append(problem: Problem, state: QB, Y: Array, power_iters: int) -> None:
         block, R = orthonormalize(problem, _deflate(Q, block))
         if np.abs(np.diagonal(R)).min() > 0.5:
             break
-    Bh = _in_units(problem, problem.adjoint(block), state.exponent)
+    Bh = _to_units(problem, problem.adjoint(block), state.exponent)
     state.captured += error.frobenius(Bh) ** 2
     state.Q = np.concatenate([Q, block], axis=1)
     state.Bh = np.concatenate([state.Bh, Bh], axis=1)

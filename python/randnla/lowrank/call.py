@@ -21,7 +21,7 @@ from randnla.operators import Dense, LinearOperator, RowStream, Sparse, as_opera
 from . import error
 from .basis import Sample
 from .problem import Problem
-from .scaling import Array
+from .scaling import Array, in_units
 
 CERTIFICATES = ("auto", "probe", "exact", "leave_one_out")
 NORMS = {"fro": "frobenius", "spectral": "spectral"}
@@ -152,11 +152,14 @@ def certify_projection(
     outside = certify_basis(call, sample, s)
     tail = float(error.truncation_errors(s, call.norm)[rank])
     estimate = math.hypot(outside.estimate, tail)
+    if outside.failure_probability is not None:
+        # Even where the tail is all there is, the product of rounded factors is not the truncation.
+        estimate += error.rounding_floor(float(np.linalg.norm(s)), call.problem.dtype, s.size)
     if call.norm == "spectral":
         fraction = estimate / float(s[0]) if s.size and s[0] > 0 else float(estimate > 0)
     else:
         fraction = error.relative(estimate, float((s[:rank] ** 2).sum()))
-    absolute = float(np.ldexp(estimate, e0))
+    absolute = in_units(estimate, e0)
     return error.Certificate(absolute, outside.source, outside.failure_probability), fraction
 
 
@@ -173,7 +176,7 @@ def certify_product(
     # ||A|| >= ||A_k|| - error; the ratio stays a bound.
     largest = (float(values[0]) if values.size else 0.0) if call.norm == "spectral" else magnitude
     relative = bound / max(largest - bound, bound) if bound else 0.0
-    return error.Certificate(float(np.ldexp(bound, e0)), "probe", failure), relative
+    return error.Certificate(in_units(bound, e0), "probe", failure), relative
 
 
 def certify_basis(call: Call, sample: Sample, s: Array) -> error.Certificate:
@@ -190,14 +193,13 @@ def certify_basis(call: Call, sample: Sample, s: Array) -> error.Certificate:
         norm = problem.op.frobenius_norm()
         if norm is None and call.certificate == "exact":
             raise InputError("certificate: 'exact' needs ||A||_F, which this operator does not know")
-        norm = math.inf if norm is None else float(np.ldexp(norm, -sample.exponent))
+        norm = math.inf if norm is None else in_units(norm, -sample.exponent)
         known = error.exact_error(norm, captured, problem.dtype) if math.isfinite(norm) else None
         if known is not None:
             return error.Certificate(known, "exact", 0.0)
         problem.path.append("identity below resolution")
     residual = sample.probes - Q @ (Q.conj().T @ sample.probes)
     bound, failure = error.probe_bound(residual, call.norm, call.failure)
-    bound += error.rounding_floor(math.sqrt(captured), problem.dtype, Q.shape[1])
     return error.Certificate(bound, "probe", failure)
 
 

@@ -18,7 +18,7 @@ from randnla._backend.results import EighResult, Info
 from . import adaptive, error, factor, gram, plan
 from .basis import Sample, first_sketch, gaussian_rows, iterate, orthonormalize
 from .call import Call, account, begin, certify_product, numerical_rank, smallest_rank
-from .scaling import Array, fix_signs, real_dtype, restore, unit_roundoff
+from .scaling import Array, fix_signs, in_units, real_dtype, restore, unit_roundoff
 
 Pairs = tuple[Array, Array, Info]
 
@@ -239,7 +239,7 @@ def _exact(call: Call, w: Array, exponent: int, k: int) -> tuple[error.Certifica
         if call.certificate == "exact":
             raise InputError("certificate: 'exact' needs ||A||_F, which this operator does not know")
         return None
-    scaled = float(np.ldexp(norm, -exponent))
+    scaled = in_units(norm, -exponent)
     values = np.asarray(w[:k], dtype=np.float64)
     if not math.isfinite(scaled):
         return None
@@ -248,7 +248,7 @@ def _exact(call: Call, w: Array, exponent: int, k: int) -> tuple[error.Certifica
         problem.path.append("identity below resolution")
         return None
     size = scaled if call.norm == "frobenius" else float(np.abs(w[0])) if w.size else 0.0
-    return error.Certificate(float(np.ldexp(known, exponent)), "exact", 0.0), known / size if size else 0.0
+    return error.Certificate(in_units(known, exponent), "exact", 0.0), known / size if size else 0.0
 
 
 def _by_lapack(call: Call, k: int | None) -> Pairs:
@@ -264,7 +264,7 @@ def _by_lapack(call: Call, k: int | None) -> Pairs:
         k, converged = smallest_rank(errors, floor, call.tol * size, cap)
         converged = converged or size == 0.0
     estimate = math.hypot(float(errors[k]), floor) if size else 0.0
-    certificate = error.Certificate(float(np.ldexp(estimate, exponent)), "exact", 0.0)
+    certificate = error.Certificate(in_units(estimate, exponent), "exact", 0.0)
     found, V = numerical_rank(call, w, k), V[:, :k].copy()
     relative = estimate / size if size else 0.0
     info = account(call, certificate, relative, method="full", rank=found, converged=converged)
@@ -322,7 +322,7 @@ def report_tolerance(
     """Account and signs of a result in tolerance mode; `estimate` and `size` in the units of the state."""
     bound = state.bound
     certificate = error.Certificate(
-        float(np.ldexp(estimate, state.exponent)), bound.source, bound.failure_probability
+        in_units(estimate, state.exponent), bound.source, bound.failure_probability
     )
     found = numerical_rank(call, w, k)
     relative = estimate / size if size else 0.0

@@ -17,7 +17,7 @@ from randnla._backend.results import Info, RangeResult
 from . import error, factor, plan
 from .basis import sample_range
 from .call import Call, account, begin, certify_basis, certify_projection, numerical_rank
-from .scaling import Array, fix_signs
+from .scaling import Array, fix_signs, in_units
 from .svd import adaptive_svd
 
 
@@ -142,7 +142,9 @@ def _find(call: Call, method: str) -> tuple[Array, Info]:
         U, found = sample.Q, k
         seen = error.frobenius(sample.probes) / math.sqrt(error.PROBES)
         outside = certify_basis(call, sample, np.array([seen]))
-        absolute = float(np.ldexp(outside.estimate, sample.exponent))
+        # The defect of Q from orthogonality, as in the other certificates.
+        floor = error.rounding_floor(seen, problem.dtype, size)
+        absolute = in_units(outside.estimate + floor, sample.exponent)
         certificate = error.Certificate(absolute, outside.source, outside.failure_probability)
         relative = outside.estimate / seen if seen and call.norm == "frobenius" else None
     fix_signs(U)
@@ -159,7 +161,7 @@ def _adaptive(call: Call) -> tuple[Array, Info]:
     else:
         size = state.norm if state.norm is not None else float(np.linalg.norm(s))
     certificate = error.Certificate(
-        float(np.ldexp(estimate, state.exponent)), state.bound.source, state.bound.failure_probability
+        in_units(estimate, state.exponent), state.bound.source, state.bound.failure_probability
     )
     fix_signs(U)
     found = numerical_rank(call, s, k)

@@ -62,6 +62,14 @@ def normalize(Y: Array) -> int:
     return exponent
 
 
+def in_units(value: float, exponent: int) -> float:
+    """value * 2^exponent, infinite where float64 ends."""
+    try:
+        return math.ldexp(value, exponent)
+    except OverflowError:
+        return math.inf
+
+
 def restore(s: Array, exponent: int, dtype: npt.DTypeLike) -> Array:
     """Singular values of a normalized core, back in the units of A and in the dtype of the answer."""
     return np.asarray(np.ldexp(np.asarray(s, dtype=np.float64), exponent)).astype(dtype)

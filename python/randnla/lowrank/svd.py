@@ -17,7 +17,7 @@ from randnla._backend.results import Info, SVDResult
 from . import adaptive, error, factor, gram, plan
 from .basis import PROBE_STREAM, Sample, gaussian_rows, iterate, sample_range
 from .call import Call, account, begin, certify_product, certify_projection, numerical_rank, smallest_rank
-from .scaling import Array, fix_signs, real_dtype, restore
+from .scaling import Array, fix_signs, in_units, real_dtype, restore
 
 
 def svd(
@@ -209,7 +209,7 @@ def _known_spectrum(
 ) -> Factors:
     """Truncate factors of a matrix whose whole spectrum is known: the error is its tail, and certain."""
     errors = error.truncation_errors(spectrum, call.norm)
-    call.spectrum_norm = float(np.ldexp(np.linalg.norm(spectrum), exponent))
+    call.spectrum_norm = in_units(float(np.linalg.norm(spectrum)), exponent)
     scale = float(np.linalg.norm(spectrum)) if call.norm == "frobenius" else float(max(spectrum, default=0.0))
     floor = error.rounding_floor(float(np.linalg.norm(spectrum)), call.problem.dtype, len(spectrum))
     k, converged = U.shape[1], True
@@ -218,7 +218,7 @@ def _known_spectrum(
         k, converged = smallest_rank(errors, floor, call.tol * scale, cap)
     estimate = math.hypot(float(errors[k]), floor) if scale else 0.0
     converged = converged or scale == 0.0
-    certificate = error.Certificate(float(np.ldexp(estimate, exponent)), "exact", 0.0)
+    certificate = error.Certificate(in_units(estimate, exponent), "exact", 0.0)
     relative = estimate / scale if scale else 0.0
     return _finish(call, U[:, :k], s, V[:, :k], exponent, certificate, relative, method, converged=converged)
 
@@ -272,7 +272,7 @@ def _to_tolerance(call: Call, method: str) -> Factors:
     if call.norm == "spectral":
         relative = estimate / float(s[0]) if s.size and s[0] > 0 else 0.0
     certificate = error.Certificate(
-        float(np.ldexp(estimate, state.exponent)), state.bound.source, state.bound.failure_probability
+        in_units(estimate, state.exponent), state.bound.source, state.bound.failure_probability
     )
     return _finish(
         call,

@@ -1,0 +1,67 @@
+# SPDX-FileCopyrightText: 2026 the randnla developers
+# SPDX-License-Identifier: BSD-3-Clause
+"""f(2^p A) = 2^p f(A), bit for bit."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from lowrank_cases import hermitian, matrix
+
+import randnla
+
+METHODS = ("subspace", "proto", "power", "row_extraction", "gram", "full")
+
+
+@pytest.mark.parametrize("method", METHODS)
+@settings(max_examples=12, deadline=None, derandomize=True)
+@given(p=st.integers(-940, 1000))
+def test_svd_float64(method, p):
+    A, _ = matrix(40, 30, "harmonic")
+    base = randnla.svd(A, 5, method=method, rng=0)
+    scaled = randnla.svd(np.ldexp(A, p), 5, method=method, rng=0)
+    assert np.array_equal(base.U, scaled.U)
+    assert np.array_equal(base.Vh, scaled.Vh)
+    assert np.array_equal(np.ldexp(base.s, p), scaled.s)
+    assert np.ldexp(base.info.error_estimate, p) == scaled.info.error_estimate
+
+
+@pytest.mark.parametrize("p", [-90, -41, -1, 1, 7, 60, 110, 120])
+@pytest.mark.parametrize("method", METHODS)
+def test_svd_float32(method, p):
+    A, _ = matrix(40, 30, "harmonic", np.float32)
+    base = randnla.svd(A, 5, method=method, rng=0)
+    scaled = randnla.svd(np.ldexp(A, p), 5, method=method, rng=0)
+    assert np.array_equal(base.U, scaled.U)
+    assert np.array_equal(np.ldexp(base.s, p), scaled.s)
+
+
+@pytest.mark.parametrize("p", [-900, -333, -1, 1, 500, 999])
+@pytest.mark.parametrize("method", ["subspace", "nystrom", "row_extraction", "one_pass", "full"])
+def test_eigh(method, p):
+    A, _ = hermitian(40, "poly")
+    base = randnla.eigh(A, 5, method=method, rng=0)
+    scaled = randnla.eigh(np.ldexp(A, p), 5, method=method, rng=0)
+    assert np.array_equal(base.V, scaled.V)
+    assert np.array_equal(np.ldexp(base.w, p), scaled.w)
+
+
+@pytest.mark.parametrize("p", [-900, 999])
+def test_tolerance_mode(p):
+    A, _ = matrix(300, 280, "geometric")
+    for tol in (1e-3, 1e-9):
+        base = randnla.svd(A, tol=tol, rng=0, method="subspace")
+        scaled = randnla.svd(np.ldexp(A, p), tol=tol, rng=0, method="subspace")
+        assert np.array_equal(base.U, scaled.U)
+        assert np.array_equal(np.ldexp(base.s, p), scaled.s)
+
+
+def test_extreme_magnitudes_are_accurate():
+    A, s = matrix(60, 50, "geometric")
+    for scale in (1e-300, 1e-150, 1e150, 1e300):
+        result = randnla.svd(A * scale, 5, rng=0)
+        assert np.allclose(result.s / scale, s[:5], rtol=1e-9)
+    rough = randnla.svd(A * 1e-310, 5, rng=0)
+    assert np.allclose(rough.s / 1e-310, s[:5], rtol=1e-9)
