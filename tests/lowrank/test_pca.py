@@ -1,0 +1,71 @@
+# SPDX-FileCopyrightText: 2026 the randnla developers
+# SPDX-License-Identifier: BSD-3-Clause
+"""PCA beside scikit-learn's full decomposition."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import scipy.sparse
+import scipy.sparse.linalg
+from sklearn.decomposition import PCA
+
+import randnla
+
+RNG = np.random.default_rng(3)
+DATA = RNG.standard_normal((300, 40)) @ np.diag(0.7 ** np.arange(40)) @ RNG.standard_normal((40, 40)) + 50
+
+
+@pytest.mark.parametrize("method", ["auto", "subspace", "gram", "full"])
+@pytest.mark.parametrize("layout", ["tall", "wide", "stream", "float32"])
+def test_agrees_with_sklearn(method, layout):
+    X = DATA.T.copy() if layout == "wide" else DATA
+    given = {
+        "stream": lambda: randnla.RowStream(X, max_memory=1 << 14),
+        "float32": lambda: X.astype(np.float32),
+    }
+    Z = given.get(layout, lambda: X)()
+    result = randnla.pca(Z, 6, method=method, rng=0)
+    full = PCA(6, svd_solver="full").fit(X)
+    # float32 data of mean 50 carry 50 * 6e-8 a rounding; the values are known to about 1e-5.
+    rtol = 1e-4 if layout == "float32" else 1e-6
+    assert np.allclose(result.explained_variance, full.explained_variance_, rtol=rtol)
+    assert np.allclose(result.explained_variance_ratio, full.explained_variance_ratio_, rtol=rtol)
+    assert np.allclose(result.mean, full.mean_, rtol=1e-6)
+    assert np.allclose(np.abs((result.components * full.components_).sum(axis=1)), 1, atol=1e-3)
+    centered = X - X.mean(axis=0)
+    assert np.allclose(
+        centered @ result.components.T, result.scores, atol=1e-2 if layout == "float32" else 1e-4
+    )
+
+
+def test_sparse_and_operators_are_centered_implicitly():
+    S = scipy.sparse.random(300, 60, 0.1, random_state=0, format="csr")
+    full = PCA(8, svd_solver="full").fit(S.toarray())
+    for Z in (S, scipy.sparse.linalg.aslinearoperator(S)):
+        result = randnla.pca(Z, 8, power_iters=12, rng=0)
+        assert np.allclose(result.explained_variance, full.explained_variance_, rtol=1e-3)
+    exact = randnla.pca(S, 8, power_iters=12, rng=0)
+    assert np.allclose(exact.explained_variance_ratio, full.explained_variance_ratio_, rtol=1e-3)
+
+
+def test_whitening_and_no_centering():
+    result = randnla.pca(DATA, 5, whiten=True, rng=0)
+    assert np.allclose(np.cov(result.scores.T), np.eye(5), atol=1e-8)
+    plain = randnla.pca(DATA, 5, center=False, rng=0)
+    assert np.allclose(plain.explained_variance * 299, np.linalg.svd(DATA, compute_uv=False)[:5] ** 2)
+    assert not plain.mean.any()
+
+
+def test_a_large_mean_costs_no_digits():
+    shifted = DATA + 1e8
+    result = randnla.pca(shifted, 4, rng=0)
+    reference = PCA(4, svd_solver="full").fit(shifted - 1e8)
+    assert np.allclose(result.explained_variance, reference.explained_variance_, rtol=1e-6)
+
+
+def test_refusals():
+    with pytest.raises(randnla.InputError, match="two rows"):
+        randnla.pca(np.ones((1, 4)), 1)
+    with pytest.raises(randnla.NonFiniteError):
+        randnla.pca(np.full((5, 4), np.nan), 1)
