@@ -1,0 +1,284 @@
+# SPDX-FileCopyrightText: 2026 the randnla developers
+# SPDX-License-Identifier: BSD-3-Clause
+"""The drivers as guests of a process: fork, Python threads, Ctrl-C, denormals, what an import does.
+
+Every script runs in a process of its own with a hard limit, so that a hang fails only its case.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import pytest
+
+import randnla
+
+LIMIT = 60.0  # s; a script takes about one, importing on a busy machine included
+
+JOBS = """
+import numpy as np, randnla
+A = np.random.default_rng(0).standard_normal((600, 200))
+G = A.T @ A
+JOBS = {
+    "svd": lambda: randnla.svd(A, 10, rng=1),
+    "eigh": lambda: randnla.eigh(G, 10, rng=1, method="subspace"),
+    "qr": lambda: randnla.qr(A, rng=1),
+    "gaussian": lambda: (randnla.sketch(A, 50, kind="gaussian", rng=1),),
+    "sparse_sign": lambda: (randnla.sketch(A, 50, kind="sparse_sign", rng=1),),
+    "countsketch": lambda: (randnla.sketch(A, 50, kind="countsketch", rng=1),),
+    "srht": lambda: (randnla.sketch(A, 50, kind="srht", rng=1),),
+}
+def same(x, y):
+    return all(np.array_equal(a, b) for a, b in zip(x, y, strict=True))
+def close(x, y):
+    return all(np.abs(a - b).max() <= 1e-10 * np.abs(a).max() for a, b in zip(x, y, strict=True))
+"""
+
+
+def run(script: str, **env: str) -> str:
+    """Standard output of a script; its process group is killed after LIMIT."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", JOBS + script],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, **env},
+        start_new_session=True,
+    )
+    try:
+        out, err = process.communicate(timeout=LIMIT)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, 9)
+        process.communicate()
+        pytest.fail(f"no end in {LIMIT} s")
+    assert process.returncode == 0, err
+    return out
+
+
+FORK = """
+import os, threading
+randnla.set_num_threads(2)
+expected = {name: job() for name, job in JOBS.items()}
+def child_agrees():
+    child = os.fork()
+    if child == 0:
+        # The child has a team of one: BLAS-based results agree to rounding.
+        os._exit(0 if all(close(expected[name], job()) for name, job in JOBS.items()) else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+"""
+
+
+def test_fork_after_a_parallel_region() -> None:
+    run(FORK + "child_agrees(); child_agrees()\nassert same(JOBS['svd'](), expected['svd'])")
+
+
+def test_fork_from_another_thread() -> None:
+    script = """
+failures = []
+def work():
+    try:
+        child_agrees()
+    except BaseException as error:
+        failures.append(error)
+thread = threading.Thread(target=work)
+thread.start()
+thread.join()
+assert not failures, failures
+"""
+    run(FORK + script, PYTHONWARNINGS="ignore")
+
+
+def test_fork_during_a_call_of_another_thread() -> None:
+    script = """
+stop = threading.Event()
+def busy():
+    while not stop.is_set():
+        JOBS["gaussian"]()
+thread = threading.Thread(target=busy)
+thread.start()
+for _ in range(5):
+    child_agrees()
+stop.set()
+thread.join()
+"""
+    run(FORK + script, PYTHONWARNINGS="ignore")
+
+
+def test_multiprocessing_fork_pool() -> None:
+    script = """
+import multiprocessing
+def values(seed):
+    return randnla.svd(A, 5, rng=seed).s
+with multiprocessing.get_context("fork").Pool(2) as pool:
+    found = pool.map_async(values, range(6)).get(30)
+assert all(np.allclose(s, randnla.svd(A, 5, rng=i).s, rtol=1e-12) for i, s in enumerate(found))
+"""
+    run(FORK + script, PYTHONWARNINGS="ignore")
+
+
+def _jobs() -> dict[str, Any]:
+    names: dict[str, Any] = {}
+    exec(JOBS, names)
+    return names["JOBS"]
+
+
+@pytest.mark.parametrize("name", sorted(_jobs()))
+def test_eight_threads_give_the_serial_bits(name: str) -> None:
+    """8 x 50 calls; every call has its own seed in its arguments and no state is shared."""
+    job = _jobs()[name]
+    expected = job()
+    with ThreadPoolExecutor(8) as pool:
+        results = list(pool.map(lambda _: job(), range(400)))
+    wrong = sum(
+        not all(np.array_equal(a, b) for a, b in zip(expected, result, strict=True)) for result in results
+    )
+    assert wrong == 0
+
+
+INTERRUPT = """
+import os, signal, threading, time
+rng = np.random.default_rng(5)
+B = rng.standard_normal((6000, 1500))
+def long():
+    return CALL
+clean = long()
+delays, finished = [], 0
+for turn in range(8):
+    sent = []
+    def send():
+        sent.append(time.perf_counter())
+        os.kill(os.getpid(), signal.SIGINT)
+    timer = threading.Timer(float(rng.uniform(0.0, 0.08)), send)
+    try:
+        timer.start()
+        while True:
+            long()
+            finished += 1
+    except KeyboardInterrupt:
+        delays.append(time.perf_counter() - sent[0])
+    timer.join()
+again = long()
+assert same(again, clean)
+print(sorted(delays)[len(delays) // 2])
+"""
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        "randnla.svd(B, 100, rng=1, power_iters=4)",
+        "(randnla.sketch(B, 800, kind='gaussian', rng=1),)",
+        "(randnla.sketch(B, 800, kind='sparse_sign', rng=1),)",
+        "(randnla.sketch(B, 800, kind='srht', rng=1),)",
+        "randnla.qr(B[:, :300], rng=1)",
+    ],
+)
+def test_interrupt_is_answered_and_leaves_no_trace(call: str) -> None:
+    """SIGINT at random times: KeyboardInterrupt soon, and the next call equals a clean run.
+
+    The promise is 100 ms on a free machine; the median of 8 on a machine busy with other tests gets 300.
+    """
+    assert float(run(INTERRUPT.replace("CALL", call))) < 0.3
+
+
+def test_flushed_denormals_of_others_do_not_change_the_bits() -> None:
+    pytest.importorskip("torch")
+    script = """
+expected = {name: job() for name, job in JOBS.items()}
+entries = randnla.Gaussian(64, 500, rng=3, dtype=np.float32).to_dense()
+import torch
+assert torch.set_flush_denormal(True)
+assert np.float64(5e-324) * 1 == 0
+randnla.set_num_threads(1)
+assert np.array_equal(randnla.Gaussian(64, 500, rng=3, dtype=np.float32).to_dense(), entries)
+assert all(close(expected[name], job()) for name, job in JOBS.items())
+"""
+    run(script)
+
+
+def test_import_changes_no_floating_point_state_and_no_generator() -> None:
+    script = """
+import random
+assert np.float64(5e-324) * 1 == 5e-324 and np.float64(1) + np.float64(2**-53) == 1
+state, py = np.random.get_state()[1].tobytes(), random.getstate()
+for job in JOBS.values():
+    job()
+randnla.svd(A, 3)
+assert np.random.get_state()[1].tobytes() == state and random.getstate() == py
+assert np.float64(5e-324) * 1 == 5e-324
+"""
+    run(script)
+
+
+TASKS = """
+import os
+def tasks():
+    return len(os.listdir("/proc/self/task"))
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+def test_import_starts_no_threads() -> None:
+    """Beyond those of NumPy and SciPy, which are loaded first."""
+    script = "import numpy, scipy.linalg, scipy.sparse" + TASKS + (
+        "before = tasks()\nimport randnla\nrandnla.svd, randnla.info()\nprint(tasks() - before)"
+    )  # fmt: skip
+    out = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=LIMIT)
+    assert out.stdout.strip() == "0", out.stdout + out.stderr
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+def test_omp_num_threads_is_respected() -> None:
+    script = TASKS + """
+before = tasks()
+for job in JOBS.values():
+    job()
+assert randnla.num_threads() == 1
+assert tasks() == before, (tasks(), before)
+"""  # fmt: skip
+    run(script, OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
+
+
+def test_threadpoolctl_limits_our_team_and_never_raises_our_blas() -> None:
+    pytest.importorskip("threadpoolctl")
+    script = """
+import threadpoolctl
+randnla.set_num_threads(0)
+expected = JOBS["gaussian"]()
+with threadpoolctl.threadpool_limits(1):
+    assert randnla.num_threads() == 1
+    assert close(expected, JOBS["gaussian"]())
+with threadpoolctl.threadpool_limits(2):
+    JOBS["gaussian"]()
+    ours = [p for p in threadpoolctl.threadpool_info() if "randnla" in p["filepath"]]
+    assert [p["num_threads"] for p in ours] in ([1], [])
+"""
+    run(script)
+
+
+def test_exit_while_a_call_runs() -> None:
+    script = """
+import threading, time, os
+def forever():
+    while True:
+        JOBS["gaussian"]()
+threading.Thread(target=forever, daemon=True).start()
+time.sleep(0.2)
+"""
+    run(script)
+
+
+def test_thread_count_does_not_change_operator_bits() -> None:
+    counts = []
+    try:
+        for threads in (1, 2, 3, 4):
+            randnla.set_num_threads(threads)
+            counts.append(randnla.Gaussian(40, 3000, rng=9, dtype=np.float32).to_dense().tobytes())
+    finally:
+        randnla.set_num_threads(0)
+    assert len(set(counts)) == 1
