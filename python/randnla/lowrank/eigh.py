@@ -12,13 +12,13 @@ import numpy as np
 
 from randnla._backend import namespace, validate
 from randnla._backend.errors import InputError, NonFiniteError
-from randnla._backend.kernels import qr
+from randnla._backend.kernels import dense, qr
 from randnla._backend.results import EighResult, Info
 
 from . import adaptive, error, factor, gram, plan
 from .basis import Sample, first_sketch, gaussian_rows, iterate, orthonormalize
 from .call import Call, account, begin, certify_product, numerical_rank, smallest_rank
-from .scaling import Array, fix_signs, in_units, real_dtype, restore, unit_roundoff
+from .scaling import Array, fix_signs, in_units, normalize, real_dtype, restore, unit_roundoff
 
 Pairs = tuple[Array, Array, Info]
 
@@ -56,7 +56,9 @@ def eigh(
     oversample : int, default 10
         Columns of the sketch beyond the rank.
     power_iters : int or "auto"
-        Multiplications of the sketch by A^2; "auto" is 2, or 0 with `warm_start`.
+        Multiplications of the sketch by A^2; "auto" is 2, or 0 with `warm_start`. With both `method`
+        and `power_iters` at "auto" the sketch has at least 1.75 k columns and two passes are made, or
+        four if Q^H A Q is not definite.
     method : str
         "subspace" (Rayleigh-Ritz on the basis), "nystrom" (positive semidefinite A only),
         "row_extraction" (no pass after the basis; the least accurate), "one_pass" (A is read once),
@@ -187,6 +189,8 @@ def _decompose(call: Call, method: str, start: Array | None) -> Pairs:
         method = plan.choose_eigh(problem.shape, problem.dtype, size, q, problem.kind)
         if start is not None or call.sketch_name != "gaussian":
             method = "subspace"
+        elif method == "subspace" and call.power_iters is None:
+            return _two_passes_or_more(call, k, min(n, k + max(call.oversample, 3 * k // 4)))
     if method == "full":
         return _by_lapack(call, k)
     Y, Z, probe_map, exponent = first_sketch(problem, size, call.sketch, start_block(call, start, size))
@@ -203,6 +207,37 @@ def _decompose(call: Call, method: str, start: Array | None) -> Pairs:
     return finish(call, sample, w, V, e1, k, method)
 
 
+def _two_passes_or_more(call: Call, k: int, size: int) -> Pairs:
+    """The default: two passes where Q^H A Q is definite, four where it is not.
+
+    A wider sketch and the Nystrom core reach in two passes what Rayleigh-Ritz reaches in five. A definite
+    core does not prove that A is, so the probes must agree that Nystrom is the better of the two.
+    """
+    problem = call.problem
+    Y, Z, probe_map, exponent = first_sketch(problem, size, "gaussian")
+    require_hermitian(probe_map, Z)
+    Q, _ = orthonormalize(problem, Y)
+    Y = problem.forward(Q)
+    e1 = normalize(Y) - problem.shift
+    T = factor.hermitian_part(dense.gemm(Q.conj().T, Y))
+    w, X = factor.by_magnitude(*qr.small_eigh(T))
+    top = float(np.abs(w).max(initial=0.0))
+    sample = Sample(Q, exponent, probe_map, Z)
+    if float(w.min(initial=0.0)) >= -8 * size * unit_roundoff(problem.dtype) * top:
+        values, V = factor.nystrom_core(problem, Q, Y)
+        ritz = factor.narrow_product(Q, X)
+        ours, _ = certify_product(call, sample, V[:, :k], values, V[:, :k], e1)
+        theirs, _ = certify_product(call, sample, ritz[:, :k], w, ritz[:, :k], e1)
+        if ours.estimate <= theirs.estimate:
+            problem.path.append("definite core")
+            return finish(call, sample, values, V, e1, k, "subspace")
+    problem.path.append("indefinite core")
+    Q, _ = orthonormalize(problem, Y)
+    sample.Q = orthonormalize(problem, problem.forward(Q))[0]
+    w, V, e1 = factor.direct_eigh(problem, sample.Q)
+    return finish(call, sample, w, V, e1, k, "subspace")
+
+
 def _one_pass(call: Call, start: Array | None, sample: Sample, k: int) -> Pairs:
     problem, Y = call.problem, sample.Q
     if start is None:
@@ -217,7 +252,8 @@ def _one_pass(call: Call, start: Array | None, sample: Sample, k: int) -> Pairs:
 def finish(call: Call, sample: Sample, w: Array, V: Array, exponent: int, k: int, method: str) -> Pairs:
     """Truncate to k pairs, certify, fix signs."""
     problem, V = call.problem, V[:, :k]
-    known = _exact(call, w, exponent, k) if method == "subspace" else None
+    ritz = method == "subspace" and "definite core" not in problem.path
+    known = _exact(call, w, exponent, k) if ritz else None
     if known is None:
         certificate, relative = certify_product(call, sample, V, w, V, exponent)
     else:

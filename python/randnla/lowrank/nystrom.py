@@ -60,7 +60,7 @@ def nystrom(
     norm : {"fro", "spectral"}
         Norm of `tol` and of the error estimate.
     oversample : int or "auto"
-        Columns of the sketch beyond the rank; "auto" is max(10, k / 2).
+        Columns of the sketch beyond the rank; "auto" is max(10, k / 4).
     power_iters : int or "auto"
         Multiplications of the sketch by A before the last one. "auto" is 1 (two passes), 0 with
         `warm_start`. A single pass with little oversampling is 3.5 times off the optimum on slowly
@@ -107,7 +107,7 @@ def nystrom(
     """
     if isinstance(oversample, str):
         validate.choice(oversample, ("auto",), name="oversample")
-        oversample = max(10, rank // 2) if isinstance(rank, int) else 10
+        oversample = max(10, rank // 4) if isinstance(rank, int) else 10
     validate.choice(certificate, ("auto", "probe"), name="certificate")
     call = begin(
         A,
