@@ -52,8 +52,8 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 def new_figure(width: float, height: float) -> Figure:
     """A figure with a canvas of its own."""
-    figure = Figure(figsize=(width, height), dpi=120, layout="constrained", facecolor="white")
-    figure.get_layout_engine().set(w_pad=0.12, h_pad=0.1, wspace=0.02)  # type: ignore[union-attr, call-arg]
+    spacing = ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.1, wspace=0.02)
+    figure = Figure(figsize=(width, height), dpi=120, layout=spacing, facecolor="white")
     FigureCanvasAgg(figure)
     return figure
 
