@@ -68,47 +68,76 @@ struct PanelRows {
     const T* next;
 };
 
-// Sampled rows by their residue g = position mod Q: those of group g are starts[g]..starts[g+1],
-// each with the slot position / Q and the row of the output it goes to.
+// Sampled rows by their residue g = position mod Q, the position within a part of the panel: those
+// of group g are starts[g]..starts[g+1], each with the slot position / Q, the number of its part
+// and the row of the output it goes to.
 struct PanelPicks {
     const std::int32_t* starts;
     const std::int32_t* slots;
+    const std::int32_t* parts;
     const std::int32_t* rows;
 };
 
+// What becomes of the picked rows v of a part. For c = 0..count-1 they meet the sums of the parts
+// on their left, v = left[c] +- v, minus where bit level[c] of the pick's part is set. Then they
+// are stored: row k of `to` is pick k, or, for the last part of a panel, scaled and with `cols`
+// columns, row rows[k]. Rows of `left`, and of `to` unless last, have the panel's width.
 template <class T>
-struct HadamardKernels {
-    int radix_levels;  // the most levels that pass and finish_panel can take at once
+struct PanelSums {
+    static constexpr int max_levels = 32;
+    int count = 0;
+    const T* left[max_levels] = {};
+    int level[max_levels] = {};
+    T* to = nullptr;
+    bool last = true;
+    T scale = T(1);
+    index_t to_stride = 0, cols = 0;
+};
+
+template <class T>
+struct PanelOut {
+    T* data;
+    index_t row_stride, rows, cols;
+    T scale;
+};
+
+template <class T>
+struct HadamardVectorKernels {
+    int radix_levels;  // the most levels that pass and the panels' last pass can take at once
     // x[0..size) = transform of signs * a, a followed by zeros; x == a is allowed. As much
     // of `next`, unless null, is fetched to L2 meanwhile.
     void (*vector_chunk)(const T* a, index_t valid, Signs<T> signs, T* x, index_t size,
                          const T* next);
-    // The same for the columns of a panel: `rows` rows of `width` elements, whole vectors.
-    void (*panel_chunk)(const PanelRows<T>& a, Signs<T> signs, T* x, index_t rows, index_t width);
     // `levels` levels of the 2^levels runs x + i stride, count elements (whole vectors) of each.
     void (*pass)(T* x, index_t stride, int levels, index_t count);
     // out[i * stride] = scale * x[positions[i]].
     void (*pick)(const T* x, const std::int32_t* positions, index_t count, T scale, T* out,
                  index_t stride);
-    // The last `levels` levels of a panel of Q << levels rows, of which only the picked rows are
-    // written.
-    void (*finish_panel)(const T* x, index_t q, int levels, index_t width, const PanelPicks& picks,
-                         T scale, T* out, index_t row_stride, index_t cols,
-                         const PanelRows<T>& next);
-    // x[i] = left[i] +- x[i], minus where bit `level` of parts[i] is set; rows of `width` elements.
-    void (*combine)(const T* left, T* x, const std::int32_t* parts, int level, index_t rows,
-                    index_t width);
-    // out = scale * x for `cols` columns of rows of `width` elements.
-    void (*store_rows)(const T* x, index_t rows, index_t width, index_t cols, T scale, T* out,
-                       index_t row_stride);
     // out[j] = scale * sign * x[j] for a contiguous run.
     void (*store_signed)(const T* x, Signs<T> signs, index_t count, T scale, T* out);
 };
 
-struct HadamardTables {
-    HadamardKernels<float> f32;
-    HadamardKernels<double> f64;
+template <class T>
+struct HadamardPanelKernels {
+    // As vector_chunk, for the columns of a panel: `rows` rows of `width` elements, whole vectors.
+    void (*panel_chunk)(const PanelRows<T>& a, Signs<T> signs, T* x, index_t rows, index_t width);
+    // The last `levels` levels of a part of Q << levels rows, for the picked rows only.
+    void (*finish)(const T* x, index_t q, int levels, index_t width, const PanelPicks& picks,
+                   const PanelSums<T>& sums, const PanelRows<T>& next);
+    // The last `levels` levels of a panel of Q << levels rows; out = scale * signs * result.
+    void (*spread)(const T* x, index_t q, int levels, index_t width, Signs<T> signs,
+                   const PanelOut<T>& out);
 };
-RANDNLA_DECLARE_KERNELS(HadamardTables, hadamard_kernels)
+
+struct HadamardVectorTables {
+    HadamardVectorKernels<float> f32;
+    HadamardVectorKernels<double> f64;
+};
+struct HadamardPanelTables {
+    HadamardPanelKernels<float> f32;
+    HadamardPanelKernels<double> f64;
+};
+RANDNLA_DECLARE_KERNELS(HadamardVectorTables, hadamard_vector_kernels)
+RANDNLA_DECLARE_KERNELS(HadamardPanelTables, hadamard_panel_kernels)
 
 }  // namespace randnla

@@ -1,0 +1,146 @@
+// SPDX-FileCopyrightText: 2026 the randnla developers
+// SPDX-License-Identifier: BSD-3-Clause
+#include "hadamard_lanes.hpp"
+
+// Transforms of contiguous vectors.
+namespace randnla::RANDNLA_ISA {
+namespace {
+
+template <class T>
+RANDNLA_INLINE F<T> load_signed(const T* a, Signs<T> signs, index_t i) {
+    const F<T> v = load(a + i);
+    if (signs.bits == nullptr) return v;
+#if defined(__AVX512F__)
+    if constexpr (sizeof(T) == 4) {
+        __mmask16 mask;
+        std::memcpy(&mask, reinterpret_cast<const char*>(signs.bits) + i / 8, sizeof mask);
+        const __m512i w = reinterpret_cast<__m512i>(v);
+        return reinterpret_cast<F<T>>(
+            _mm512_mask_xor_epi32(w, mask, w, _mm512_set1_epi32(INT32_MIN)));
+    } else {
+        __mmask8 mask;
+        std::memcpy(&mask, reinterpret_cast<const char*>(signs.bits) + i / 8, sizeof mask);
+        const __m512i w = reinterpret_cast<__m512i>(v);
+        return reinterpret_cast<F<T>>(
+            _mm512_mask_xor_epi64(w, mask, w, _mm512_set1_epi64(INT64_MIN)));
+    }
+#else
+    typename Vec<T>::Int word;
+    std::memcpy(&word, signs.words + i, sizeof word);
+    return flip<T>(v, word);
+#endif
+}
+
+// Vectors too short for the register kernel.
+template <class T>
+void short_vector(const T* a, index_t valid, Signs<T> signs, T* x, index_t size) {
+    for (index_t i = 0; i < size; ++i) x[i] = i < valid ? flip_scalar(a[i], signs, i) : T(0);
+    for (index_t h = 1; h < size; h *= 2)
+        for (index_t base = 0; base < size; base += 2 * h)
+            for (index_t i = base; i < base + h; ++i) {
+                const T p = x[i], q = x[i + h];
+                x[i] = p + q;
+                x[i + h] = p - q;
+            }
+}
+
+template <class T>
+RANDNLA_INLINE void vector_block(const T* a, Signs<T> signs, index_t offset, T* x) {
+    constexpr int lanes = Vec<T>::lanes;
+    F<T> v[radix];
+#pragma GCC unroll 16
+    for (int i = 0; i < radix; ++i)
+        v[i] = lane_levels<T>(load_signed(a, signs, offset + i * lanes));
+    across(v);
+#pragma GCC unroll 16
+    for (int i = 0; i < radix; ++i) store(x + offset + i * lanes, v[i]);
+}
+
+// The levels from `stride` on, fetching the run `ahead` evenly over the first pass.
+template <class T>
+void levels_fetching(T* x, index_t size, index_t stride, const T* ahead, index_t count) {
+    constexpr index_t piece = 512 / static_cast<index_t>(sizeof(T));
+    index_t fetched = 0;
+    const auto body = [&](auto tag) {
+        constexpr int R = decltype(tag)::value;
+        for (index_t base = 0; base < size; base += R * stride)
+            for (index_t j = base; j < base + stride; j += Vec<T>::lanes) {
+                if (fetched < count) {
+                    fetch_run(ahead + fetched, piece);
+                    fetched += piece;
+                }
+                butterfly<T, R>(x + j, stride, x + j, stride);
+            }
+        levels_from(x, size, R * stride);
+    };
+#if defined(__AVX512F__)
+    if (stride * 32 == size) return body(std::integral_constant<int, 32>{});
+    if (stride * 16 == size) return body(std::integral_constant<int, 16>{});
+#endif
+    if (stride * 8 <= size) return body(std::integral_constant<int, 8>{});
+    levels_from(x, size, stride);
+}
+
+template <class T>
+void vector_chunk(const T* a, index_t valid, Signs<T> signs, T* x, index_t size, const T* next) {
+    constexpr index_t block = radix * Vec<T>::lanes;
+    if (size < block) return short_vector(a, valid, signs, x, size);
+    const index_t full = valid / block * block;
+    const index_t early = next == nullptr ? 0 : valid / 2;  // fetched while loading
+    for (index_t i = 0; i < full; i += block) {
+        if (next != nullptr) fetch_run(next + i / 2, block / 2);
+        vector_block(a, signs, i, x);
+    }
+    if (full < size) {
+        // The tail is set out with its zeros; what follows it is zero already.
+        for (index_t i = full; i < size; ++i) x[i] = i < valid ? a[i] : T(0);
+        if (full < valid) vector_block(x, signs, full, x);
+    }
+    if (next != nullptr)
+        levels_fetching(x, size, block, next + early, valid - early);
+    else
+        levels_from(x, size, block);
+}
+
+// out[i] = scale * x[positions[i]] by way of a buffer: the gather moves words, the scaling vectors.
+template <class T>
+void pick_contiguous(const T* x, const std::int32_t* positions, index_t count, T scale, T* out) {
+    constexpr index_t batch = 512;
+    using Word = typename SignWord<T>::type;
+    alignas(vector_bytes) Word words[batch];
+    for (index_t b = 0; b < count; b += batch) {
+        const index_t n = count - b < batch ? count - b : batch;
+        const std::int32_t* at = positions + b;
+        for (index_t i = 0; i < n; ++i) std::memcpy(words + i, x + at[i], sizeof(T));
+        for (index_t i = 0; i < n; ++i) {
+            T value;
+            std::memcpy(&value, words + i, sizeof(T));
+            out[b + i] = value * scale + T(0);
+        }
+    }
+}
+
+template <class T>
+void pick(const T* x, const std::int32_t* positions, index_t count, T scale, T* out,
+          index_t stride) {
+    // Adding zero makes every zero +0: which levels met padding must not show.
+    if (stride == 1) return pick_contiguous(x, positions, count, scale, out);
+    for (index_t i = 0; i < count; ++i) out[i * stride] = x[positions[i]] * scale + T(0);
+}
+
+template <class T>
+void store_signed(const T* x, Signs<T> signs, index_t count, T scale, T* out) {
+    for (index_t i = 0; i < count; ++i) out[i] = flip_scalar(x[i], signs, i) * scale + T(0);
+}
+
+template <class T>
+constexpr HadamardVectorKernels<T> table() {
+    return {log_last_radix, vector_chunk<T>, pass<T>, pick<T>, store_signed<T>};
+}
+
+}  // namespace
+
+extern const HadamardVectorTables hadamard_vector_kernels;
+const HadamardVectorTables hadamard_vector_kernels = {table<float>(), table<double>()};
+
+}  // namespace randnla::RANDNLA_ISA
