@@ -39,6 +39,14 @@ void for_columns(index_t columns, index_t column_bytes, const Body& body) {
         static_cast<int>(std::min<index_t>((columns + batch - 1) / batch, num_threads())));
 }
 
+// Asks for the lines of a column of the result while its transform is still under way.
+template <class T>
+void fetch_column(MatrixView<T> out, index_t j) {
+    constexpr index_t line = 64 / static_cast<index_t>(sizeof(T));
+    if (out.row_stride == 1)
+        for (index_t i = 0; i < out.rows; i += line) __builtin_prefetch(&out(i, j), 1, 2);
+}
+
 template <class T>
 void forward_vectors(const Prepared<T>& map, MatrixView<const T> a, MatrixView<T> out) {
     const auto& k = vector_kernels<T>();
@@ -49,6 +57,7 @@ void forward_vectors(const Prepared<T>& map, MatrixView<const T> a, MatrixView<T
                     const Scratch<T> x(size);
                     for (index_t j = begin; j < end; ++j) {
                         const T* column = a.data + j * a.col_stride;
+                        fetch_column(out, j);
                         transform(team, x.data(), size, chunk, size, [&](index_t c) {
                             const index_t valid = std::min(chunk, map.m - c);
                             if (valid > 0)

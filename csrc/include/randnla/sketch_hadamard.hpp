@@ -54,7 +54,7 @@ struct Signs {
     const std::uint32_t* bits = nullptr;
     const typename SignWord<T>::type* words = nullptr;
 
-    Signs from(index_t i) const {  // i is a multiple of 32
+    Signs from(index_t i) const {  // where the bits are read, i is a multiple of 32
         return bits == nullptr ? Signs{} : Signs{bits + i / 32, words + i};
     }
 };

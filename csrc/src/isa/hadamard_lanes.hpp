@@ -38,6 +38,7 @@ template <class T>
 using F = typename Vec<T>::Float;
 
 #define RANDNLA_INLINE inline __attribute__((always_inline))
+#define RANDNLA_LAMBDA __attribute__((always_inline))
 
 template <class T>
 RANDNLA_INLINE F<T> load(const T* p) {
@@ -93,18 +94,30 @@ RANDNLA_INLINE F<T> lane_levels(F<T> x) {
     }
 }
 
+// body(0), .., body(N - 1) with constant arguments: g++ keeps arrays in registers only where it
+// sees constant indices from the start.
+template <class Body, int... I>
+RANDNLA_INLINE void unrolled(const Body& body, std::integer_sequence<int, I...>) {
+    (body(std::integral_constant<int, I>{}), ...);
+}
+template <int N, class Body>
+RANDNLA_INLINE void unrolled(const Body& body) {
+    unrolled(body, std::make_integer_sequence<int, N>{});
+}
+
 // All levels across R registers.
-template <class V, int R>
+template <int H = 1, class V, int R>
 RANDNLA_INLINE void across(V (&x)[R]) {
-#pragma GCC unroll 8
-    for (int h = 1; h < R; h *= 2)
-#pragma GCC unroll 32
-        for (int i = 0; i < R; ++i)
-            if ((i & h) == 0) {
-                const V a = x[i], b = x[i + h];
+    if constexpr (H < R) {
+        unrolled<R>([&](auto i) RANDNLA_LAMBDA {
+            if constexpr ((i & H) == 0) {
+                const V a = x[i], b = x[i + H];
                 x[i] = a + b;
-                x[i + h] = a - b;
+                x[i + H] = a - b;
             }
+        });
+        across<2 * H>(x);
+    }
 }
 
 // ---- levels at a stride of whole registers ----
@@ -112,11 +125,9 @@ RANDNLA_INLINE void across(V (&x)[R]) {
 template <class T, int R>
 RANDNLA_INLINE void butterfly(const T* from, index_t from_stride, T* to, index_t to_stride) {
     F<T> v[R];
-#pragma GCC unroll 32
-    for (int i = 0; i < R; ++i) v[i] = load(from + i * from_stride);
+    unrolled<R>([&](auto i) RANDNLA_LAMBDA { v[i] = load(from + i * from_stride); });
     across(v);
-#pragma GCC unroll 32
-    for (int i = 0; i < R; ++i) store(to + i * to_stride, v[i]);
+    unrolled<R>([&](auto i) RANDNLA_LAMBDA { store(to + i * to_stride, v[i]); });
 }
 
 template <class T, int R>

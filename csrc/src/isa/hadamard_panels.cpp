@@ -40,20 +40,19 @@ RANDNLA_INLINE void panel_block(const PanelRows<T>& a, index_t row, Signs<T> sig
     for (index_t j = 0; j < width; j += lanes) {
         F<T> v[radix];
         if (j + lanes <= a.cols) {
-#pragma GCC unroll 16
-            for (int i = 0; i < radix; ++i) v[i] = load(from + i * a.row_stride + j);
+            unrolled<radix>([&](auto i)
+                                RANDNLA_LAMBDA { v[i] = load(from + i * a.row_stride + j); });
         } else {
-            for (int i = 0; i < radix; ++i)
+            unrolled<radix>([&](auto i) RANDNLA_LAMBDA {
                 v[i] = load_part(from + i * a.row_stride + j, a.cols - j);
+            });
         }
-        if (signs.words != nullptr) {
-#pragma GCC unroll 16
-            for (int i = 0; i < radix; ++i)
+        if (signs.words != nullptr)
+            unrolled<radix>([&](auto i) RANDNLA_LAMBDA {
                 v[i] = flip<T>(v[i], signs.words[i] - typename Vec<T>::Int{});
-        }
+            });
         across(v);
-#pragma GCC unroll 16
-        for (int i = 0; i < radix; ++i) store(x + i * width + j, v[i]);
+        unrolled<radix>([&](auto i) RANDNLA_LAMBDA { store(x + i * width + j, v[i]); });
     }
 }
 
@@ -155,13 +154,11 @@ void spread(const T* x, index_t q, index_t width, Signs<T> signs, const PanelOut
     for (index_t g = 0; g < q; ++g)
         for (index_t j = 0; j < out.cols; j += lanes) {
             F<T> v[R];
-#pragma GCC unroll 32
-            for (int i = 0; i < R; ++i) v[i] = load(x + (g + i * q) * width + j);
+            unrolled<R>([&](auto i) RANDNLA_LAMBDA { v[i] = load(x + (g + i * q) * width + j); });
             across(v);
-#pragma GCC unroll 32
-            for (int i = 0; i < R; ++i) {
+            unrolled<R>([&](auto i) RANDNLA_LAMBDA {
                 const index_t row = g + i * q;
-                if (row >= out.rows) break;
+                if (row >= out.rows) return;
                 const F<T> y =
                     flip<T>(v[i], signs.words[row] - typename Vec<T>::Int{}) * factor + F<T>{};
                 T* to = out.data + row * out.row_stride + j;
@@ -169,7 +166,7 @@ void spread(const T* x, index_t q, index_t width, Signs<T> signs, const PanelOut
                     store(to, y);
                 else
                     store_part(to, y, out.cols - j);
-            }
+            });
         }
 }
 

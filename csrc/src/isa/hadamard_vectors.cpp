@@ -7,26 +7,24 @@ namespace randnla::RANDNLA_ISA {
 namespace {
 
 template <class T>
-RANDNLA_INLINE F<T> load_signed(const T* a, Signs<T> signs, index_t i) {
-    const F<T> v = load(a + i);
-    if (signs.bits == nullptr) return v;
+RANDNLA_INLINE F<T> flip_lanes(F<T> v, Signs<T> signs, index_t vector) {
 #if defined(__AVX512F__)
+    const auto w = reinterpret_cast<__m512i>(v);
+    const auto* bits = reinterpret_cast<const char*>(signs.bits);
     if constexpr (sizeof(T) == 4) {
         __mmask16 mask;
-        std::memcpy(&mask, reinterpret_cast<const char*>(signs.bits) + i / 8, sizeof mask);
-        const __m512i w = reinterpret_cast<__m512i>(v);
+        std::memcpy(&mask, bits + 2 * vector, sizeof mask);
         return reinterpret_cast<F<T>>(
             _mm512_mask_xor_epi32(w, mask, w, _mm512_set1_epi32(INT32_MIN)));
     } else {
         __mmask8 mask;
-        std::memcpy(&mask, reinterpret_cast<const char*>(signs.bits) + i / 8, sizeof mask);
-        const __m512i w = reinterpret_cast<__m512i>(v);
+        std::memcpy(&mask, bits + vector, sizeof mask);
         return reinterpret_cast<F<T>>(
             _mm512_mask_xor_epi64(w, mask, w, _mm512_set1_epi64(INT64_MIN)));
     }
 #else
     typename Vec<T>::Int word;
-    std::memcpy(&word, signs.words + i, sizeof word);
+    std::memcpy(&word, signs.words + vector * Vec<T>::lanes, sizeof word);
     return flip<T>(v, word);
 #endif
 }
@@ -44,16 +42,18 @@ void short_vector(const T* a, index_t valid, Signs<T> signs, T* x, index_t size)
             }
 }
 
+// The first levels of `radix` vectors; signs are those of a[0].
 template <class T>
-RANDNLA_INLINE void vector_block(const T* a, Signs<T> signs, index_t offset, T* x) {
+RANDNLA_INLINE void vector_block(const T* a, Signs<T> signs, T* x) {
     constexpr int lanes = Vec<T>::lanes;
     F<T> v[radix];
-#pragma GCC unroll 16
-    for (int i = 0; i < radix; ++i)
-        v[i] = lane_levels<T>(load_signed(a, signs, offset + i * lanes));
+    unrolled<radix>([&](auto i) RANDNLA_LAMBDA {
+        v[i] = load(a + i * lanes);
+        if (signs.bits != nullptr) v[i] = flip_lanes<T>(v[i], signs, i);
+        v[i] = lane_levels<T>(v[i]);
+    });
     across(v);
-#pragma GCC unroll 16
-    for (int i = 0; i < radix; ++i) store(x + offset + i * lanes, v[i]);
+    unrolled<radix>([&](auto i) RANDNLA_LAMBDA { store(x + i * lanes, v[i]); });
 }
 
 // The levels from `stride` on, fetching the run `ahead` evenly over the first pass.
@@ -89,12 +89,12 @@ void vector_chunk(const T* a, index_t valid, Signs<T> signs, T* x, index_t size,
     const index_t early = next == nullptr ? 0 : valid / 2;  // fetched while loading
     for (index_t i = 0; i < full; i += block) {
         if (next != nullptr) fetch_run(next + i / 2, block / 2);
-        vector_block(a, signs, i, x);
+        vector_block(a + i, signs.from(i), x + i);
     }
     if (full < size) {
         // The tail is set out with its zeros; what follows it is zero already.
         for (index_t i = full; i < size; ++i) x[i] = i < valid ? a[i] : T(0);
-        if (full < valid) vector_block(x, signs, full, x);
+        if (full < valid) vector_block(x + full, signs.from(full), x + full);
     }
     if (next != nullptr)
         levels_fetching(x, size, block, next + early, valid - early);
@@ -102,29 +102,14 @@ void vector_chunk(const T* a, index_t valid, Signs<T> signs, T* x, index_t size,
         levels_from(x, size, block);
 }
 
-// out[i] = scale * x[positions[i]] by way of a buffer: the gather moves words, the scaling vectors.
-template <class T>
-void pick_contiguous(const T* x, const std::int32_t* positions, index_t count, T scale, T* out) {
-    constexpr index_t batch = 512;
-    using Word = typename SignWord<T>::type;
-    alignas(vector_bytes) Word words[batch];
-    for (index_t b = 0; b < count; b += batch) {
-        const index_t n = count - b < batch ? count - b : batch;
-        const std::int32_t* at = positions + b;
-        for (index_t i = 0; i < n; ++i) std::memcpy(words + i, x + at[i], sizeof(T));
-        for (index_t i = 0; i < n; ++i) {
-            T value;
-            std::memcpy(&value, words + i, sizeof(T));
-            out[b + i] = value * scale + T(0);
-        }
-    }
-}
-
 template <class T>
 void pick(const T* x, const std::int32_t* positions, index_t count, T scale, T* out,
           index_t stride) {
     // Adding zero makes every zero +0: which levels met padding must not show.
-    if (stride == 1) return pick_contiguous(x, positions, count, scale, out);
+    if (stride == 1) {
+        for (index_t i = 0; i < count; ++i) out[i] = x[positions[i]] * scale + T(0);
+        return;
+    }
     for (index_t i = 0; i < count; ++i) out[i * stride] = x[positions[i]] * scale + T(0);
 }
 
