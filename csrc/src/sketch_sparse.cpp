@@ -128,6 +128,11 @@ constexpr index_t chunk_rows = 256;
 constexpr index_t table_codes = index_t{1} << 19;
 // Above this many rows (4 MB a panel) the sums go straight to the output.
 constexpr index_t panel_rows = index_t{1} << 16;
+// Rows of A, their additions to the output, and columns of a copy that are done between
+// checkpoints.
+constexpr index_t direct_rows = 4096;
+constexpr index_t direct_entries = index_t{1} << 20;
+constexpr index_t direct_columns = 256;
 
 index_t table_columns(const SparseMap& map, index_t columns) {
     const index_t most = std::max<index_t>(1, table_codes / map.nnz / words_per_block);
@@ -272,27 +277,52 @@ void scatter_panels(Team& team, const SparseMap& map, const u32* codes, bool fir
     }
 }
 
-// The same without sums of our own: a member adds into its columns of out, or, where they are few,
-// into its rows.
+// The nonzeros that fall into rows [first, last) of the output, their inputs counted from 0.
+index_t select_rows(const u32* codes, index_t rows, index_t nnz, index_t first, index_t last,
+                    u32* inputs, u32* selected) {
+    const auto low = static_cast<u32>(first), height = static_cast<u32>(last - first);
+    index_t n = 0;
+    for (index_t i = 0; i < rows; ++i)
+        for (index_t z = 0; z < nnz; ++z) {
+            const u32 code = codes[i * nnz + z], row = (code >> 1) - low;
+            inputs[n] = static_cast<u32>(i);
+            selected[n] = row << 1 | (code & 1U);
+            n += row < height ? 1 : 0;
+        }
+    return n;
+}
+
+// The same without sums of our own. Where a row of A has one nonzero, or the output is narrow, a
+// member adds into its rows of out: every row of A is read once. Else into its columns.
 template <class T>
 void scatter_to_output(Team& team, const SparseMap& map, const u32* codes, MatrixView<const T> a,
                        MatrixView<T> out) {
-    const bool by_cols = out.cols >= line<T> * team.size();
-    const auto [j0, j1] = by_cols ? team.share(out.cols, line<T>) : Team::Range{0, out.cols};
-    const auto [r0, r1] = by_cols ? Team::Range{0, out.rows} : team.share(out.rows, line<T>);
+    const bool by_rows = map.nnz == 1 || out.cols < line<T> * team.size(),
+               in_place = a.col_stride == 1 && out.col_stride == 1;
+    const auto [j0, j1] = by_rows ? Team::Range{0, out.cols} : team.share(out.cols, line<T>);
+    const auto [r0, r1] = by_rows ? team.share(out.rows, line<T>) : Team::Range{0, out.rows};
     if (j0 == j1 || r0 == r1) return;
-    const bool by_rows = out.col_stride == 1 && out.cols > 1;
-    const index_t width = by_rows ? j1 - j0 : 1;
-    const Scratch<T> tile(chunk_rows * width);
-    for (index_t k = 0; k < a.rows; k += chunk_rows) {
+    const bool runs = out.col_stride == 1 && out.cols > 1;
+    const index_t width = in_place ? j1 - j0
+                          : runs   ? std::min(direct_columns, j1 - j0)
+                                   : 1,
+                  step = std::clamp<index_t>(direct_entries / std::max(map.nnz, width), 1,
+                                             direct_rows);
+    const Scratch<T> tile(in_place ? 0 : step * width);
+    const Scratch<u32> inputs(step * map.nnz + 1), selected(step * map.nnz + 1);
+    const auto& kernels = sparse_apply_kernels<T>();
+    for (index_t k = 0; k < a.rows; k += step) {
         team.checkpoint();
-        const index_t end = std::min(a.rows, k + chunk_rows);
+        const index_t end = std::min(a.rows, k + step),
+                      n = select_rows(codes + k * map.nnz, end - k, map.nnz, r0, r1, inputs.data(),
+                                      selected.data());
         for (index_t j = j0; j < j1; j += width) {
-            for (index_t i = k; i < end; ++i)
-                for (index_t c = 0; c < width; ++c) tile[(i - k) * width + c] = a(i, j + c);
-            sparse_apply_kernels<T>().scatter_direct(tile.data(), width, end - k, width, map.nnz,
-                                                     codes + k * map.nnz, r0, r1, &out(r0, j),
-                                                     out.row_stride);
+            const index_t cols = std::min(width, j1 - j);
+            if (!in_place)
+                for (index_t i = k; i < end; ++i)
+                    for (index_t c = 0; c < cols; ++c) tile[(i - k) * width + c] = a(i, j + c);
+            kernels.add_rows(in_place ? &a(k, j) : tile.data(), in_place ? a.row_stride : width,
+                             cols, n, inputs.data(), selected.data(), &out(r0, j), out.row_stride);
         }
     }
 }
@@ -302,8 +332,13 @@ void multiply(Team& team, T factor, MatrixView<T> out) {
     const auto [begin, end] = team.share(out.rows);
     for (index_t i = begin; i < end; ++i) {
         if (i % 4096 == 0) team.checkpoint();
-        for (index_t j = 0; j < out.cols; ++j)
-            out(i, j) = factor == T(0) ? T(0) : out(i, j) * factor;
+        T* row = &out(i, 0);
+        if (factor == T(0))
+            for (index_t j = 0; j < out.cols; ++j) row[j * out.col_stride] = T(0);
+        else if (out.col_stride == 1)
+            for (index_t j = 0; j < out.cols; ++j) row[j] *= factor;
+        else
+            for (index_t j = 0; j < out.cols; ++j) row[j * out.col_stride] *= factor;
     }
     team.barrier();
 }
@@ -317,22 +352,23 @@ void apply_sparse_map(const SparseMap& map, index_t row_start, index_t col_start
     check_sparse_block(map, row_start, out.rows, col_start, a.rows);
     if (out.empty()) return;
     const index_t step = table_columns(map, std::max<index_t>(1, a.rows));
-    const bool panels = out.rows < panel_rows;
+    const bool direct =
+        out.rows >= panel_rows || (map.nnz == 1 && a.col_stride == 1 && out.col_stride == 1);
     const Scratch<u32> codes(step * map.nnz);
     parallel_team([&](Team& team) {
-        if (!panels || a.rows == 0) multiply(team, T(0), out);
+        if (direct || a.rows == 0) multiply(team, T(0), out);
         for (index_t k = 0; k < a.rows; k += step) {
             const index_t end = std::min(a.rows, k + step);
             const auto rows = a.block(k, end, 0, a.cols);
             draw_together(team, map, col_start + k, end - k, row_start, out.rows, codes.data());
-            if (panels)
+            if (direct)
+                scatter_to_output<T>(team, map, codes.data(), rows, out);
+            else
                 scatter_panels<T>(team, map, codes.data(), k == 0, end == a.rows ? scale : T(1),
                                   rows, out);
-            else
-                scatter_to_output<T>(team, map, codes.data(), rows, out);
             team.barrier();
         }
-        if (!panels && scale != T(1)) multiply(team, scale, out);
+        if (direct && scale != T(1)) multiply(team, scale, out);
     });
 }
 

@@ -79,11 +79,10 @@ struct SparseApplyKernels {
     // tile[i] = scale * sum over z of sign * panel[row of nonzero z of column i].
     void (*gather)(const T* panel, index_t rows, index_t nnz, const std::uint32_t* offsets,
                    const T* signs, T scale, T* tile);
-    // C[r - first, :] += sign * A[i, :] for the nonzeros whose row r lies in [first, last), for
-    // contiguous rows of A and C.
-    void (*scatter_direct)(const T* a, index_t a_stride, index_t rows, index_t cols, index_t nnz,
-                           const std::uint32_t* codes, index_t first, index_t last, T* c,
-                           index_t c_stride);
+    // c[codes[k] / 2, :] += or -= a[inputs[k], :], k = 0..n-1, for contiguous rows.
+    void (*add_rows)(const T* a, index_t a_stride, index_t cols, index_t n,
+                     const std::uint32_t* inputs, const std::uint32_t* codes, T* c,
+                     index_t c_stride);
 };
 struct SparseApplyTable {
     SparseApplyKernels<float> f32;

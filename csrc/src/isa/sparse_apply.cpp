@@ -196,34 +196,51 @@ void pack_cols(const T* a, index_t stride, index_t rows, index_t cols, T* panels
     }
 }
 
-// Straight into C, for maps whose sums would not fit a panel: rows of C are fetched ahead of their
-// use.
+template <class T, int Bytes>
+struct Unaligned {
+    typedef T type __attribute__((vector_size(Bytes), aligned(alignof(T)), may_alias));
+    static constexpr index_t size = Bytes / static_cast<index_t>(sizeof(T));
+};
+
+// to[j] += sign from[j] from j on, as far as whole vectors reach.
+template <class T, int Bytes>
+inline index_t add_vectors(const T* from, T sign, T* to, index_t j, index_t cols) {
+    using U = Unaligned<T, Bytes>;
+    for (; j + U::size <= cols; j += U::size) {
+        auto* sum = reinterpret_cast<typename U::type*>(to + j);
+        *sum += *reinterpret_cast<const typename U::type*>(from + j) * sign;
+    }
+    return j;
+}
+
+// Straight between rows of A and C, both fetched ahead: rows of A as far as a memory access takes,
+// rows of C, which come from a nearer cache, less.
 template <class T>
-void scatter_direct(const T* a, index_t a_stride, index_t rows, index_t cols, index_t nnz,
-                    const u32* codes, index_t first, index_t last, T* c, index_t c_stride) {
-    constexpr index_t W = Line<T>::size, ahead = 8;
-    for (index_t i = 0; i < rows; ++i, a += a_stride) {
-        if (i + ahead < rows)
-            for (index_t z = 0; z < nnz; ++z) {
-                const index_t r = codes[(i + ahead) * nnz + z] >> 1;
-                if (r < first || r >= last) continue;
-                for (index_t j = 0; j < cols; j += W)
-                    __builtin_prefetch(c + (r - first) * c_stride + j, 1);
-            }
-        for (index_t z = 0; z < nnz; ++z) {
-            const u32 code = codes[i * nnz + z];
-            const index_t r = code >> 1;
-            if (r < first || r >= last) continue;
-            const T sign = (code & 1U) != 0 ? T(-1) : T(1);
-            T* __restrict to = c + (r - first) * c_stride;
-            for (index_t j = 0; j < cols; ++j) to[j] += sign * a[j];
+void add_rows(const T* a, index_t a_stride, index_t cols, index_t n, const u32* inputs,
+              const u32* codes, T* c, index_t c_stride) {
+    constexpr index_t ahead_a = 8, ahead_c = 4, line = Line<T>::size;
+    for (index_t k = 0; k < n; ++k) {
+        if (k + ahead_c < n) {
+            const T* next = c + index_t{codes[k + ahead_c] >> 1} * c_stride;
+            for (index_t j = 0; j < cols; j += line) __builtin_prefetch(next + j, 1);
         }
+        if (k + ahead_a < n) {
+            const T* next = a + index_t{inputs[k + ahead_a]} * a_stride;
+            for (index_t j = 0; j < cols; j += line) __builtin_prefetch(next + j);
+        }
+        const T sign = (codes[k] & 1U) != 0 ? T(-1) : T(1);
+        const T* from = a + index_t{inputs[k]} * a_stride;
+        T* to = c + index_t{codes[k] >> 1} * c_stride;
+        index_t j = add_vectors<T, 64>(from, sign, to, 0, cols);
+        j = add_vectors<T, 32>(from, sign, to, j, cols);
+        j = add_vectors<T, 16>(from, sign, to, j, cols);
+        for (; j < cols; ++j) to[j] += sign * from[j];
     }
 }
 
 template <class T>
 constexpr SparseApplyKernels<T> kernels_of() {
-    return {expand<T>, pack_rows<T>, pack_cols<T>, scatter<T>, gather<T>, scatter_direct<T>};
+    return {expand<T>, pack_rows<T>, pack_cols<T>, scatter<T>, gather<T>, add_rows<T>};
 }
 
 }  // namespace
