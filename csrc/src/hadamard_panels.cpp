@@ -13,8 +13,10 @@ namespace randnla::hadamard {
 namespace {
 
 constexpr index_t line_bytes = 64;
-constexpr index_t max_lines = 4, adjoint_lines = 1;
-constexpr index_t sample_bytes = index_t{1} << 20;  // for the sampled rows of a panel's parts
+constexpr index_t max_lines = 4;
+constexpr index_t expansion_bytes = index_t{2} << 20;  // of a panel of the adjoint
+constexpr index_t streamed_bytes = index_t{16} << 20;  // an output that no cache would keep
+constexpr index_t sample_bytes = index_t{1} << 20;     // for the sampled rows of a panel's parts
 
 // The panels of a matrix lie on the lines of its memory: the first is narrower by what its first
 // row starts behind the beginning of a line. (A row stride that is no multiple of a line spoils
@@ -223,6 +225,8 @@ class PanelExpansion {
           finish_levels_(
               std::min(vector_kernels<T>().radix_levels, log2_ratio(map.order, chunk_rows_))),
           direct_out_(out.col_stride == 1 || out.cols == 1),
+          streamed_(out.row_stride % whole_lines<T>(1) == 0 &&
+                    map.m * out.cols * static_cast<index_t>(sizeof(T)) >= streamed_bytes),
           b_(b),
           out_(out),
           x_(map.order * width),
@@ -246,8 +250,9 @@ class PanelExpansion {
                                                      {}, chunk, chunk_rows_, width);
                   });
         const PanelOut<T> to =
-            direct_out_ ? PanelOut<T>{out_.data + j0, out_.row_stride, map_.m, cols, map_.scale}
-                        : PanelOut<T>{result_.data(), width, map_.m, cols, map_.scale};
+            direct_out_
+                ? PanelOut<T>{out_.data + j0, out_.row_stride, map_.m, cols, map_.scale, streamed_}
+                : PanelOut<T>{result_.data(), width, map_.m, cols, map_.scale, false};
         panel_kernels<T>().spread(x_.data(), map_.order >> finish_levels_, finish_levels_, width,
                                   map_.signs(), to);
         if (!direct_out_)
@@ -262,7 +267,7 @@ class PanelExpansion {
     const std::vector<std::int32_t>& sorted_;
     const index_t chunk_rows_;
     const int finish_levels_;
-    const bool direct_out_;
+    const bool direct_out_, streamed_;
     const MatrixView<const T> b_;
     const MatrixView<T> out_;
     const Scratch<T> x_, result_;
@@ -294,8 +299,10 @@ void adjoint_panels(const Prepared<T>& map, MatrixView<const T> b, MatrixView<T>
         return map.positions[static_cast<std::size_t>(i)] <
                map.positions[static_cast<std::size_t>(j)];
     });
+    const index_t lines =
+        std::clamp<index_t>(expansion_bytes / (line_bytes * map.order), 1, max_lines);
     const Panels<T> panels(out.data, out.cols,
-                           adjoint_lines * line_bytes / static_cast<index_t>(sizeof(T)));
+                           lines * line_bytes / static_cast<index_t>(sizeof(T)));
     panels.share([&](Team& team, index_t first, index_t stop) {
         PanelExpansion<T> expansion(map, sorted, panels.width, b, out);
         for (index_t p = first; p < stop; ++p) expansion.run(team, panels.begin(p), panels.cols(p));

@@ -52,25 +52,31 @@ void forward_vectors(const Prepared<T>& map, MatrixView<const T> a, MatrixView<T
     const auto& k = vector_kernels<T>();
     const index_t size = map.order;
     const index_t chunk = std::min(size, chunk_bytes / static_cast<index_t>(sizeof(T)));
-    for_columns(a.cols, size * static_cast<index_t>(sizeof(T)),
-                [&](Team& team, index_t begin, index_t end) {
-                    const Scratch<T> x(size);
-                    for (index_t j = begin; j < end; ++j) {
-                        const T* column = a.data + j * a.col_stride;
-                        fetch_column(out, j);
-                        transform(team, x.data(), size, chunk, size, [&](index_t c) {
-                            const index_t valid = std::min(chunk, map.m - c);
-                            if (valid > 0)
-                                k.vector_chunk(column + c, valid, map.signs().from(c), x.data() + c,
-                                               chunk,
-                                               j + 1 < a.cols ? column + a.col_stride : nullptr);
-                            else
-                                std::fill_n(x.data() + c, chunk, T(0));
-                        });
-                        k.pick(x.data(), map.positions.data(), out.rows, map.scale,
-                               out.data + j * out.col_stride, out.row_stride);
-                    }
+    // Beyond L1 a small sample takes the top level by itself.
+    const index_t top = size > chunk && 4 * out.rows <= size ? size / 2 : size;
+    for_columns(
+        a.cols, size * static_cast<index_t>(sizeof(T)),
+        [&](Team& team, index_t begin, index_t end) {
+            const Scratch<T> x(size);
+            for (index_t j = begin; j < end; ++j) {
+                const T* column = a.data + j * a.col_stride;
+                fetch_column(out, j);
+                transform(team, x.data(), size, chunk, top, [&](index_t c) {
+                    const index_t valid = std::min(chunk, map.m - c);
+                    if (valid > 0)
+                        k.vector_chunk(column + c, valid, map.signs().from(c), x.data() + c, chunk,
+                                       j + 1 < a.cols ? column + a.col_stride : nullptr);
+                    else
+                        std::fill_n(x.data() + c, chunk, T(0));
                 });
+                T* to = out.data + j * out.col_stride;
+                if (top < size)
+                    k.pick_top(x.data(), top, map.positions.data(), out.rows, map.scale, to,
+                               out.row_stride);
+                else
+                    k.pick(x.data(), map.positions.data(), out.rows, map.scale, to, out.row_stride);
+            }
+        });
 }
 
 template <class T>

@@ -94,11 +94,14 @@ struct PanelSums {
     index_t to_stride = 0, cols = 0;
 };
 
+// Where the adjoint of a panel goes; streamed: past the caches where a row's address allows, the
+// row stride being whole lines.
 template <class T>
 struct PanelOut {
     T* data;
     index_t row_stride, rows, cols;
     T scale;
+    bool streamed;
 };
 
 template <class T>
@@ -113,6 +116,9 @@ struct HadamardVectorKernels {
     // out[i * stride] = scale * x[positions[i]].
     void (*pick)(const T* x, const std::int32_t* positions, index_t count, T scale, T* out,
                  index_t stride);
+    // The same of x after its top level, of stride `half`.
+    void (*pick_top)(const T* x, index_t half, const std::int32_t* positions, index_t count,
+                     T scale, T* out, index_t stride);
     // out[j] = scale * sign * x[j] for a contiguous run.
     void (*store_signed)(const T* x, Signs<T> signs, index_t count, T scale, T* out);
 };

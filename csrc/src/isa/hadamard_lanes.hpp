@@ -8,7 +8,7 @@
 
 #include "randnla/sketch_hadamard.hpp"
 
-#if defined(__AVX512F__) || defined(__FMA__)
+#if defined(__SSE2__)
 #include <immintrin.h>
 #endif
 

@@ -146,28 +146,63 @@ void finish_panel(const T* x, index_t q, index_t width, const PanelPicks& picks,
     }
 }
 
+// Stores past the caches; p is aligned.
+template <class T>
+RANDNLA_INLINE void stream(T* p, F<T> v) {
+#if defined(__AVX512F__)
+    _mm512_stream_si512(reinterpret_cast<__m512i*>(p), reinterpret_cast<__m512i>(v));
+#elif defined(__AVX2__)
+    _mm256_stream_si256(reinterpret_cast<__m256i*>(p), reinterpret_cast<__m256i>(v));
+#elif defined(__SSE2__)
+    _mm_stream_si128(reinterpret_cast<__m128i*>(p), reinterpret_cast<__m128i>(v));
+#else
+    store(p, v);
+#endif
+}
+RANDNLA_INLINE void order_streams() {
+#if defined(__SSE2__)
+    _mm_sfence();
+#endif
+}
+
 // The last levels for all rows, with the signs of the map.
-template <class T, int R>
-void spread(const T* x, index_t q, index_t width, Signs<T> signs, const PanelOut<T>& out) {
+template <class T, int R, class Store>
+RANDNLA_INLINE void spread_group(const T* x, index_t g, index_t q, index_t width, Signs<T> signs,
+                                 const PanelOut<T>& out, const Store& put) {
     constexpr int lanes = Vec<T>::lanes;
     const F<T> factor = out.scale - F<T>{};
-    for (index_t g = 0; g < q; ++g)
-        for (index_t j = 0; j < out.cols; j += lanes) {
-            F<T> v[R];
-            unrolled<R>([&](auto i) RANDNLA_LAMBDA { v[i] = load(x + (g + i * q) * width + j); });
-            across(v);
-            unrolled<R>([&](auto i) RANDNLA_LAMBDA {
-                const index_t row = g + i * q;
-                if (row >= out.rows) return;
-                const F<T> y =
-                    flip<T>(v[i], signs.words[row] - typename Vec<T>::Int{}) * factor + F<T>{};
-                T* to = out.data + row * out.row_stride + j;
-                if (j + lanes <= out.cols)
-                    store(to, y);
-                else
-                    store_part(to, y, out.cols - j);
-            });
-        }
+    for (index_t j = 0; j < out.cols; j += lanes) {
+        F<T> v[R];
+        unrolled<R>([&](auto i) RANDNLA_LAMBDA { v[i] = load(x + (g + i * q) * width + j); });
+        across(v);
+        unrolled<R>([&](auto i) RANDNLA_LAMBDA {
+            const index_t row = g + i * q;
+            if (row >= out.rows) return;
+            const auto sign = signs.words[row] - typename Vec<T>::Int{};
+            const F<T> y = flip<T>(v[i], sign) * factor + F<T>{};
+            T* to = out.data + row * out.row_stride + j;
+            if (j + lanes <= out.cols)
+                put(to, y);
+            else
+                store_part(to, y, out.cols - j);
+        });
+    }
+}
+
+template <class T, int R>
+void spread_radix(const T* x, index_t q, index_t width, Signs<T> signs, const PanelOut<T>& out) {
+    if (out.streamed && reinterpret_cast<std::uintptr_t>(out.data) % vector_bytes == 0) {
+        for (index_t g = 0; g < q; ++g)
+            spread_group<T, R>(x, g, q, width, signs, out,
+                               [](T* p, F<T> v) RANDNLA_LAMBDA { stream(p, v); });
+        return order_streams();
+    }
+    for (index_t g = 0; g < q; ++g) {
+        for (index_t row = g + 1; row < out.rows && g + 1 < q; row += q)
+            fetch_run(out.data + row * out.row_stride, out.cols);
+        spread_group<T, R>(x, g, q, width, signs, out,
+                           [](T* p, F<T> v) RANDNLA_LAMBDA { store(p, v); });
+    }
 }
 
 template <class T, class Call>
@@ -204,14 +239,14 @@ void finish(const T* x, index_t q, int levels, index_t width, const PanelPicks& 
 }
 
 template <class T>
-void spread_panel(const T* x, index_t q, int levels, index_t width, Signs<T> signs,
-                  const PanelOut<T>& out) {
-    with_radix<T>(levels, [&](auto r) { spread<T, r.value>(x, q, width, signs, out); });
+void spread(const T* x, index_t q, int levels, index_t width, Signs<T> signs,
+            const PanelOut<T>& out) {
+    with_radix<T>(levels, [&](auto r) { spread_radix<T, r.value>(x, q, width, signs, out); });
 }
 
 template <class T>
 constexpr HadamardPanelKernels<T> table() {
-    return {panel_chunk<T>, finish<T>, spread_panel<T>};
+    return {panel_chunk<T>, finish<T>, spread<T>};
 }
 
 }  // namespace

@@ -102,15 +102,25 @@ void vector_chunk(const T* a, index_t valid, Signs<T> signs, T* x, index_t size,
         levels_from(x, size, block);
 }
 
+// Adding zero makes every zero +0: which levels met padding must not show.
 template <class T>
 void pick(const T* x, const std::int32_t* positions, index_t count, T scale, T* out,
           index_t stride) {
-    // Adding zero makes every zero +0: which levels met padding must not show.
-    if (stride == 1) {
+    if (stride == 1)
         for (index_t i = 0; i < count; ++i) out[i] = x[positions[i]] * scale + T(0);
-        return;
+    else
+        for (index_t i = 0; i < count; ++i) out[i * stride] = x[positions[i]] * scale + T(0);
+}
+
+template <class T>
+void pick_top(const T* x, index_t half, const std::int32_t* positions, index_t count, T scale,
+              T* out, index_t stride) {
+    for (index_t i = 0; i < count; ++i) {
+        const index_t p = positions[i];
+        const T left = x[p & ~half], right = x[p | half];
+        const T sign = (p & half) != 0 ? T(-1) : T(1);  // times a sign is exact
+        out[i * stride] = (left + sign * right) * scale + T(0);
     }
-    for (index_t i = 0; i < count; ++i) out[i * stride] = x[positions[i]] * scale + T(0);
 }
 
 template <class T>
@@ -120,7 +130,7 @@ void store_signed(const T* x, Signs<T> signs, index_t count, T scale, T* out) {
 
 template <class T>
 constexpr HadamardVectorKernels<T> table() {
-    return {log_last_radix, vector_chunk<T>, pass<T>, pick<T>, store_signed<T>};
+    return {log_last_radix, vector_chunk<T>, pass<T>, pick<T>, pick_top<T>, store_signed<T>};
 }
 
 }  // namespace
