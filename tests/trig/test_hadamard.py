@@ -63,11 +63,11 @@ def explicit(m: int, d: int, seed: int, stream: int) -> Array:
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_every_length_equals_the_explicit_matrix(dtype: Any) -> None:
+def test_lengths_equal_the_explicit_matrix(dtype: Any) -> None:
     """Integer data: sums are exact, the scale is one rounding, so results are equal."""
     rng = np.random.default_rng(0)
     names = list(LAYOUTS)
-    for m in range(1, 1025):
+    for m in [*range(1, 300), *range(300, 1025, 9), 511, 512, 513, 1023, 1024]:
         order = trig.hadamard_order(m)
         d, n = 1 + (7 * m) % (order if m % 16 == 0 else min(order, 40)), 1 + m % 5
         S, scale = explicit(m, d, m, 1), dtype(np.sqrt(1.0 / d))
@@ -114,6 +114,36 @@ def test_long_vectors_have_the_bits_of_the_oracle(dtype: Any, m: int) -> None:
     oracle.apply_hadamard(expected, back, adjoint=True, **where)
     np.testing.assert_array_equal(apply("C", "C", expected, m, adjoint=True, **where), back)
     np.testing.assert_array_equal(apply("C", "sliced", expected, m, adjoint=True, **where), back)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("m", "d"), [(8000, 8), (8192, 2100), (16_000, 9000)])
+def test_panels_have_the_bits_of_columns(dtype: Any, m: int, d: int) -> None:
+    """Panels of 4, 2 and 1 lines that start anywhere in a line; what lies beside them stays untouched."""
+    where = {"seed": d, "stream": 6, "d": d, "m": m}
+    A = np.random.default_rng(m).standard_normal((m, 41)).astype(dtype)
+    expected = apply("F", "F", A, d, **where)
+    base = np.zeros((m, 128), dtype)
+    for offset in (0, 1, 3, 4, 15):
+        view, out = base[:, offset : offset + 41], np.full((d, 64), np.nan, dtype)
+        view[...] = A
+        trig.apply_hadamard(view, out[:, offset : offset + 41], **where)
+        np.testing.assert_array_equal(out[:, offset : offset + 41], expected)
+        assert np.isnan(np.delete(out, np.s_[offset : offset + 41], axis=1)).all()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("width", [1024, 1029])
+def test_large_adjoints_have_the_bits_of_columns(dtype: Any, width: int) -> None:
+    """More than 16 MB, so streamed past the caches where the rows lie on lines of memory."""
+    m, d, n = 4999, 60, 900
+    where = {"seed": 3, "stream": 3, "d": d, "m": m, "adjoint": True}
+    B = np.random.default_rng(0).standard_normal((d, n)).astype(dtype)
+    out = np.full((m, width), np.nan, dtype)
+    trig.apply_hadamard(B, out[:, 5 : 5 + n], **where)
+    np.testing.assert_array_equal(out[:, 5 : 5 + n], apply("F", "F", B, m, **where))
+    assert np.isnan(out[:, :5]).all()
+    assert np.isnan(out[:, 5 + n :]).all()
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
