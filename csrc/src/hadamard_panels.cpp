@@ -70,10 +70,14 @@ struct PanelPlan {
 template <class T>
 PanelPlan plan_panels(index_t order, index_t sampled) {
     constexpr index_t size = sizeof(T);
-    for (index_t lines = max_lines; lines > 1; lines /= 2) {
+    for (index_t lines = max_lines; lines >= 1; lines /= 2) {
         const index_t part = std::min(order, block_bytes / (line_bytes * lines));
         const int levels = log2_ratio(order, part);
-        if (levels == 0 || sampled * levels * lines * line_bytes <= sample_bytes)
+        // Sums above the second level are touched too rarely to count. A part that is sampled
+        // nearly whole costs as much again as its transform.
+        const index_t sums = std::min(levels, 2) * sampled * lines * line_bytes;
+        const bool sparse = 4 * sampled <= 3 * part && sums <= sample_bytes;
+        if (levels == 0 || sparse || (lines == 1 && sampled <= part))
             return {lines * line_bytes / size, part, levels};
     }
     return {line_bytes / size, order, 0};
