@@ -3,6 +3,7 @@
 #include "arrays.hpp"
 #include "randnla/blas.hpp"
 #include "randnla/gemm.hpp"
+#include "randnla/gram.hpp"
 #include "randnla/screen.hpp"
 #include "register.hpp"
 
@@ -39,6 +40,31 @@ py::array gram(const py::array& a, bool wide) {
     return gram_as<double, double>(a);
 }
 
+template <class T, class Block>
+py::tuple moments_as(const py::array& a, const py::object& point) {
+    const auto view = input_matrix<T>(a, "a");
+    const T* shift = nullptr;
+    if (!point.is_none()) {
+        const auto p = input_vector<T>(py::cast<py::array>(point), "point");
+        require(p.size == view.cols, "point: expected one number a column of a");
+        shift = p.data;
+    }
+    py::array_t<double> result = new_matrix<double>(view.cols, view.cols);
+    py::array_t<double> sums(static_cast<py::ssize_t>(view.cols));
+    const auto out = output_matrix<double>(result, "result");
+    const auto totals = output_vector<double>(sums, "sums");
+    {
+        const py::gil_scoped_release release;
+        parallel_moments<T, Block>(view, shift, out, totals.data);
+    }
+    return py::make_tuple(result, sums);
+}
+
+py::tuple moments(const py::array& a, const py::object& point, bool wide) {
+    if (has_dtype<double>(a)) return moments_as<double, double>(a, point);
+    return wide ? moments_as<float, double>(a, point) : moments_as<float, float>(a, point);
+}
+
 py::tuple screen(const py::array& a) {
     return visit_real(a, "a", [&](auto tag) {
         using T = decltype(tag);
@@ -60,6 +86,9 @@ void register_dense(py::module_& m) {
           "c = alpha a b + beta c, any layout.");
     m.def("gram", &gram, py::arg("a").noconvert(), py::arg("wide") = false,
           "a^T a; wide sums float32 in float64.");
+    m.def("moments", &moments, py::arg("a").noconvert(), py::arg("point").none(true),
+          py::arg("wide") = false,
+          "((a - p)^T (a - p), column sums of a - p) in float64; wide multiplies in float64, too.");
     m.def("screen", &screen, py::arg("a").noconvert(),
           "(sum of squares of 2^-exponent a, exponent, largest magnitude, all finite).");
 }

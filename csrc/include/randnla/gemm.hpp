@@ -13,9 +13,4 @@ namespace randnla {
 template <class T>
 void parallel_gemm(T alpha, MatrixView<const T> a, MatrixView<const T> b, T beta, MatrixView<T> c);
 
-// Both triangles of the row-major C = A^T A, for tall A. Accumulate = double sums float input in
-// float64.
-template <class T, class Accumulate>
-void parallel_gram(MatrixView<const T> a, MatrixView<Accumulate> c);
-
 }  // namespace randnla

@@ -18,11 +18,17 @@ from .scaling import Array
 BLOCK_BYTES = 1 << 20
 
 
+PILOT_ROWS = 256
+CANCELLATION = 4.0
+"""Up to this ratio of squares of mean and deviations, rank-one corrections cost no digit."""
+
+
 class Centered(LinearOperator):
     """A - 1 mu^T with mu the column means of A.
 
-    Arrays and streams are centered block by block as they are multiplied, so that a mean far larger
-    than the deviations costs no digits; sparse matrices and operators get a rank-one correction.
+    Where the mean does not dominate the deviations, and for sparse matrices and operators, products
+    get a rank-one correction. Streams, and arrays whose mean would cost digits, are centered block by
+    block as they are multiplied.
 
     Parameters
     ----------
@@ -32,14 +38,67 @@ class Centered(LinearOperator):
     def __init__(self, base: LinearOperator) -> None:
         super().__init__(base.shape, base.dtype, check_finite=base.check_finite)
         self.base = base
-        self.mean = column_means(base)  # (n,), float64 or complex128
-        self.by_blocks = hasattr(base, "array") or hasattr(base, "blocks")
-        self._row = self.mean.astype(base.dtype)[None, :]
+        self.readable = hasattr(base, "array") or hasattr(base, "blocks")
+        self._mean: Array | None = None
+        self._dominated: bool | None = None  # whether the mean exceeds the deviations
+
+    @property
+    def mean(self) -> Array:
+        """The column means in float64 or complex128, shape (n,); one pass when first asked for."""
+        if self._mean is None:
+            self._mean = column_means(self.base)
+        return self._mean
+
+    @property
+    def _row(self) -> Array:
+        return self.mean.astype(self.dtype)[None, :]
+
+    @property
+    def by_blocks(self) -> bool:
+        """Whether products are made of centered blocks of rows."""
+        if not self.readable:
+            return False
+        if not isinstance(self.base, Dense):
+            return True
+        if self._dominated is None:
+            size, spread = _pilot(self.base.array)[1:]
+            self._dominated = not size <= CANCELLATION * spread
+        return self._dominated
+
+    def moments(self, *, wide: bool) -> Array:
+        """(A - 1 mu^T)^H (A - 1 mu^T) of a tall array in float64; the first call finds mu on the way.
+
+        Sums are taken about a pilot mean p where the mean is large, and moved to the mean by
+        G - m (mu - p)(mu - p)^H, which cancels nothing as long as p is near. If it was not, the sums
+        are taken again about the mean that is known by then.
+        """
+        base: Any = self.base
+        array, m = base.array, self.shape[0]
+        point: Array | None
+        if self._mean is None:
+            point, size, spread = _pilot(array)
+            point = None if size <= CANCELLATION * spread else point
+        else:
+            point = self._mean.astype(self.dtype) if self._dominated else None
+        with np.errstate(over="ignore", invalid="ignore"):  # the caller looks at G
+            for attempt in (0, 1):
+                G, sums = dense.moments(array, point, wide=wide)
+                step = sums / m
+                self._mean = step if point is None else point + step
+                G -= np.outer(step.conj(), m * step)
+                trace = float(np.trace(G).real)
+                if attempt or not m * float(np.vdot(step, step).real) > CANCELLATION * trace:
+                    break
+                point = self._mean.astype(self.dtype)
+            size = float(np.vdot(self._mean, self._mean).real)
+            self._dominated = not m * size <= CANCELLATION * trace
+        return G
 
     def blocks(self) -> Iterator[tuple[int, Array]]:
         """Pairs (first row, centered block of rows)."""
-        for row, block in row_blocks(self.base):
-            yield row, block - self._row
+        row = self._row
+        for start, block in row_blocks(self.base):
+            yield start, block - row
 
     def gram_blocks(self) -> Iterator[Array]:
         """Blocks whose Gram matrices add up to that of the short side."""
@@ -47,16 +106,21 @@ class Centered(LinearOperator):
             yield from (block for _, block in self.blocks())
             return
         array: Any = self.base
+        row = self._row
         for start, stop in _steps(array.array.T):
-            yield (array.array[:, start:stop] - self._row[:, start:stop]).conj().T
+            yield (array.array[:, start:stop] - row[:, start:stop]).conj().T
 
     def _matmat(self, X: Array) -> Array:
+        row = self._row
         if not self.by_blocks:
-            product: Array = self.base.matmat(X) - self._row @ X
+            X = X.astype(np.result_type(self.dtype, X.dtype), copy=False)
+            if isinstance(self.base, Dense):
+                return _corrected_product(self.base.array, X, -(row @ X))
+            product: Array = self.base.matmat(X) - row @ X
             return product
         out = np.empty((self.shape[0], X.shape[1]), np.result_type(self.dtype, X.dtype))
-        for row, block in self.blocks():
-            dense.gemm(block, X.astype(out.dtype, copy=False), out[row : row + block.shape[0]])
+        for start, block in self.blocks():
+            dense.gemm(block, X.astype(out.dtype, copy=False), out[start : start + block.shape[0]])
         return out
 
     def _rmatmat(self, Y: Array) -> Array:
@@ -88,6 +152,27 @@ class Centered(LinearOperator):
         # ||A - 1 mu^T||_F^2 = ||A||_F^2 - m ||mu||^2, the squares taken where they are in range
         share = float(np.linalg.norm(self.mean / whole)) ** 2
         return whole * math.sqrt(max(0.0, 1.0 - self.shape[0] * share))
+
+
+def _pilot(array: Array) -> tuple[Array, float, float]:
+    """Mean of some rows, its squared norm, and the mean squared distance of those rows from it."""
+    step = max(1, array.shape[0] // PILOT_ROWS)
+    rows = array[::step][:PILOT_ROWS].astype(np.result_type(array.dtype, np.float64))
+    with np.errstate(over="ignore", invalid="ignore"):  # a nan or inf fails every comparison
+        mean = rows.mean(axis=0)
+        spread = float((np.abs(rows - mean) ** 2).sum()) / max(1, rows.shape[0])
+        return mean.astype(array.dtype), float(np.vdot(mean, mean).real), spread
+
+
+def _corrected_product(A: Array, X: Array, row: Array) -> Array:
+    """A X + 1 row, the row written to each block of the result before its product is added."""
+    out = np.empty((A.shape[0], X.shape[1]), X.dtype)
+    step = 4096
+    for start in range(0, A.shape[0], step):
+        block = out[start : start + step]
+        block[...] = row
+        dense.gemm(A[start : start + step], X, block, beta=1.0)
+    return out
 
 
 def _steps(array: Array) -> Iterator[tuple[int, int]]:

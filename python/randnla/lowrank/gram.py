@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,9 @@ from randnla._backend.errors import InputError, NonFiniteError
 from randnla._backend.kernels import dense, qr
 from randnla.operators import LinearOperator
 
+from . import error
 from .basis import orthonormalize
+from .centered import Centered
 from .factor import narrow_product, widen
 from .problem import Problem
 from .scaling import Array, exponent_of, normalize, scale_by_power, unit_roundoff
@@ -26,38 +29,56 @@ def has_gram(op: LinearOperator) -> bool:
     """Whether entries can be read: an array, or a tall stream of rows."""
     if hasattr(op, "gram_blocks"):
         base: Any = op
-        return bool(base.by_blocks) and (hasattr(base.base, "array") or op.shape[0] >= op.shape[1])
+        return bool(base.readable) and (hasattr(base.base, "array") or op.shape[0] >= op.shape[1])
     if hasattr(op, "array"):
         return True
     return hasattr(op, "blocks") and op.shape[0] >= op.shape[1]
 
 
-def gram_matrix(problem: Problem) -> tuple[Array, int] | None:
+def takes_float32_sums(op: LinearOperator) -> bool:
+    """Whether the Gram matrix may be summed in float32 over stretches of rows: a real tall float32 array."""
+    if not hasattr(op, "array") and not _is_tall_centered(op):
+        return False
+    return np.dtype(op.dtype) == np.float32
+
+
+def _is_tall_centered(op: LinearOperator) -> bool:
+    base = getattr(op, "base", None)
+    return isinstance(op, Centered) and hasattr(base, "array") and op.shape[0] >= op.shape[1]
+
+
+def gram_matrix(problem: Problem, *, wide: bool = True) -> tuple[Array, int] | None:
     """G = 2^(-2e) A^H A in float64, or A A^H if A is wide, and e; one pass over A.
 
-    None where the squares of a stream's entries leave the range of float64.
+    With ``wide=False`` float32 products are summed in float32 over stretches of rows. None where the
+    squares of what cannot be scaled leave the range.
     """
     matrix: Any = getattr(problem.op, "array", None)
     problem.passes += 1
     problem.matvecs += min(problem.shape)
+    low, high = (2.0**-800, 2.0**800) if wide else (2.0**-50, 2.0**110)
     if matrix is None:
-        G = _streamed_gram(problem.op)
+        centered = problem.op
+        if isinstance(centered, Centered) and _is_tall_centered(centered):
+            G = centered.moments(wide=wide)
+        else:
+            G = _streamed_gram(problem.op)
         top = float(np.diagonal(G).real.max(initial=0.0))
-        if not 2.0**-800 < top < 2.0**800:
-            return None  # zero, too: squares of entries below 2^-537 vanish
+        if not low < top < high:
+            return None  # zero, too: squares of small entries vanish
     else:
         tall = matrix if matrix.shape[0] >= matrix.shape[1] else matrix.conj().T
-        G = dense.gram(tall, wide=True)
+        G = dense.moments(tall, wide=wide)[0]
         top = float(np.diagonal(G).real.max(initial=0.0))
-        if not 2.0**-800 < top < 2.0**800:
-            # Squares of entries beyond 2^+-400 leave the range: work on a scaled copy.
+        if not low < top < high:
+            # Squares near the ends of the range: work on a scaled copy.
             seen = dense.screen(matrix)
             if not seen.finite:
                 problem.op.require_finite(name="A")
             exponent = exponent_of(seen.max_abs)
             if exponent:
                 problem.path.append("rescaled copy")
-                G = dense.gram(scale_by_power(np.array(tall), -exponent), wide=True)
+                G = dense.moments(scale_by_power(np.array(tall), -exponent), wide=wide)[0]
             return G, exponent
     if not np.isfinite(G).all():
         problem.op.require_finite(name="A")
@@ -83,16 +104,51 @@ def spectrum_of_gram(G: Array) -> tuple[Array, Array]:
     return np.maximum(w[::-1], 0.0), V[:, ::-1]
 
 
-def is_resolved(squares: Array, rank: int, dtype: np.dtype[Any]) -> bool:
+@dataclass(frozen=True)
+class Spectrum:
+    """What the Gram matrix tells of A."""
+
+    squares: Array  # of the singular values in units of 2^exponent, descending
+    vectors: Array  # of the short side, in the dtype of A
+    exponent: int
+    resolved: bool  # whether the leading vectors are as good as those of A itself
+
+    def spectrum(self, leading: Array, exponent: int) -> Array:
+        """All singular values in units of 2^exponent: the leading ones as given, the others from here."""
+        others = np.sqrt(self.squares[leading.size :])
+        return np.concatenate([leading, np.ldexp(others, self.exponent - exponent)])
+
+
+def leading_spectrum(problem: Problem, rank: int) -> Spectrum | None:
+    """Eigenvalues and vectors of the Gram matrix, its products widened where `rank` vectors need it."""
+    if not has_gram(problem.op):
+        return None
+    for wide in (False, True) if takes_float32_sums(problem.op) else (True,):
+        made = gram_matrix(problem, wide=wide)
+        if made is None:
+            continue
+        squares, vectors = spectrum_of_gram(made[0])
+        resolved = is_resolved(squares, rank, problem.dtype, wide=wide)
+        if resolved or wide:
+            problem.report("gram matrix")
+            return Spectrum(squares, vectors.astype(problem.dtype), made[1], resolved)
+        problem.path.append("widened")
+    return None
+
+
+def is_resolved(squares: Array, rank: int, dtype: np.dtype[Any], *, wide: bool) -> bool:
     """Whether `rank` vectors of the Gram matrix are as good as those of A itself.
 
-    The Gram matrix is known to c u ||A||^2 in float64. What a rank-k projection loses by it is at most
-    about k times that, in the squared Frobenius error: it must vanish in the tail, or in the rounding
-    of A when A is float32.
+    The Gram matrix is known to c u tr(G), c < 1 by measurement, u that of the type its products are
+    summed in. What a rank-k projection loses by it is at most about 2 k times that, in the squared
+    Frobenius error: it must vanish in the tail, or in the rounding of A when A is float32 and G float64.
     """
     total = float(squares.sum())
     tail = float(squares[rank:].sum())
-    if np.dtype(dtype).itemsize == np.dtype(dtype).type(0).real.itemsize == 4:
+    if not wide:
+        # The rule of the exact identity: ||A||_F^2 - ||A_k||_F^2 is then known to 1 %.
+        return total == 0.0 or rank == squares.size or tail >= error.resolution_limit(dtype) ** 2 * total
+    if np.dtype(dtype).type(0).real.itemsize == 4:
         return True
     return total == 0.0 or tail >= 1e-11 * total
 

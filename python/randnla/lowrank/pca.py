@@ -12,15 +12,16 @@ import numpy as np
 
 from randnla._backend import namespace, validate
 from randnla._backend.errors import InputError, NonFiniteError
-from randnla._backend.results import PCAResult
+from randnla._backend.kernels import dense, qr
+from randnla._backend.results import Info, PCAResult
 from randnla.operators import LinearOperator
 
-from . import error, plan
+from . import error, gram, plan
 from .basis import PROBE_STREAM, gaussian_rows
 from .call import Call, begin
 from .centered import Centered
-from .scaling import Array, normalize, real_dtype
-from .svd import decompose, undefined
+from .scaling import Array, fix_signs, normalize, real_dtype, scale_by_power, unit_roundoff
+from .svd import decompose, known_spectrum, refined, resolve, undefined
 
 
 def pca(
@@ -114,36 +115,101 @@ max_memory, callback
     m = call.problem.shape[0]
     if m < 2:
         raise InputError(f"A: expected at least two rows to have a variance, got shape {call.problem.shape}")
-    mean = _center(call) if center else np.zeros(call.problem.shape[1], call.problem.dtype)
+    method = resolve(call, method)
+    shifted = _center(call, method) if center else None
     try:
-        if not np.isfinite(mean).all():
-            call.problem.op.require_finite(name="A")
-            raise NonFiniteError("A: expected finite entries, but its column means are not")
-        U, s, V, info = decompose(call, method)
+        if method == "gram" and call.tol is None:
+            scores, s, V, info = _by_gram(call)
+        else:
+            scores, s, V, info = decompose(call, method)
+            scores *= s
         total = _total_norm(call, s)
     except NonFiniteError:
         if call.check_finite:
             raise
-        (U, s, V, info), total = undefined(call), np.nan
+        (scores, s, V, info), total = undefined(call), np.nan
+    dtype = call.problem.dtype
+    mean = np.zeros(call.problem.shape[1], dtype) if shifted is None else shifted.mean.astype(dtype)
     real = real_dtype(call.problem.dtype)
     wide = s.astype(np.float64)
     with np.errstate(over="ignore"):  # a variance beyond the range of the dtype is inf
         variance = ((wide / math.sqrt(m - 1)) ** 2).astype(real)
     ratio = (wide / total) ** 2 if total else np.zeros_like(wide)
-    scores = U * (np.asarray(np.sqrt(m - 1.0), real) if whiten else s)
+    if whiten:
+        scores *= np.where(s > 0, math.sqrt(m - 1) / np.where(s > 0, s, 1), 0).astype(real)
     factors = (V.conj().T, variance, ratio.astype(real), mean, scores)
     return PCAResult(*namespace.restore_all(call.kind, *factors), info=info)
 
 
-def _center(call: Call) -> Array:
-    """Put the centered matrix in place of the matrix; its means in the dtype of A."""
+def _center(call: Call, method: str) -> Centered:
+    """Put the centered matrix in place of the matrix."""
     problem = call.problem
     shifted = Centered(problem.op)
     problem.op = shifted
-    problem.passes += 1
     problem.path.append("centered")
-    mean: Array = shifted.mean.astype(problem.dtype)
-    return mean
+    if method != "gram":  # the moments of an array tell the means
+        problem.passes += 1
+        if not np.isfinite(shifted.mean).all() and call.check_finite:
+            shifted.require_finite(name="A")
+            raise NonFiniteError("A: expected finite entries, but its column means are not")
+    return shifted
+
+
+def _by_gram(call: Call) -> tuple[Array, Array, Array, Info]:
+    """Scores, singular values and components by the Gram matrix: one product gives the scores.
+
+    The scores need not be divided by the singular values, so no orthonormalization is due: what the
+    Gram matrix of the scores shows of correlations is turned away.
+    """
+    problem, k = call.problem, call.rank
+    assert k is not None
+    found = gram.leading_spectrum(problem, k) if _is_tall_array(call) else None
+    if found is None or not k:
+        U, s, V, info = decompose(call, "gram")
+        U *= s
+        return U, s, V, info
+    if not found.resolved:
+        U, s, V, info = refined(call, k, found)
+        fix_signs(U, V)
+        U *= s
+        return U, s, V, info
+    V = found.vectors[:, :k]
+    Y = problem.forward(V)
+    exponent = normalize(Y) - problem.shift
+    norms, turn = decorrelation(Y)
+    if turn is not None:
+        problem.path.append("turned")
+        Y, V = dense.gemm(Y, turn), dense.gemm(V, turn)
+        norms = decorrelation(Y)[0]
+    order = np.argsort(-norms, kind="stable")
+    if np.any(order != np.arange(k)):
+        Y, V, norms = Y[:, order], V[:, order], norms[order]
+    _, s, V, info = known_spectrum(call, Y, norms, V, exponent, found.spectrum(norms, exponent), "gram")
+    V = np.array(V)
+    fix_signs(Y, V)
+    return scale_by_power(Y, exponent), s, V, info
+
+
+def _is_tall_array(call: Call) -> bool:
+    op: Any = call.problem.op
+    return hasattr(getattr(op, "base", op), "array") and op.shape[0] >= op.shape[1]
+
+
+def decorrelation(Y: Array) -> tuple[Array, Array | None]:
+    """The column norms of Y, and the rotation that makes its columns orthogonal unless they are so.
+
+    Columns are orthogonal enough at cosines of 2^-13 (float32) or 2^-26: what is left changes a norm
+    by the square of that.
+    """
+    S = dense.moments(Y)[0]
+    norms = np.sqrt(np.maximum(np.diagonal(S).real, 0.0))
+    scale = np.where(norms > 0, norms, 1.0)
+    cosines = np.abs(S / scale[:, None] / scale[None, :])
+    np.fill_diagonal(cosines, 0.0)
+    if float(cosines.max(initial=0.0)) <= math.sqrt(4 * unit_roundoff(Y.dtype)) / 4:
+        return norms, None
+    W = qr.small_eigh(S)[1][:, ::-1]
+    return norms, np.ascontiguousarray(W.astype(Y.dtype))
 
 
 def _total_norm(call: Call, s: Array) -> float:

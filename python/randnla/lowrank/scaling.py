@@ -75,6 +75,28 @@ def restore(s: Array, exponent: int, dtype: npt.DTypeLike) -> Array:
     return np.asarray(np.ldexp(np.asarray(s, dtype=np.float64), exponent)).astype(dtype)
 
 
+def column_extremes(U: Array) -> tuple[Array, Array]:
+    """The largest and the smallest entry of every column of a real matrix with at least one row."""
+    # Reducing rows of a few entries one by one is slow: 64 rows are taken as one.
+    fold = 64 if U.flags.c_contiguous and U.shape[1] < 512 else 1
+    whole = U.shape[0] // fold * fold
+    parts = [U[whole:]] if whole < U.shape[0] else []
+    if whole:
+        folded = U[:whole].reshape(whole // fold, fold * U.shape[1])
+        parts += [reduce(folded, axis=0).reshape(fold, -1) for reduce in (np.max, np.min)]
+    stack = np.concatenate(parts)
+    return np.asarray(stack.max(axis=0)), np.asarray(stack.min(axis=0))
+
+
+def _signs(U: Array) -> Array:
+    high, low = column_extremes(U)
+    signs = np.where(-low > high, -1, 1).astype(U.dtype)
+    for j in np.flatnonzero((-low == high) & (high > 0)):
+        column = U[:, j]
+        signs[j] = np.sign(column[np.argmax(np.abs(column))])
+    return signs
+
+
 def fix_signs(U: Array, V: Array | None = None) -> None:
     """Make the entry of largest magnitude of every column of U positive, in place; V follows.
 
@@ -83,13 +105,18 @@ def fix_signs(U: Array, V: Array | None = None) -> None:
     """
     if U.size == 0:
         return
-    rows = np.argmax(np.abs(U), axis=0)
-    pivots = U[rows, np.arange(U.shape[1])]
-    magnitude = np.abs(pivots)
-    phase = np.where(magnitude > 0, pivots / np.where(magnitude > 0, magnitude, 1), 1).astype(U.dtype)
-    U *= phase.conj()
-    if V is not None:
-        V *= phase.conj()
+    if not np.iscomplexobj(U):
+        phase = _signs(U)
+        turned = bool(np.any(phase != 1))
+    else:
+        rows, columns = np.argmax(np.abs(U), axis=0), np.arange(U.shape[1])
+        magnitude = np.abs(U[rows, columns])
+        phase = np.where(magnitude > 0, U[rows, columns] / np.where(magnitude > 0, magnitude, 1), 1)
+        phase, turned = phase.astype(U.dtype).conj(), True
+    if turned:
+        U *= phase
+        if V is not None:
+            V *= phase
     if np.iscomplexobj(U):
         # The rotation leaves an imaginary part of a rounding error: the rule says real.
-        U[rows, np.arange(U.shape[1])] = magnitude
+        U[rows, columns] = magnitude

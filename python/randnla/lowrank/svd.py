@@ -155,17 +155,29 @@ def decompose(call: Call, method: str) -> Factors:
     return U, s, V, info
 
 
+def sketch_of(call: Call, rank: int) -> tuple[int, int]:
+    """Columns of the sketch and power iterations of a call of fixed rank."""
+    q = plan.SVD_POWER_ITERS if call.power_iters is None else call.power_iters
+    return plan.sketch_size(rank, call.oversample, call.problem.shape), q
+
+
+def resolve(call: Call, method: str) -> str:
+    """The method that "auto" stands for where the rank is fixed."""
+    if method != "auto" or call.rank is None or call.tol is not None:
+        return method
+    if call.certificate == "leave_one_out" or call.sketch_name != "gaussian":
+        return "subspace"
+    problem = call.problem
+    return plan.choose_svd(problem.shape, problem.dtype, call.rank, *sketch_of(call, call.rank), problem.kind)
+
+
 def _fixed_rank(call: Call, method: str) -> Factors:
     problem, k = call.problem, call.rank
     assert k is not None
-    size = plan.sketch_size(k, call.oversample, problem.shape)
-    q = plan.SVD_POWER_ITERS if call.power_iters is None else call.power_iters
-    if method == "auto":
-        method = plan.choose_svd(problem.shape, problem.dtype, k, size, q, problem.kind)
-        if call.certificate == "leave_one_out" or call.sketch_name != "gaussian":
-            method = "subspace"
+    size, q = sketch_of(call, k)
+    method = resolve(call, method)
     if method == "gram":
-        return _by_gram(call, k, size)
+        return _by_gram(call, k)
     if method == "full":
         return _by_lapack(call, k)
     sample = sample_range(
@@ -201,10 +213,10 @@ def _finish(
 def _by_lapack(call: Call, k: int | None) -> Factors:
     problem = call.problem
     U, s, V, exponent = gram.full_svd(problem, k)
-    return _known_spectrum(call, U, s, V, exponent, s, "full")
+    return known_spectrum(call, U, s, V, exponent, s, "full")
 
 
-def _known_spectrum(
+def known_spectrum(
     call: Call, U: Array, s: Array, V: Array, exponent: int, spectrum: Array, method: str
 ) -> Factors:
     """Truncate factors of a matrix whose whole spectrum is known: the error is its tail, and certain."""
@@ -223,32 +235,26 @@ def _known_spectrum(
     return _finish(call, U[:, :k], s, V[:, :k], exponent, certificate, relative, method, converged=converged)
 
 
-def _by_gram(call: Call, k: int, size: int) -> Factors:
+def _by_gram(call: Call, k: int) -> Factors:
     problem = call.problem
-    made = gram.gram_matrix(problem) if gram.has_gram(problem.op) else None
-    if made is None:
+    found = gram.leading_spectrum(problem, k)
+    if found is None:
         problem.path.append("no gram matrix")
         return _fixed_rank(call, "subspace")
-    G, half = made
-    squares, vectors = gram.spectrum_of_gram(G)
-    problem.report("gram matrix")
-    tall = problem.shape[0] >= problem.shape[1]
-    if not gram.is_resolved(squares, k, problem.dtype):
-        problem.path.append("refined")
-        return _refined(call, k, size, vectors[:, :size].astype(problem.dtype), tall=tall)
-    lead = vectors[:, :k].astype(problem.dtype)
-    U, s, V, exponent = gram.lift(problem, lead)
-    # The spectrum of the Gram matrix beyond k, the Ritz values up to it.
-    spectrum = np.concatenate([s, np.ldexp(np.sqrt(squares[k:]), half - exponent)])
-    return _known_spectrum(call, U, s, V, exponent, spectrum, "gram")
+    if not found.resolved:
+        return refined(call, k, found)
+    U, s, V, exponent = gram.lift(problem, found.vectors[:, :k])
+    return known_spectrum(call, U, s, V, exponent, found.spectrum(s, exponent), "gram")
 
 
-def _refined(call: Call, k: int, size: int, start: Array, *, tall: bool) -> Factors:
+def refined(call: Call, k: int, found: gram.Spectrum) -> Factors:
     """Subspace iteration from the vectors of a Gram matrix, for what it could not resolve."""
     problem = call.problem
+    problem.path.append("refined")
+    start = found.vectors[:, : sketch_of(call, k)[0]]
     probe_map = gaussian_rows(problem, error.PROBES, stream=PROBE_STREAM).T
     Z, exponent = problem.first(probe_map)
-    Y = problem.forward(start) if tall else start
+    Y = problem.forward(start) if problem.shape[0] >= problem.shape[1] else start
     Q = iterate(problem, Y, 1, [])
     sample = Sample(Q, exponent, probe_map, Z)
     U, s, V, e1 = factor.direct_svd(problem, Q, k)

@@ -72,6 +72,41 @@ def gram(Y: Array, *, wide: bool = False) -> Array:
     return product
 
 
+def moments(A: Array, point: Array | None = None, *, wide: bool = False) -> tuple[Array, Array]:
+    """``(A - 1 p^T)^H (A - 1 p^T)`` and the column sums of ``A - 1 p^T``, in one pass.
+
+    Parameters
+    ----------
+    A : (m, n) array
+        Any layout; real float32 and float64 run in the compiled core, all else in NumPy.
+    point : (n,) array, optional
+        The point p, of the dtype of `A`; the origin unless given.
+    wide : bool
+        Multiply float32 in float64. Otherwise up to 8192 rows are summed in float32, and these sums
+        in float64: an error of a few units of float32 rounding of the trace at half the cost.
+
+    Returns
+    -------
+    (n, n) array, (n,) array
+        In float64 (complex128).
+    """
+    if is_compiled(A):
+        shift = None if point is None else np.ascontiguousarray(point, A.dtype)
+        gram_matrix, sums = _core.moments(A, shift, wide)
+        return gram_matrix, sums
+    dtype = np.result_type(A.dtype, np.float64)
+    n = A.shape[1]
+    total, sums = np.zeros((n, n), dtype), np.zeros(n, dtype)
+    step = _block_shape(A.shape)[0]
+    for i in range(0, A.shape[0], step):
+        X = A[i : i + step].astype(dtype)
+        if point is not None:
+            X -= point
+        total += X.conj().T @ X
+        sums += X.sum(axis=0)
+    return total, sums
+
+
 @dataclass(frozen=True)
 class Screen:
     """What one pass over a matrix tells.
