@@ -260,18 +260,31 @@ def scipy_eigh(A: Array, k: int) -> Eigen:
     return w[::-1], V[:, ::-1]
 
 
-# Principal components.
+# Principal components: components (k, n), mean, scores.
+
+Components = tuple[Array, Array, Array]
 
 
-def sklearn_pca(A: Array, k: int, solver: str, seed: int) -> Any:
+def sklearn_pca(A: Array, k: int, solver: str, seed: int) -> Components:
     from sklearn.decomposition import PCA
 
-    return PCA(k, svd_solver=solver, random_state=seed).fit(A)
+    model = PCA(k, svd_solver=solver, random_state=seed)
+    scores = model.fit_transform(A)
+    return model.components_, model.mean_, scores
 
 
-def by_hand_pca(A: Array, k: int) -> Eigen:
-    """Gram matrix and eigh: the deterministic route for tall matrices."""
+def numpy_pca(A: Array, k: int) -> Components:
+    """Full SVD of the centered matrix."""
     mean = A.mean(0)
-    G = (A.T @ A - len(A) * np.outer(mean, mean)) / (len(A) - 1)
-    w, V = np.linalg.eigh(G)
-    return w[: -k - 1 : -1], V[:, : -k - 1 : -1].T
+    U, s, Vh = np.linalg.svd(A - mean, full_matrices=False)
+    return Vh[:k], mean, U[:, :k] * s[:k]
+
+
+def by_hand_pca(A: Array, k: int) -> Components:
+    """Gram matrix and eigh, then the scores: the deterministic route for tall matrices."""
+    mean = A.mean(0)
+    G = A.T @ A - len(A) * np.outer(mean, mean)
+    V = np.linalg.eigh(G)[1][:, : -k - 1 : -1]
+    scores = A @ V
+    scores -= mean @ V
+    return V.T, mean, scores

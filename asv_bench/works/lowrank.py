@@ -85,6 +85,10 @@ def _pca(m: int, n: int, k: int, dtype: str) -> Case:
     pca = find("randnla", "pca")
     A = data.decaying(m, n, dtype, "exp")[0]
 
+    def ours() -> peers.Components:
+        found = pca(A, k, rng=0)
+        return found.components, found.mean, found.scores
+
     def contenders() -> dict[str, Contender]:
         return {
             "by hand Gram + eigh": lambda: peers.by_hand_pca(A, k),
@@ -93,22 +97,20 @@ def _pca(m: int, n: int, k: int, dtype: str) -> Case:
         }
 
     mean = A.mean(0, dtype=np.float64)
-    G = A.T.astype(np.float64) @ A.astype(np.float64) - m * np.outer(mean, mean)
-    best = float(np.sum(np.linalg.eigvalsh(G)[-k:]))
+    wide = A.astype(np.float64) - mean
+    best = float(np.sqrt(np.sum(np.linalg.eigvalsh(wide.T @ wide)[:-k])))
 
     def error(who: str, result: Any) -> float:
-        """Share of the captured variance that is lost to the best k directions."""
-        V = np.asarray(
-            result[1]
-            if isinstance(result, tuple)
-            else result.components_
-            if who.startswith("sklearn")
-            else result.components,
-            dtype=np.float64,
-        )
-        return 1 - float(np.sum((V @ G) * V)) / best
+        """Distance of mean + scores components to the data over the least possible at rank k."""
+        components, center, scores = result
+        total = 0.0
+        for start in range(0, m, 8192):
+            rows = slice(start, start + 8192)
+            R = A[rows] - center.astype(np.float64) - scores[rows].astype(np.float64) @ components
+            total += float(np.vdot(R, R))
+        return float(np.sqrt(total)) / best
 
-    return Case(lambda: pca(A, k, rng=0), contenders, error)
+    return Case(ours, contenders, error)
 
 
 _REACH = ("torch svd_lowrank",)
@@ -216,7 +218,7 @@ WORKS = [
         "200000x200",
         lambda t: _pca(200_000, 200, 50, "float32"),
         Bar("time", 1.1),
-        error_limit=1e-3,
+        error_limit=1.02,
         quick=False,
     ),
 ]

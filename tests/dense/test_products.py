@@ -55,3 +55,34 @@ def test_product_of_any_shape_and_layout(dtype, threads):
             assert np.all(np.abs(C - exact) <= bound), (m, k, n, beta, A.strides, B.strides, C.strides)
     finally:
         runtime.set_team_size(0)
+
+
+@pytest.mark.parametrize("wide", [False, True])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("shape", [(1, 1), (7, 3), (3000, 40), (1500, 300), (2600, 600)])
+def test_moments_of_any_layout_and_the_same_bits_for_every_team(shape, dtype, wide):
+    m, n = shape
+    rng = np.random.default_rng(m)
+    for layout in ("C", "F", "reversed", "sliced"):
+        A = strided(rng, shape, dtype, layout) + dtype(3)
+        point = (rng.standard_normal(n) + 3).astype(dtype) if layout != "F" else None
+        D = A.astype(np.float64) - (0 if point is None else point.astype(np.float64))
+        results = []
+        for threads in (1, 2, 3):
+            runtime.set_team_size(threads)
+            try:
+                results.append(dense.moments(A, point, wide=wide))
+            finally:
+                runtime.set_team_size(0)
+        G, sums = results[0]
+        assert G.dtype == sums.dtype == np.float64
+        u = np.finfo(np.float64 if wide else dtype).eps / 2
+        # The assumptions of gram.Spectrum.cosine; rounding of A - p adds 2 u on single entries.
+        factor = 6.0 if n < 40 else 0.5 if point is None else 0.75
+        bound = (factor * u + 1e-15) * np.trace(D.T @ D)
+        assert np.linalg.norm(G - D.T @ D, 2) <= bound
+        assert np.allclose(sums, D.sum(axis=0), rtol=0, atol=4 * u * np.abs(D).sum())
+        assert np.array_equal(G, G.T)
+        for other in results[1:]:
+            assert np.array_equal(G, other[0])
+            assert np.array_equal(sums, other[1])

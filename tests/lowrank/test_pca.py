@@ -64,6 +64,44 @@ def test_a_large_mean_costs_no_digits():
     assert np.allclose(result.explained_variance, reference.explained_variance_, rtol=1e-6)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("offset", [0.0, 1.0, 30.0])
+@pytest.mark.parametrize(("decay", "route"), [(3, "widened"), (10, "centered"), (40, "centered")])
+def test_gram_route_is_resolved_whatever_mean_and_decay(dtype, offset, decay, route):
+    rng = np.random.default_rng(4)
+    X = (rng.standard_normal((3000, 80)) * np.exp(-np.arange(80) / decay)) @ np.linalg.qr(
+        rng.standard_normal((80, 80))
+    )[0]
+    X = (X + offset * rng.standard_normal(80)).astype(dtype)
+    W = X - X.mean(axis=0, dtype=np.float64)
+    s = np.linalg.svd(W, compute_uv=False)
+    result = randnla.pca(X, 30, method="gram", rng=0)
+    if dtype == np.float32:
+        assert result.info.path.split(", ")[-1] == route
+    eps = np.finfo(dtype).eps
+    assert np.allclose(result.explained_variance * 2999, s[:30] ** 2, rtol=100 * eps)
+    best = np.linalg.norm(s[30:])
+    kept = result.components.astype(np.float64)
+    error = np.linalg.norm(W - (W @ kept.T) @ kept)
+    assert error <= 1.001 * best
+    assert 0.99 * error <= result.info.error_estimate <= 1.02 * error
+    assert np.linalg.norm(W - result.scores @ kept) <= 1.001 * best + 100 * eps * offset
+    cosines = np.corrcoef(result.scores.T.astype(np.float64)) - np.eye(30)
+    assert np.abs(cosines).max() <= np.sqrt(eps)
+
+
+def test_rows_that_mislead_the_pilot():
+    # The sampled rows have mean zero and spread; all others sit far away, close together.
+    X = np.random.default_rng(5).standard_normal((25_600, 12)).astype(np.float32)
+    X[np.arange(25_600) % 100 != 0] += 2000
+    W = X - X.mean(axis=0, dtype=np.float64)
+    for order in (X, X[np.argsort(X[:, 0])]):
+        result = randnla.pca(order, 5, method="gram", rng=0)
+        s = np.linalg.svd(W, compute_uv=False)
+        assert np.allclose(result.explained_variance * 25_599, s[:5] ** 2, rtol=2e-2)
+        assert np.allclose(result.explained_variance[0] * 25_599, s[0] ** 2, rtol=1e-5)
+
+
 def test_refusals():
     with pytest.raises(randnla.InputError, match="two rows"):
         randnla.pca(np.ones((1, 4)), 1)

@@ -84,13 +84,14 @@ class Centered(LinearOperator):
             for attempt in (0, 1):
                 G, sums = dense.moments(array, point, wide=wide)
                 step = sums / m
-                self._mean = step if point is None else point + step
+                mean = step if point is None else point + step
                 G -= np.outer(step.conj(), m * step)
                 trace = float(np.trace(G).real)
                 if attempt or not m * float(np.vdot(step, step).real) > CANCELLATION * trace:
                     break
-                point = self._mean.astype(self.dtype)
-            size = float(np.vdot(self._mean, self._mean).real)
+                point = mean.astype(self.dtype)
+            size = float(np.vdot(mean, mean).real)
+            self._mean = mean
             self._dominated = not m * size <= CANCELLATION * trace
         return G
 

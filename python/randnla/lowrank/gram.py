@@ -112,6 +112,19 @@ class Spectrum:
     vectors: Array  # of the short side, in the dtype of A
     exponent: int
     resolved: bool  # whether the leading vectors are as good as those of A itself
+    roundoff: float  # of the type that products were summed in
+
+    def cosine(self, rank: int) -> float:
+        """A bound of |cos| between any two of the `rank` leading columns of A V.
+
+        v_i^T (A^T A) v_j is an error of G, for V^T G V is diagonal. Many roundings average out: from
+        40 columns on G is known to u tr(G) / 2 (measured: a tenth of u tr(G) from 5000 x 2000 to
+        200000 x 50, .3 where a mean of 3 deviations stays in); with fewer columns all the variance
+        may sit in one entry of G.
+        """
+        share = 0.5 if self.squares.size >= 40 else 4.0
+        least = float(self.squares[rank - 1]) if rank else 1.0
+        return math.inf if least <= 0 else share * self.roundoff * float(self.squares.sum()) / least
 
     def spectrum(self, leading: Array, exponent: int) -> Array:
         """All singular values in units of 2^exponent: the leading ones as given, the others from here."""
@@ -131,7 +144,8 @@ def leading_spectrum(problem: Problem, rank: int) -> Spectrum | None:
         resolved = is_resolved(squares, rank, problem.dtype, wide=wide)
         if resolved or wide:
             problem.report("gram matrix")
-            return Spectrum(squares, vectors.astype(problem.dtype), made[1], resolved)
+            roundoff = unit_roundoff(np.float64 if wide else problem.dtype)
+            return Spectrum(squares, vectors.astype(problem.dtype), made[1], resolved, roundoff)
         problem.path.append("widened")
     return None
 

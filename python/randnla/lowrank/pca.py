@@ -175,8 +175,14 @@ def _by_gram(call: Call) -> tuple[Array, Array, Array, Info]:
         return U, s, V, info
     V = found.vectors[:, :k]
     Y = problem.forward(V)
-    exponent = normalize(Y) - problem.shift
-    norms, turn = decorrelation(Y)
+    # The size of Y is known: a pass to bring it in range is made only if that is near the ends.
+    near = found.exponent + problem.shift
+    limit = np.finfo(real_dtype(problem.dtype)).maxexp // 4
+    exponent = (0 if abs(near) < limit else normalize(Y)) - problem.shift
+    if found.cosine(k) <= orthogonal_enough(Y):
+        norms, turn = np.ldexp(np.sqrt(found.squares[:k]), found.exponent - exponent), None
+    else:
+        norms, turn = decorrelation(Y)
     if turn is not None:
         problem.path.append("turned")
         Y, V = dense.gemm(Y, turn), dense.gemm(V, turn)
@@ -195,18 +201,22 @@ def _is_tall_array(call: Call) -> bool:
     return hasattr(getattr(op, "base", op), "array") and op.shape[0] >= op.shape[1]
 
 
-def decorrelation(Y: Array) -> tuple[Array, Array | None]:
-    """The column norms of Y, and the rotation that makes its columns orthogonal unless they are so.
+def orthogonal_enough(Y: Array) -> float:
+    """Cosines between columns that are let be, 2^-12 (float32) or 2^-26.
 
-    Columns are orthogonal enough at cosines of 2^-13 (float32) or 2^-26: what is left changes a norm
-    by the square of that.
+    They change the norms by less than themselves.
     """
+    return math.sqrt(unit_roundoff(Y.dtype))
+
+
+def decorrelation(Y: Array) -> tuple[Array, Array | None]:
+    """The column norms of Y, and the rotation that makes its columns orthogonal unless they are so."""
     S = dense.moments(Y)[0]
     norms = np.sqrt(np.maximum(np.diagonal(S).real, 0.0))
     scale = np.where(norms > 0, norms, 1.0)
     cosines = np.abs(S / scale[:, None] / scale[None, :])
     np.fill_diagonal(cosines, 0.0)
-    if float(cosines.max(initial=0.0)) <= math.sqrt(4 * unit_roundoff(Y.dtype)) / 4:
+    if float(cosines.max(initial=0.0)) <= orthogonal_enough(Y):
         return norms, None
     W = qr.small_eigh(S)[1][:, ::-1]
     return norms, np.ascontiguousarray(W.astype(Y.dtype))
