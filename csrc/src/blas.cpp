@@ -69,10 +69,26 @@ void gemm_packed_output(T alpha, MatrixView<const T> a, MatrixView<const T> b, T
 }
 
 // A or B has strides of its own: accumulate over panels of the inner dimension, packing both sides'
-// share of those that need it.
+// share of those that need it. Operands of many rows or columns go by in blocks, so that a packed
+// panel stays within panel_elements.
 template <class T>
 void gemm_packed_input(T alpha, MatrixView<const T> a, Layout la, MatrixView<const T> b, Layout lb,
                        T beta, MatrixView<T> c) {
+    constexpr index_t most = panel_elements / 16;
+    if (la == Layout::strided && a.rows > most) {
+        for (index_t i = 0; i < a.rows; i += most) {
+            const index_t end = std::min(a.rows, i + most);
+            gemm<T>(alpha, a.block(i, end, 0, a.cols), b, beta, c.block(i, end, 0, c.cols));
+        }
+        return;
+    }
+    if (lb == Layout::strided && b.cols > most) {
+        for (index_t j = 0; j < b.cols; j += most) {
+            const index_t end = std::min(b.cols, j + most);
+            gemm<T>(alpha, a, b.block(0, b.rows, j, end), beta, c.block(0, c.rows, j, end));
+        }
+        return;
+    }
     const index_t widest =
         std::max(la == Layout::strided ? a.rows : 1, lb == Layout::strided ? b.cols : 1);
     const index_t step =

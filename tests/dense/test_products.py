@@ -4,6 +4,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -86,3 +89,22 @@ def test_moments_of_any_layout_and_the_same_bits_for_every_team(shape, dtype, wi
         for other in results[1:]:
             assert np.array_equal(G, other[0])
             assert np.array_equal(sums, other[1])
+
+
+STRIDED_MEMORY = """
+import resource, numpy as np
+from randnla._backend.kernels import dense
+A = np.ones((2_000_000, 16))[:, ::2]
+x, out = np.ones((8, 3)), np.ones((2_000_000, 3))
+peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+before = peak()
+dense.gemm(A, x, out)
+assert (out == 8).all()
+print((peak() - before) / 1024)
+"""
+
+
+def test_a_strided_operand_is_packed_panel_by_panel():
+    """In a process of its own: A is 256 MB behind its strides, of which 128 MB are elements."""
+    run = subprocess.run([sys.executable, "-c", STRIDED_MEMORY], capture_output=True, text=True, check=True)
+    assert float(run.stdout) < 16
