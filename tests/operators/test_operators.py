@@ -107,6 +107,23 @@ def test_streams_that_lie():
     assert np.isnan(RowStream(lambda: bad, shape=(4, 3), check_finite=False).to_dense()[2, 2])
 
 
+def test_streams_that_lie_about_their_dtype():
+    for bad, dtype in ((np.ones((4, 3)) * 1j, None), (np.full((4, 3), 1e300), np.float32)):
+        stream = RowStream(lambda bad=bad: [np.ones((2, 3)), bad[:2]], shape=(4, 3), dtype=dtype)
+        with pytest.raises(InputError, match=r"A\[2:\]: expected .*float(64|32)"):
+            stream.matmat(np.ones(3))
+        with pytest.raises(InputError, match=r"A\[2:\]: expected"):
+            stream.to_dense()
+    with pytest.raises(InputError, match="range of complex64"):
+        RowStream(lambda: [np.full((4, 3), 1e300j)], shape=(4, 3), dtype=np.complex64).to_dense()
+    # What fits is converted; infinities stay infinities.
+    blocks = [np.array([[1.0, np.inf]]), np.array([[0.1, -2.0]])]
+    stream = RowStream(lambda: blocks, shape=(2, 2), dtype=np.float32, check_finite=False)
+    assert np.array_equal(stream.to_dense(), np.array([[1, np.inf], [0.1, -2]], dtype=np.float32))
+    wider = RowStream(lambda: [np.ones((4, 3), np.float32)], shape=(4, 3), dtype=np.complex128)
+    assert wider.to_dense().dtype == np.complex128
+
+
 class Liar(scipy.sparse.linalg.LinearOperator):
     def __init__(self, answer):
         super().__init__(float, (4, 3))
@@ -136,6 +153,77 @@ def test_foreign_operators_are_checked():
         as_operator(Liar(fail)) @ np.ones(3)
     quiet = as_operator(Liar(lambda X: np.full((4, X.shape[1]), np.nan)), check_finite=False)
     assert np.isnan(quiet @ np.ones(3)).all()
+
+
+class Foreign:
+    """No SciPy class, products of ours to choose; `answer` takes the block and returns the product."""
+
+    shape = (4, 3)
+
+    def __init__(self, answer, dtype, method):
+        self.dtype = np.dtype(dtype)
+        setattr(self, method, answer)
+
+
+@pytest.mark.parametrize("method", ["matmat", "matvec"])
+def test_foreign_operators_with_a_lying_dtype(method):
+    def run(answer, dtype, X):
+        return as_operator(Foreign(answer, dtype, method), check_finite=False) @ X
+
+    def fill(value, dtype):
+        return lambda X: np.full((4, *X.shape[1:]), value, dtype=dtype)
+
+    X = np.ones((3, 2), np.float32)
+    assert run(fill(2, np.float64), np.float32, X).dtype == np.float32
+    assert run(fill(2, np.float32), np.float64, X).dtype == np.float64
+    assert run(fill(2, np.int64), np.float32, X).dtype == np.float32
+    assert run(fill(2, np.float32), np.complex128, X).dtype == np.complex128
+    assert run(fill(2j, np.complex64), np.float32, X.astype(complex)).dtype == np.complex128
+    for value, dtype in ((1j, np.complex128), (1e300, np.float64)):
+        with pytest.raises(InputError, match=rf"^A\.{method}\(X\): expected"):
+            run(fill(value, dtype), np.float32, X)
+    for answer in (lambda X: None, lambda X: "x", lambda X: X[:2], lambda X: np.ones((5, 7))):
+        with pytest.raises(InputError, match=rf"^A\.{method}\([xX]\): expected"):
+            run(answer, np.float32, X)
+
+
+def test_factors_of_a_lying_operator_have_one_dtype():
+    A = data(np.float64, (40, 30))
+    lying = scipy.sparse.linalg.LinearOperator(
+        A.shape, dtype=np.float32, matvec=lambda x: A @ x, rmatvec=lambda x: A.T @ x
+    )
+    assert {part.dtype for part in randnla.svd(lying, 3, rng=0)} == {np.dtype(np.float32)}
+
+
+def test_what_scipys_wrapper_lacks_is_named():
+    lame = scipy.sparse.linalg.LinearOperator((4, 3), matvec=lambda x: np.ones(4))
+    with pytest.raises(InputError, match=r"^A\.rmatmat\(X\): .*does not provide"):
+        as_operator(lame).rmatmat(np.ones(4))
+    short = scipy.sparse.linalg.LinearOperator((4, 3), dtype=float, matvec=lambda x: np.ones(5))
+    with pytest.raises(InputError, match=r"^A\.matmat"):
+        as_operator(short) @ np.ones((3, 2))
+
+    def fail(x):
+        raise ValueError("mine")
+
+    raising = scipy.sparse.linalg.LinearOperator((4, 3), dtype=float, matvec=fail)
+    with pytest.raises(ValueError, match=r"^mine$") as caught:
+        as_operator(raising) @ np.ones(3)
+    assert caught.type is ValueError
+
+
+def test_an_operator_that_returns_its_input_gives_a_copy():
+    same = scipy.sparse.linalg.LinearOperator((3, 3), matvec=lambda x: x, matmat=lambda X: X)
+    X = np.ones((3, 2))
+    assert not np.shares_memory(as_operator(same) @ X, X)
+
+
+def test_algebra_with_scipys_operators():
+    A, B = data(np.float64, (4, 3)), data(np.float64, (3, 4))
+    theirs = scipy.sparse.linalg.aslinearoperator(B)
+    assert np.array_equal((Dense(A) @ theirs).to_dense(), A @ B)
+    assert np.array_equal((Dense(B) + theirs).to_dense(), 2 * B)
+    assert np.array_equal((Dense(B) - theirs).to_dense(), 0 * B)
 
 
 @pytest.mark.parametrize("container", [np.asarray, scipy.sparse.csr_array, scipy.sparse.coo_array])

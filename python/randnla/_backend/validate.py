@@ -60,17 +60,70 @@ def as_array(A: Any, *, name: str = "A", ndim: int | tuple[int, ...] = 2) -> Arr
         wanted = " or ".join(map(str, allowed))
         raise InputError(f"{name}: expected {wanted} dimensions, got {array.ndim} (shape {array.shape})")
     dtype = working_dtype(array.dtype, name=name)
-    return native(array, dtype)
+    return native(array, dtype, name=name)
 
 
-def native(array: Array, dtype: Any) -> Array:
-    """`array` itself if it has `dtype` in native order and element-aligned strides, else a converted copy."""
+def is_native(array: Array, dtype: Any) -> bool:
+    """True if `array` has `dtype` in native order and element-aligned strides: what kernels read."""
     dtype = np.dtype(dtype)
     whole = all(stride % dtype.itemsize == 0 for stride in array.strides)
-    if array.dtype == dtype and array.dtype.isnative and array.flags.aligned and whole:
+    return bool(array.dtype == dtype and array.dtype.isnative and array.flags.aligned and whole)
+
+
+def native(array: Array, dtype: Any, *, name: str = "A") -> Array:
+    """`array` itself if `is_native`, else a converted copy.
+
+    Raises
+    ------
+    InputError
+        The conversion would drop imaginary parts, or turn a finite entry into an infinite one.
+    """
+    dtype = np.dtype(dtype)
+    if is_native(array, dtype):
         return array
+    if array.dtype.kind == "c" and dtype.kind != "c":
+        raise InputError(f"{name}: expected real numbers ({dtype}), got {array.dtype}")
     with np.errstate(over="ignore", invalid="ignore"):
-        return np.array(array, dtype=dtype, order="K", copy=True)
+        converted = np.array(array, dtype=dtype, order="K", copy=True)
+    narrower = array.dtype.kind in "fc" and not np.can_cast(array.dtype, dtype)
+    if narrower and not is_finite(converted):
+        lost = np.isfinite(array) & ~np.isfinite(converted)
+        if lost.any():
+            worst = array[np.unravel_index(int(np.argmax(lost)), lost.shape)]
+            raise InputError(f"{name}: expected entries in the range of {dtype}, got {worst}")
+    return converted
+
+
+def receiver(out: Any, shape: tuple[int, ...], dtype: Any, *inputs: Array) -> None:
+    """`out` can be written to, has this shape and dtype, and shares no memory with the inputs.
+
+    Raises
+    ------
+    InputError
+    """
+    if not isinstance(out, np.ndarray):
+        raise InputError(f"out: expected a NumPy array, got {type(out).__name__}")
+    if out.shape != shape or out.dtype != dtype:
+        raise InputError(f"out: expected shape {shape} and dtype {dtype}, got {out.shape}, {out.dtype}")
+    if not out.flags.writeable:
+        raise InputError("out: expected an array that can be written to, got a read-only one")
+    if not is_native(out, dtype):
+        raise InputError(f"out: expected aligned entries in native order, got strides {out.strides}")
+    require_disjoint(out, *inputs)
+
+
+def require_disjoint(out: Array, *inputs: Array) -> None:
+    """Raise `InputError` if `out` shares an element with an input."""
+    for array in inputs:
+        # The bounds tell nearly always; interleaved views need the exact answer, which may be dear.
+        if not np.may_share_memory(out, array):
+            continue
+        try:
+            shared = np.shares_memory(out, array, max_work=1 << 16)  # type: ignore[arg-type]
+        except np.exceptions.TooHardError:
+            shared = True
+        if shared:
+            raise InputError(f"out: shares memory with the input of shape {array.shape}; give another array")
 
 
 def as_matrix(A: Any, *, name: str = "A") -> Array:

@@ -3,10 +3,10 @@
 """Matrices as the algorithms see them: something with a shape that multiplies blocks of columns."""
 
 from randnla.operators.base import LinearOperator
-from randnla.operators.convert import as_operator
+from randnla.operators.convert import as_operator, is_foreign
 from randnla.operators.dense import Dense
 from randnla.operators.row_stream import RowStream
 from randnla.operators.sparse import Sparse
 from randnla.operators.wrapped import Wrapped
 
-__all__ = ["Dense", "LinearOperator", "RowStream", "Sparse", "Wrapped", "as_operator"]
+__all__ = ["Dense", "LinearOperator", "RowStream", "Sparse", "Wrapped", "as_operator", "is_foreign"]

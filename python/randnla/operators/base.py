@@ -154,6 +154,7 @@ class LinearOperator(ABC):
     def __matmul__(self, other: Any) -> Any:
         from randnla.operators.algebra import Product
 
+        other = _ours(other)
         if isinstance(other, LinearOperator):
             return Product(self, other)
         if is_map(other) or getattr(other, "is_map_transpose", False):
@@ -164,6 +165,11 @@ class LinearOperator(ABC):
         return namespace.restore(kind, self.matmat(other))
 
     def __rmatmul__(self, other: Any) -> Any:
+        from randnla.operators.algebra import Product
+
+        other = _ours(other)
+        if isinstance(other, LinearOperator):
+            return Product(other, self)
         # X A = (A^H X^H)^H
         if is_map(other) or getattr(other, "is_map_transpose", False):
             return NotImplemented
@@ -174,9 +180,11 @@ class LinearOperator(ABC):
     def __add__(self, other: Any) -> LinearOperator:
         from randnla.operators.algebra import Sum
 
+        other = _ours(other)
         return Sum(self, other) if isinstance(other, LinearOperator) else NotImplemented
 
     def __sub__(self, other: Any) -> LinearOperator:
+        other = _ours(other)
         return self + (-1.0) * other if isinstance(other, LinearOperator) else NotImplemented
 
     def __mul__(self, scalar: Any) -> LinearOperator:
@@ -194,6 +202,13 @@ class LinearOperator(ABC):
 
     def __repr__(self) -> str:
         return f"<{self.shape[0]} x {self.shape[1]} {type(self).__name__} of {self.dtype}>"
+
+
+def _ours(other: Any) -> Any:
+    """A foreign operator as one of ours; all else as it is."""
+    from randnla.operators.convert import as_operator, is_foreign
+
+    return as_operator(other) if is_foreign(other) else other
 
 
 def _map_rows(S: Any) -> list[tuple[int, int]]:

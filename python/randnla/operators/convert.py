@@ -59,7 +59,7 @@ def as_operator(
         if abs(A.strides[0]) < abs(A.strides[1]):
             return RowStream(A.T, max_memory=max_memory, name=name, check_finite=check_finite).T
         return RowStream(A, max_memory=max_memory, name=name, check_finite=check_finite)
-    if isinstance(A, scipy.sparse.linalg.LinearOperator) or _acts_like_operator(A):
+    if is_foreign(A):
         return Wrapped(A, name=name, check_finite=check_finite)
     return Dense(A, name=name, check_finite=check_finite)
 
@@ -74,7 +74,12 @@ def _is_memmap(A: Any) -> bool:
     return False
 
 
-def _acts_like_operator(A: Any) -> bool:
+def is_foreign(A: Any) -> bool:
+    """An operator of SciPy, or what acts like one, but none of ours and no map."""
+    if isinstance(A, LinearOperator) or is_map(A) or getattr(A, "is_map_transpose", False):
+        return False
+    if isinstance(A, scipy.sparse.linalg.LinearOperator):
+        return True
     if isinstance(A, np.ndarray) or hasattr(A, "__array__"):
         return False
     return hasattr(A, "shape") and (hasattr(A, "matmat") or hasattr(A, "matvec"))

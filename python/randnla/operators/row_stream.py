@@ -43,7 +43,8 @@ class RowStream(LinearOperator):
     Raises
     ------
     InputError
-        Blocks do not add up to `shape`; an iterator was to be read twice.
+        Blocks do not add up to `shape`, are complex where `dtype` is real, or leave its range; an
+        iterator was to be read twice.
     NonFiniteError
         A block holds NaN or Inf (its place in the whole matrix is named; the count is that block's).
 
@@ -98,7 +99,7 @@ class RowStream(LinearOperator):
                 raise InputError(
                     f"{self.name}: a block of shape {block.shape} at row {row} does not fit {self.shape}"
                 )
-            block = validate.native(block, self.dtype)
+            block = validate.native(block, self.dtype, name=f"{self.name}[{row}:]")
             if self.check_finite and not validate.is_finite(block):
                 validate.require_finite(block, name=self.name, row_offset=row)
             if sums is not None:

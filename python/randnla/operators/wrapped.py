@@ -7,22 +7,26 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import scipy.sparse.linalg
 
 from randnla._backend import validate
 from randnla._backend.errors import InputError
 from randnla.operators.base import Array, LinearOperator
 
+_INTERFACE = scipy.sparse.linalg.LinearOperator.__module__
+
 
 class Wrapped(LinearOperator):
     """Any object with ``shape``, ``dtype`` and ``matmat``/``rmatmat`` (or ``matvec``/``rmatvec``).
 
-    Every product is checked for shape and, with `check_finite`, for NaN and Inf. What the object itself
-    raises comes through unchanged.
+    Every product is checked for shape and, with `check_finite`, for NaN and Inf, and converted to the dtype
+    that ``dtype`` promises. What the object itself raises comes through unchanged.
 
     Raises
     ------
     InputError
-        The object lacks these, or a product has a wrong shape.
+        The object lacks these, or a product has a wrong shape, is complex where ``dtype`` is real, or
+        leaves its range.
     NonFiniteError
         A product holds NaN or Inf.
 
@@ -52,20 +56,52 @@ class Wrapped(LinearOperator):
         return self._call("rmatmat", "rmatvec", Y, self.shape[1])
 
     def _call(self, block: str, single: str, X: Array, rows: int) -> Array:
+        dtype = np.result_type(self.dtype, X.dtype)
         if X.shape[1] == 0 or X.shape[0] == 0:
             # SciPy's operators do not take empty blocks.
-            return np.zeros((rows, X.shape[1]), dtype=np.result_type(self.dtype, X.dtype))
-        if hasattr(self.base, block):
-            product = getattr(self.base, block)(X)
-        elif hasattr(self.base, single):
-            product = np.stack([np.ravel(getattr(self.base, single)(x)) for x in X.T], axis=1)
+            return np.zeros((rows, X.shape[1]), dtype=dtype)
+        if callable(getattr(self.base, block, None)):
+            method, product = block, self._run(block, X)
+        elif callable(getattr(self.base, single, None)):
+            method, product = single, self._columns(single, X, rows)
         else:
             raise InputError(f"{self.name}: {type(self.base).__name__} has neither {block} nor {single}")
-        product = validate.as_array(product, name=f"{self.name}.{block}(X)")
+        name = f"{self.name}.{method}(X)"
+        product = validate.native(validate.as_array(product, name=name), dtype, name=name)
         if product.shape != (rows, X.shape[1]):
-            raise InputError(
-                f"{self.name}.{block}(X): expected shape {(rows, X.shape[1])}, got {product.shape}"
-            )
+            raise InputError(f"{name}: expected shape {(rows, X.shape[1])}, got {product.shape}")
+        if np.may_share_memory(product, X):
+            # Such as the identity's: what we write to must be ours.
+            product = product.copy()
         if self.check_finite:
-            validate.require_finite(product, name=f"{self.name}.{block}(X)")
+            validate.require_finite(product, name=name)
         return product
+
+    def _columns(self, method: str, X: Array, rows: int) -> Array:
+        columns = []
+        for x in X.T:
+            y = validate.as_array(self._run(method, x), name=f"{self.name}.{method}(x)", ndim=(1, 2))
+            if y.size != rows:
+                raise InputError(f"{self.name}.{method}(x): expected {rows} entries, got shape {y.shape}")
+            columns.append(y.ravel())
+        return np.stack(columns, axis=1)
+
+    def _run(self, method: str, X: Array) -> Any:
+        try:
+            return getattr(self.base, method)(X)
+        except (ValueError, TypeError, NotImplementedError) as error:
+            # SciPy's wrapper itself balks: a method was not given, or the answer has another shape. Errors
+            # from within the user's own code pass unchanged.
+            if _raised_by_scipy(error):
+                raise InputError(
+                    f"{self.name}.{method}(X): {type(self.base).__name__} does not provide this product of "
+                    f"X of shape {X.shape} ({type(error).__name__}: {error})"
+                ) from error
+            raise
+
+
+def _raised_by_scipy(error: BaseException) -> bool:
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return trace is not None and trace.tb_frame.f_globals.get("__name__") == _INTERFACE

@@ -15,7 +15,8 @@ from randnla._backend import namespace, validate
 from randnla._backend.errors import InputError
 from randnla._backend.kernels import dense, sparse
 from randnla._backend.rng import seed_from
-from randnla.operators import LinearOperator
+from randnla.operators import LinearOperator, as_operator, is_foreign
+from randnla.operators.base import is_map
 from randnla.sketching import state as plain_state
 
 Array = npt.NDArray[Any]
@@ -58,7 +59,10 @@ class RandomMap(ABC):
     Notes
     -----
     ``S @ A``, ``A @ S.T``, ``S.T @ B`` and ``B @ S`` take arrays of one or two axes in any layout, SciPy
-    sparse matrices, operators, and torch, JAX or other DLPack arrays on the CPU. The result is dense, of
+    sparse matrices, operators, and torch, JAX or other DLPack arrays on the CPU. SciPy's own operators are
+    taken on the right; on the left their ``@`` asks for an array before it asks us, so write
+    ``as_operator(L) @ S.T``. No map is an array: ``np.asarray(S)`` is an array without axes that holds the
+    object (SciPy's sparse matrices rely on that), ``S.to_dense()`` the matrix. The result is dense, of
     the kind of the input, and of dtype ``np.result_type(S.dtype, A.dtype)``: the entries are always those
     of ``S.dtype``, widened exactly where `A` is wider. Give a map the dtype of what it is applied to:
     mixed precision goes through dense blocks of the map, correct but slower.
@@ -119,7 +123,7 @@ class RandomMap(ABC):
         return self.shape == (self.d, self.m)
 
     def __getitem__(self, index: Any) -> Self:
-        rows, cols = index if isinstance(index, tuple) else (index, slice(None))
+        rows, cols = axes_of(index)
         block = object.__new__(type(self))
         block.__dict__.update(self.__dict__)
         block._rows = _cut(rows, self._rows, "rows")
@@ -136,11 +140,14 @@ class RandomMap(ABC):
     # -- products ------------------------------------------------------------------------------------
 
     def apply(self, A: Any, *, out: Array | None = None) -> Array:
-        """``S @ A`` for a host array of shape (m, n) or (m,); `out` of any layout receives it."""
+        """``S @ A`` for a host array of shape (m, n) or (m,).
+
+        `out`, of any layout, receives it; sharing memory with `A` it raises `InputError`.
+        """
         return self._product(A, out, adjoint=False)
 
     def apply_adjoint(self, B: Any, *, out: Array | None = None) -> Array:
-        """``S.T @ B`` for a host array of shape (d, n) or (d,)."""
+        """``S.T @ B`` for a host array of shape (d, n) or (d,); `out` as for `apply`."""
         return self._product(B, out, adjoint=True)
 
     def apply_sparse(self, A: Any) -> Array:
@@ -152,6 +159,7 @@ class RandomMap(ABC):
         return self._sparse_product(B, adjoint=True)
 
     def __matmul__(self, A: Any) -> Any:
+        A = factor(A, "A")
         if isinstance(A, LinearOperator):
             return A.sketch(self)
         if namespace.is_sparse(A):
@@ -160,6 +168,7 @@ class RandomMap(ABC):
 
     def __rmatmul__(self, B: Any) -> Any:
         # B S = (S^T B^T)^T
+        B = factor(B, "B")
         if isinstance(B, LinearOperator):
             return self.T._adjoint_of_operator(B)
         if namespace.is_sparse(B):
@@ -175,8 +184,8 @@ class RandomMap(ABC):
         shape = (rows, *array.shape[1:])
         if out is None:
             out = np.empty(shape, dtype=dtype)
-        elif out.shape != shape or out.dtype != dtype:
-            raise InputError(f"out: expected shape {shape} and dtype {dtype}, got {out.shape}, {out.dtype}")
+        else:
+            validate.receiver(out, shape, dtype, array)
         target, columns = (out, array) if array.ndim == 2 else (out[:, None], array[:, None])
         if 0 in target.shape:
             return out
@@ -295,6 +304,13 @@ class RandomMap(ABC):
         return text
 
 
+def factor(A: Any, name: str) -> Any:
+    """The other factor of a product with a map: foreign operators as ours, all else as it is."""
+    if is_map(A) or getattr(A, "is_map_transpose", False):
+        raise InputError(f"{name}: expected a matrix, got a random map; take the .to_dense() of one factor")
+    return as_operator(A, name=name) if is_foreign(A) else A
+
+
 def sketch_compressed(S: Any, A: Any, out: Array, *, nnz: int, scale: float) -> None:
     """``out = S @ A`` by the kernel for compressed matrices, which generates S in the dtype of A."""
     by_rows = A.format == "csr"
@@ -326,6 +342,14 @@ def right_product(S: RandomMap, A: Array, *, adjoint: bool) -> Array:
     out = np.empty((A.shape[0], width), dtype=np.result_type(S.dtype, A.dtype))
     product(A.T, out=out.T)
     return out
+
+
+def axes_of(index: Any) -> tuple[Any, Any]:
+    """The rows and columns of an index like that of an array of two axes."""
+    parts = index if isinstance(index, tuple) else (index,)
+    if len(parts) > 2:
+        raise InputError(f"index: a map has 2 axes, got {len(parts)} indices")
+    return (*parts, slice(None), slice(None))[:2]
 
 
 def _cut(part: Any, within: Range, axis: str) -> Range:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from randnla._backend import namespace, validate
 from randnla.operators import LinearOperator
-from randnla.sketching.base import RandomMap, right_product
+from randnla.sketching.base import RandomMap, axes_of, factor, right_product
 
 Array = npt.NDArray[Any]
 
@@ -43,7 +43,7 @@ class TransposedMap:
         return self.base
 
     def __getitem__(self, index: Any) -> TransposedMap:
-        rows, cols = index if isinstance(index, tuple) else (index, slice(None))
+        rows, cols = axes_of(index)
         return TransposedMap(self.base[cols, rows])
 
     def to_dense(self) -> Array:
@@ -51,6 +51,7 @@ class TransposedMap:
         return self.base.to_dense().T
 
     def __matmul__(self, B: Any) -> Any:
+        B = factor(B, "B")
         if isinstance(B, LinearOperator):
             # S^T B = (B^H S)^H
             return self._adjoint_of_operator(B.H).conj().T
@@ -60,6 +61,7 @@ class TransposedMap:
 
     def __rmatmul__(self, A: Any) -> Any:
         # A S^T = (S A^T)^T
+        A = factor(A, "A")
         if isinstance(A, LinearOperator):
             return A.rsketch(self.base)
         if namespace.is_sparse(A):

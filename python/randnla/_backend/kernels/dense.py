@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from randnla import _core
+from randnla._backend import validate
 
 Array = NDArray[Any]
 
@@ -34,8 +35,7 @@ def gemm(A: Array, B: Array, out: Array | None = None, *, alpha: float = 1.0, be
     A : (m, k) array
     B : (k, n) array
     out : (m, n) array, optional
-        Overwritten and returned; it must not share memory with `A` or `B`. With ``beta=0`` what it
-        held does not matter.
+        Overwritten and returned. With ``beta=0`` what it held does not matter.
     alpha, beta : float
         Factors of the product and of what `out` held.
 
@@ -43,10 +43,17 @@ def gemm(A: Array, B: Array, out: Array | None = None, *, alpha: float = 1.0, be
     -------
     (m, n) array
         Real float32 and float64 pairs run in the compiled core; complex and mixed pairs in NumPy.
+
+    Raises
+    ------
+    InputError
+        `out` shares memory with `A` or `B`.
     """
     if out is None:
         out = np.empty((A.shape[0], B.shape[1]), np.result_type(A, B))
         beta = 0.0
+    else:
+        validate.require_disjoint(out, A, B)
     if is_compiled(A, B, out):
         _core.gemm(A, B, out, alpha, beta)
         return out
