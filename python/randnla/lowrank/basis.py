@@ -44,6 +44,13 @@ def gaussian_rows(problem: Problem, count: int, *, stream: int, start: int = 0) 
     return rows
 
 
+def basis_rows(problem: Problem, count: int, start: int = 0) -> Array:
+    """`gaussian_rows` of the sketch that makes the basis; says so in ``problem.sketch``."""
+    if count:
+        problem.sketch = "gaussian"
+    return gaussian_rows(problem, count, stream=BASIS_STREAM, start=start)
+
+
 def orthonormalize(problem: Problem, Y: Array) -> tuple[Array, Array]:
     """Q, R = qr(Y), orthonormal to rounding whatever the rank of Y; fallbacks go to the path."""
     Q, R, route = qr.cholesky_qr(Y, seed=problem.seed)
@@ -62,12 +69,13 @@ def first_sketch(
     """
     probe_rows = gaussian_rows(problem, PROBES, stream=PROBE_STREAM)
     if start is not None or sketch == "gaussian":
-        rows = start.T if start is not None else gaussian_rows(problem, size, stream=BASIS_STREAM)
+        rows = start.T if start is not None else basis_rows(problem, size)
         both = np.concatenate([rows, probe_rows])
         Y, exponent = problem.first(both.T)
         size = rows.shape[0]
         return Y[:, :size], Y[:, size:], probe_rows.T, exponent
     S = sketch(size, problem.shape[1])
+    problem.sketch = str(S.kind)
     # One product each; both brought to the exponent of the larger.
     Z, exponent = problem.first(probe_rows.T)
     Y = problem.sketched(S)

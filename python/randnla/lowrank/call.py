@@ -40,7 +40,6 @@ class Call:
     oversample: int
     power_iters: int | None
     sketch: Any  # "gaussian", or a function (d, m) -> map
-    sketch_name: str
     certificate: str
     failure: float | None
     spectrum_norm: float | None = None  # ||A||_F, where a route came to know all singular values
@@ -89,9 +88,13 @@ def begin(
         if failure > 0.5:
             raise InputError(f"failure_probability: expected at most 0.5, got {failure}")
     seed = seed_from(rng)
-    made, name = resolve_sketch(sketch, seed, op, wanted or 0)
-    if name != "gaussian" and certificate == "leave_one_out":
-        raise InputError("certificate: 'leave_one_out' needs the exchangeable columns of sketch='gaussian'")
+    made = resolve_sketch(sketch, seed, op, wanted or 0)
+    if tolerance is not None and made != "gaussian":
+        raise InputError(
+            "sketch: with tol the basis grows by Gaussian columns; expected 'gaussian' or 'auto'"
+        )
+    if tolerance is not None and certificate == "exact" and norm == "spectral":
+        raise InputError("certificate: 'exact' with tol needs norm='fro', got norm='spectral'")
     problem = Problem(op, kind_of_operator(op), seed, callback=validate.callback(callback))
     return Call(
         problem,
@@ -103,7 +106,6 @@ def begin(
         validate.oversample(oversample),
         validate.power_iters(power_iters),
         made,
-        name,
         certificate,
         failure,
     )
@@ -118,8 +120,8 @@ SKETCHES = {
 }
 
 
-def resolve_sketch(sketch: Any, seed: int, op: LinearOperator, rank: int) -> tuple[Any, str]:
-    """A function (d, m) -> map, or "gaussian", with the name for ``info.sketch``."""
+def resolve_sketch(sketch: Any, seed: int, op: LinearOperator, rank: int) -> Any:
+    """A function (d, m) -> map, or "gaussian"."""
     if not isinstance(sketch, str):
         if not getattr(type(sketch), "is_random_map", False):
             raise InputError(f"sketch: expected a name or a random map, got {type(sketch).__name__}")
@@ -127,15 +129,15 @@ def resolve_sketch(sketch: Any, seed: int, op: LinearOperator, rank: int) -> tup
             raise InputError(
                 f"sketch: expected a map of shape (at least {rank}, {op.shape[1]}), got {sketch.shape}"
             )
-        return (lambda d, m: sketch), type(sketch).__name__
+        return lambda d, m: sketch
     validate.choice(sketch, ("auto", *SKETCHES), name="sketch")
     if sketch in ("auto", "gaussian"):
-        return "gaussian", "gaussian"
+        return "gaussian"
     from randnla import sketching
 
     kind = getattr(sketching, SKETCHES[sketch])
     real = np.float32 if np.dtype(op.dtype).type(0).real.itemsize == 4 else np.float64
-    return (lambda d, m: kind(d, m, rng=seed, dtype=real)), sketch
+    return lambda d, m: kind(d, m, rng=seed, dtype=real)
 
 
 def certify_projection(
@@ -173,23 +175,64 @@ def certify_product(
     bound, failure = error.probe_bound(sample.probes - U @ core, call.norm, call.failure)
     magnitude = float(np.linalg.norm(values))
     bound += error.rounding_floor(magnitude, call.problem.dtype, sample.Q.shape[1])
-    # ||A|| >= ||A_k|| - error; the ratio stays a bound.
-    largest = (float(values[0]) if values.size else 0.0) if call.norm == "spectral" else magnitude
-    relative = bound / max(largest - bound, bound) if bound else 0.0
+    relative = relative_error(call, sample, bound)
     return error.Certificate(in_units(bound, e0), "probe", failure), relative
 
 
-def certify_basis(call: Call, sample: Sample, s: Array) -> error.Certificate:
-    """Certificate of (I - Q Q^H) A in the units of the sample; s are the values of Q^H A there."""
+def relative_error(call: Call, sample: Sample, estimate: float) -> float:
+    """`estimate`, in the units of the sample, over the norm of A or a lower bound of it.
+
+    ||A||_F is taken where the operator knows it. Otherwise the probes tell: ||A w|| <= ||A||_2 ||w||, and
+    sum_j ||A w_j||^2 <= ||A||_F^2 x but for a probability P(chi^2_r > x), rank one being the worst case of
+    this tail, too.
+    """
+    norm = call.problem.op.frobenius_norm() if call.norm == "frobenius" else None
+    size = 0.0 if norm is None else in_units(norm, -sample.exponent)
+    if norm is None or not math.isfinite(size):
+        lengths = error.column_norms(sample.probe_map)
+        size = float(np.max(error.column_norms(sample.probes) / np.maximum(lengths, 1e-300), initial=0.0))
+        if call.norm == "frobenius":
+            failure = error.DEFAULT_FAILURE["frobenius"] if call.failure is None else call.failure
+            size = max(size, error.frobenius_below(sample.probes, failure))
+    return estimate / size if size else float(estimate > 0)
+
+
+def require_leave_one_out(call: Call, method: str) -> None:
+    """Refuse certificate='leave_one_out' where no triangular factors of a Gaussian sketch are kept.
+
+    Raises
+    ------
+    InputError
+        The call has a tolerance, the spectral norm, another sketch or another method.
+    """
+    if call.certificate != "leave_one_out":
+        return
+    if call.tol is not None:
+        raise InputError("certificate: 'leave_one_out' is no bound and certifies no tol; leave tol out")
+    if call.norm != "frobenius":
+        raise InputError("certificate: 'leave_one_out' estimates the Frobenius norm, got norm='spectral'")
+    if call.sketch != "gaussian":
+        raise InputError("certificate: 'leave_one_out' needs the exchangeable columns of sketch='gaussian'")
+    if method not in ("auto", "proto", "subspace"):
+        raise InputError(
+            f"certificate: 'leave_one_out' needs method='auto', 'proto' or 'subspace', got {method!r}"
+        )
+
+
+def certify_basis(call: Call, sample: Sample, s: Array | None) -> error.Certificate:
+    """Certificate of (I - Q Q^H) A in the units of the sample.
+
+    `s` are the singular values of Q^H A in these units, None where that was not computed.
+    """
     problem, Q = call.problem, sample.Q
-    captured = float((s**2).sum())
     if call.certificate == "leave_one_out":
         assert sample.first is not None
         return error.Certificate(
             error.leave_one_out(sample.first, Q, sample.triangles), "leave_one_out", None
         )
     cheap = problem.kind in ("sparse", "stream") and call.norm == "frobenius"
-    if call.certificate == "exact" or (call.certificate == "auto" and cheap):
+    if s is not None and (call.certificate == "exact" or (call.certificate == "auto" and cheap)):
+        captured = float((s**2).sum())
         norm = problem.op.frobenius_norm()
         if norm is None and call.certificate == "exact":
             raise InputError("certificate: 'exact' needs ||A||_F, which this operator does not know")
@@ -233,7 +276,7 @@ def account(
     return Info(
         rank=rank,
         method=method,
-        sketch=None if method in ("gram", "full") else call.sketch_name,
+        sketch=problem.sketch,
         passes=problem.passes,
         matvecs=problem.matvecs,
         error_estimate=certificate.estimate,

@@ -16,7 +16,7 @@ from randnla._backend.kernels import dense, qr
 from randnla._backend.results import EighResult, Info
 
 from . import adaptive, error, factor, gram, plan
-from .basis import Sample, first_sketch, gaussian_rows, iterate, orthonormalize
+from .basis import Sample, basis_rows, first_sketch, iterate, orthonormalize
 from .call import Call, account, begin, certify_product, numerical_rank, smallest_rank
 from .scaling import Array, fix_signs, in_units, normalize, real_dtype, restore, unit_roundoff
 
@@ -64,10 +64,10 @@ def eigh(
         "row_extraction" (no pass after the basis; the least accurate), "one_pass" (A is read once),
         "full" (LAPACK), or "auto": subspace, or full where that is cheaper by the cost model.
     sketch, certificate, failure_probability, rng, check_finite, max_memory, callback
-        As in `svd`; "leave_one_out" is not offered.
+        As in `svd`; "leave_one_out" is not offered, "exact" only of "subspace" and "full".
     warm_start : array of shape (n, j), optional
         A guess of the leading vectors, such as those of a matrix nearby; Gaussian columns fill it up to
-        the sketch size.
+        the sketch size. For a fixed rank only.
 
     Returns
     -------
@@ -142,6 +142,10 @@ def checked_start(call: Call, warm_start: Any) -> Array | None:
     """The warm start as a finite block of n rows in the dtype of A."""
     if warm_start is None:
         return None
+    if call.tol is not None:
+        raise InputError("warm_start: with tol the basis grows from nothing; expected None")
+    if call.sketch != "gaussian":
+        raise InputError("sketch: with warm_start, expected 'auto' or 'gaussian', which fills the block up")
     block = validate.as_matrix(warm_start, name="warm_start")
     n = call.problem.shape[1]
     if block.shape[0] != n or block.shape[1] > n:
@@ -159,7 +163,7 @@ def start_block(call: Call, start: Array | None, size: int) -> Array | None:
     extra = size - start.shape[1]
     if extra <= 0:
         return start[:, :size]
-    rows = gaussian_rows(call.problem, extra, stream=0)
+    rows = basis_rows(call.problem, extra)
     return np.concatenate([start, rows.T.astype(start.dtype)], axis=1)
 
 
@@ -187,12 +191,18 @@ def _decompose(call: Call, method: str, start: Array | None) -> Pairs:
     q = (plan.SVD_POWER_ITERS if start is None else 0) if call.power_iters is None else call.power_iters
     if method == "auto":
         method = plan.choose_eigh(problem.shape, problem.dtype, size, q, problem.kind)
-        if start is not None or call.sketch_name != "gaussian":
+        if (
+            start is not None
+            or call.sketch != "gaussian"
+            or (call.certificate == "exact" and method != "full")
+        ):
             method = "subspace"
         elif method == "subspace" and call.power_iters is None:
             return _two_passes_or_more(call, k, min(n, k + max(call.oversample, 3 * k // 4)))
     if method == "full":
         return _by_lapack(call, k)
+    if call.certificate == "exact" and method != "subspace":
+        raise InputError(f"certificate: 'exact' needs method='subspace' or 'full', got {method!r}")
     Y, Z, probe_map, exponent = first_sketch(problem, size, call.sketch, start_block(call, start, size))
     require_hermitian(probe_map, Z)
     if method == "one_pass":
@@ -241,9 +251,9 @@ def _two_passes_or_more(call: Call, k: int, size: int) -> Pairs:
 def _one_pass(call: Call, start: Array | None, sample: Sample, k: int) -> Pairs:
     problem, Y = call.problem, sample.Q
     if start is None:
-        if call.sketch_name != "gaussian":
+        if call.sketch != "gaussian":
             raise InputError("sketch: method='one_pass' needs sketch='gaussian'")
-        start = gaussian_rows(problem, Y.shape[1], stream=0).T
+        start = basis_rows(problem, Y.shape[1]).T
     sample.Q, _ = orthonormalize(problem, Y)
     w, V = factor.one_pass_eigh(sample.Q, start, Y)
     return finish(call, sample, w, V, sample.exponent, k, "one_pass")
@@ -338,7 +348,9 @@ def grow_basis(call: Call) -> tuple[adaptive.QB, int]:
     q = 1 if call.power_iters is None else call.power_iters
     failure = error.DEFAULT_FAILURE[call.norm] if call.failure is None else call.failure
     columns = min(problem.shape[0], cap + call.oversample)
-    state = adaptive.grow(problem, adaptive.Goal(call.tol, call.norm, columns, q, failure, 1 / 3))
+    state = adaptive.grow(
+        problem, adaptive.Goal(call.tol, call.norm, columns, q, failure, 1 / 3, call.certificate)
+    )
     problem.path.append("adaptive")
     return state, cap
 

@@ -81,6 +81,13 @@ def frobenius_bound(residual: Array, failure: float) -> float:
     return frobenius(residual) / math.sqrt(quantile)
 
 
+def frobenius_below(image: Array, failure: float) -> float:
+    """A lower bound on ||A||_F from A times r Gaussian probes, too large with probability <= failure."""
+    r = image.shape[1]
+    quantile = 2.0 * float(special.gammainccinv(r / 2, min(failure, 0.5)))
+    return frobenius(image) / math.sqrt(quantile)
+
+
 def spectral_bound(residual: Array, failure: float) -> float:
     """An upper bound on ||E||_2 from E times r Gaussian probes (HMT equation 4.3).
 

@@ -14,7 +14,7 @@ from randnla._backend.errors import NonFiniteError
 from randnla._backend.results import EighResult
 
 from . import error, factor
-from .basis import Sample, first_sketch, orthonormalize
+from .basis import Sample, basis_rows, first_sketch, orthonormalize
 from .call import Call, begin, smallest_rank
 from .eigh import (
     Pairs,
@@ -107,7 +107,8 @@ def nystrom(
     """
     if isinstance(oversample, str):
         validate.choice(oversample, ("auto",), name="oversample")
-        oversample = max(10, rank // 4) if isinstance(rank, int) else 10
+        wanted = 0 if rank is None else validate.integer(rank, name="rank", low=0)
+        oversample = max(10, wanted // 4)
     validate.choice(certificate, ("auto", "probe"), name="certificate")
     call = begin(
         A,
@@ -164,14 +165,14 @@ def _decompose(call: Call, start: Array | None) -> Pairs:
 
 
 def _orthonormal_test_matrix(call: Call, start: Array | None, size: int) -> Array:
-    from .basis import gaussian_rows
-
     problem = call.problem
     if start is None:
         if call.sketch == "gaussian":
-            start = gaussian_rows(problem, size, stream=0).T.astype(problem.dtype)
+            start = basis_rows(problem, size).T.astype(problem.dtype)
         else:
-            start = call.sketch(size, problem.shape[1]).to_dense().T.astype(problem.dtype)
+            S = call.sketch(size, problem.shape[1])
+            problem.sketch = str(S.kind)
+            start = S.to_dense().T.astype(problem.dtype)
     return orthonormalize(problem, start)[0]
 
 

@@ -18,7 +18,7 @@ from randnla.operators import LinearOperator
 
 from . import error, gram, plan
 from .basis import PROBE_STREAM, gaussian_rows
-from .call import Call, begin
+from .call import Call, begin, require_leave_one_out
 from .centered import Centered
 from .scaling import Array, fix_signs, normalize, real_dtype, scale_by_power, unit_roundoff
 from .svd import decompose, known_spectrum, refined, resolve, undefined
@@ -115,6 +115,7 @@ max_memory, callback
     m = call.problem.shape[0]
     if m < 2:
         raise InputError(f"A: expected at least two rows to have a variance, got shape {call.problem.shape}")
+    require_leave_one_out(call, method)
     method = resolve(call, method)
     shifted = _center(call, method) if center else None
     try:

@@ -36,6 +36,8 @@ class Problem:
         Products with A or A^H so far, and the columns they had.
     path : list of str
         Routes and fallbacks taken, for ``info.path``.
+    sketch : str, optional
+        The random map that the basis was drawn with, for ``info.sketch``.
     callback : callable, optional
         Told the stage, passes and matvecs after every step.
     """
@@ -47,6 +49,7 @@ class Problem:
     passes: int = 0
     matvecs: int = 0
     path: list[str] = field(default_factory=list)
+    sketch: str | None = None
     callback: Callable[[dict[str, Any]], None] | None = None
 
     @property

@@ -16,7 +16,16 @@ from randnla._backend.results import Info, RangeResult
 
 from . import error, factor, plan
 from .basis import sample_range
-from .call import Call, account, begin, certify_basis, certify_projection, numerical_rank
+from .call import (
+    Call,
+    account,
+    begin,
+    certify_basis,
+    certify_projection,
+    numerical_rank,
+    relative_error,
+    require_leave_one_out,
+)
 from .scaling import Array, fix_signs, in_units
 from .svd import adaptive_svd
 
@@ -51,7 +60,8 @@ def range_finder(
         Norm of `tol` and of the error estimate.
     oversample : int, default 10
         Columns drawn beyond `rank`. They are cut again, to the leading directions of Q^H A, at the
-        price of one pass; with 0, Q is the basis of the sketch itself.
+        price of one pass; with 0, Q is the basis of the sketch itself (turned to the leading directions
+        by the pass that ``certificate="exact"`` then needs).
     power_iters : int or "auto"
         Multiplications of the sketch by A A^H; "auto" is 2, or 1 for each block of "adaptive".
     method : str
@@ -107,6 +117,7 @@ def range_finder(
         max_memory=max_memory,
         callback=callback,
     )
+    require_leave_one_out(call, method)
     try:
         Q, info = _find(call, method)
     except NonFiniteError:
@@ -132,21 +143,21 @@ def _find(call: Call, method: str) -> tuple[Array, Info]:
     size = plan.sketch_size(k, call.oversample, problem.shape)
     method = "subspace" if method == "auto" else method
     sample = sample_range(problem, size, q, method=method, sketch=call.sketch)
-    relative: float | None
-    if size > k:
+    if size > k or call.certificate == "exact":
         U, s, _, exponent = factor.direct_svd(problem, sample.Q, k)
         certificate, relative = certify_projection(call, sample, s, exponent, k)
         found = numerical_rank(call, s, k)
     else:
-        # Without Q^H A nothing is known of ||A|| but what the probes tell: E ||A w||^2 = ||A||_F^2.
+        # Q^H A is not at hand, so the identity cannot speak: the probes do.
         U, found = sample.Q, k
-        seen = error.frobenius(sample.probes) / math.sqrt(error.PROBES)
-        outside = certify_basis(call, sample, np.array([seen]))
+        outside = certify_basis(call, sample, None)
         # The defect of Q from orthogonality, as in the other certificates.
-        floor = error.rounding_floor(seen, problem.dtype, size)
-        absolute = in_units(outside.estimate + floor, sample.exponent)
-        certificate = error.Certificate(absolute, outside.source, outside.failure_probability)
-        relative = outside.estimate / seen if seen and call.norm == "frobenius" else None
+        seen = error.frobenius(sample.probes) / math.sqrt(error.PROBES)
+        absolute = outside.estimate + error.rounding_floor(seen, problem.dtype, size)
+        relative = relative_error(call, sample, absolute)
+        certificate = error.Certificate(
+            in_units(absolute, sample.exponent), outside.source, outside.failure_probability
+        )
     fix_signs(U)
     return U, account(call, certificate, relative, method=method, rank=found, converged=True)
 

@@ -16,7 +16,16 @@ from randnla._backend.results import Info, SVDResult
 
 from . import adaptive, error, factor, gram, plan
 from .basis import PROBE_STREAM, Sample, gaussian_rows, iterate, sample_range
-from .call import Call, account, begin, certify_product, certify_projection, numerical_rank, smallest_rank
+from .call import (
+    Call,
+    account,
+    begin,
+    certify_product,
+    certify_projection,
+    numerical_rank,
+    require_leave_one_out,
+    smallest_rank,
+)
 from .scaling import Array, fix_signs, in_units, real_dtype, restore
 
 
@@ -62,10 +71,12 @@ def svd(
         by a cost model of shape, dtype and rank.
     sketch : str or random map
         "gaussian" ("auto"), "sign", "sparse_sign", "countsketch", "srht", or a map of rank + oversample
-        rows and n columns.
+        rows and n columns. In tolerance mode only "gaussian" grows; "gram" and "full" draw no map.
     certificate : {"auto", "probe", "exact", "leave_one_out"}
         See `randnla.lowrank.error`. "auto" takes the exact identity where ||A||_F costs nothing, else
-        ten Gaussian probes that ride on the first product.
+        ten Gaussian probes that ride on the first product. Methods "gram" and "full" know the whole
+        spectrum and are exact whatever is asked. "leave_one_out" is for a fixed rank, the Frobenius norm,
+        Gaussian sketches and methods "proto" and "subspace"; "row_extraction" has no "exact".
     failure_probability : float, optional
         Of a probe certificate; 1e-4 in the Frobenius norm and 1e-10 in the spectral unless given.
     rng : int, SeedSequence, Generator or None
@@ -131,6 +142,7 @@ def svd(
         max_memory=max_memory,
         callback=callback,
     )
+    require_leave_one_out(call, method)
     try:
         U, s, V, info = decompose(call, method)
     except NonFiniteError:
@@ -165,7 +177,7 @@ def resolve(call: Call, method: str) -> str:
     """The method that "auto" stands for where the rank is fixed."""
     if method != "auto" or call.rank is None or call.tol is not None:
         return method
-    if call.certificate == "leave_one_out" or call.sketch_name != "gaussian":
+    if call.certificate == "leave_one_out" or call.sketch != "gaussian":
         return "subspace"
     problem = call.problem
     return plan.choose_svd(problem.shape, problem.dtype, call.rank, *sketch_of(call, call.rank), problem.kind)
@@ -184,6 +196,8 @@ def _fixed_rank(call: Call, method: str) -> Factors:
         problem, size, q, method="subspace" if method == "row_extraction" else method, sketch=call.sketch
     )
     if method == "row_extraction":
+        if call.certificate == "exact":
+            raise InputError("certificate: 'exact' is of projections; method='row_extraction' makes none")
         U, s, V, exponent = factor.row_extraction_svd(problem, sample.Q, k)
         certificate, relative = certify_product(call, sample, U, s, V, exponent)
     else:
@@ -299,7 +313,9 @@ def adaptive_svd(call: Call, cap: int, q: int) -> tuple[Array, Array, Array, ada
     assert call.tol is not None
     failure = error.DEFAULT_FAILURE[call.norm] if call.failure is None else call.failure
     columns = plan.sketch_size(cap, call.oversample, problem.shape)
-    state = adaptive.grow(problem, adaptive.Goal(call.tol, call.norm, columns, q, failure, 0.5))
+    state = adaptive.grow(
+        problem, adaptive.Goal(call.tol, call.norm, columns, q, failure, 0.5, call.certificate)
+    )
     problem.path.append("adaptive")
     U, s, V = factor.svd_of_adjoint(problem, state.Q, state.Bh, None)
     if call.norm == "spectral":

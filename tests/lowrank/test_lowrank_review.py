@@ -1,0 +1,114 @@
+# SPDX-FileCopyrightText: 2026 the randnla developers
+# SPDX-License-Identifier: BSD-3-Clause
+"""Defects that a review found, each held down by the case that showed it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from lowrank_cases import error, hermitian, matrix
+
+import randnla
+
+
+def projection_error(A, Q):
+    wide = A.astype(np.float64)
+    wide = wide.toarray() if sp.issparse(wide) else wide
+    Q = Q.astype(np.float64)
+    return float(np.linalg.norm(wide - Q @ (Q.T @ wide)))
+
+
+@pytest.mark.parametrize("certificate", ["auto", "probe", "exact"])
+def test_range_finder_without_oversampling_certifies_what_it_knows(certificate):
+    A = sp.random(2000, 800, density=0.02, random_state=1, format="csr")
+    result = randnla.range_finder(A, 20, oversample=0, certificate=certificate, rng=2)
+    true = projection_error(A, result.Q)
+    assert true <= result.info.error_estimate * (1 + 1e-9) <= 4 * true
+    assert true / sp.linalg.norm(A) <= result.info.error_relative * (1 + 1e-9)
+    assert result.info.certificate == ("exact" if certificate == "exact" else "probe")
+
+
+def test_range_finder_of_full_rank():
+    A = sp.random(2000, 50, density=0.1, random_state=1, format="csr")
+    info = randnla.range_finder(A, 50, rng=0).info
+    assert info.error_estimate <= 1e-12 * sp.linalg.norm(A)
+
+
+@pytest.mark.parametrize("call", [{"method": "power"}, {"method": "gram"}, {"method": "full"}])
+def test_leave_one_out_is_refused_where_it_cannot_be_had(call):
+    A = np.diag(0.5 ** np.arange(40.0))
+    for solve in (randnla.svd, randnla.pca, randnla.range_finder):
+        if solve is randnla.range_finder and call["method"] != "power":
+            continue
+        with pytest.raises(randnla.InputError, match=r"certificate.*leave_one_out"):
+            solve(A, 5, certificate="leave_one_out", **call)
+
+
+@pytest.mark.parametrize("call", [{"method": "row_extraction"}, {"tol": 0.1}, {"norm": "spectral"}])
+def test_leave_one_out_is_not_replaced_silently(call):
+    with pytest.raises(randnla.InputError, match=r"certificate.*leave_one_out"):
+        randnla.svd(np.eye(300), 5, certificate="leave_one_out", **call)
+
+
+def test_exact_is_not_replaced_silently():
+    A, _ = hermitian(60, "harmonic")
+    with pytest.raises(randnla.InputError, match=r"certificate.*exact"):
+        randnla.svd(A, 5, certificate="exact", method="row_extraction")
+    for method in ("nystrom", "row_extraction", "one_pass"):
+        with pytest.raises(randnla.InputError, match=r"certificate.*exact"):
+            randnla.eigh(A, 5, certificate="exact", method=method)
+    assert randnla.eigh(A, 5, certificate="exact", rng=0).info.certificate == "exact"
+    for certificate in ("exact", "probe"):
+        B, _ = matrix(320, 300, "harmonic")
+        result = randnla.svd(B, tol=0.3, certificate=certificate, rng=0)
+        assert result.info.certificate == certificate
+        assert error(B, result) <= result.info.error_estimate
+    with pytest.raises(randnla.InputError, match=r"certificate.*exact"):
+        randnla.svd(B, tol=0.3, certificate="exact", norm="spectral")
+
+
+@pytest.mark.parametrize("solve", [randnla.svd, randnla.range_finder, randnla.eigh, randnla.nystrom])
+def test_a_sketch_that_tolerance_mode_cannot_grow_is_refused(solve):
+    for sketch in ("srht", randnla.Gaussian(40, 300, rng=1)):
+        with pytest.raises(randnla.InputError, match="sketch"):
+            solve(np.eye(300), tol=0.3, sketch=sketch)
+
+
+@pytest.mark.parametrize("solve", [randnla.eigh, randnla.nystrom])
+def test_a_warm_start_is_not_dropped(solve):
+    A, _ = hermitian(300, "harmonic")
+    start = np.linalg.qr(np.random.default_rng(0).standard_normal((300, 6)))[0]
+    with pytest.raises(randnla.InputError, match="warm_start"):
+        solve(A, tol=0.3, warm_start=start)
+    with pytest.raises(randnla.InputError, match="sketch"):
+        solve(A, 5, warm_start=start, sketch="srht")
+    assert solve(A, 5, warm_start=start, rng=0).info.sketch == "gaussian"
+    assert solve(A, 2, oversample=4, warm_start=start, rng=0).info.sketch is None
+
+
+@pytest.mark.parametrize("name", ["Gaussian", "Sign", "SparseSign", "CountSketch", "SRHT"])
+def test_the_sketch_is_named_where_it_is_drawn(name):
+    A, _ = matrix(90, 70, "harmonic")
+    word = {"SparseSign": "sparse_sign"}.get(name, name.lower())
+    given = randnla.svd(A, 6, method="subspace", sketch=getattr(randnla, name)(16, 70, rng=5), rng=5)
+    named = randnla.svd(A, 6, method="subspace", sketch=word, rng=5)
+    assert given.info.sketch == named.info.sketch == word
+    assert np.allclose(given.s, named.s, rtol=1e-12)
+
+
+def test_the_type_of_the_rank_does_not_matter():
+    A, _ = hermitian(300, "harmonic")
+    assert np.array_equal(randnla.nystrom(A, np.int64(80), rng=0).w, randnla.nystrom(A, 80, rng=0).w)
+
+
+def test_relative_errors_are_bounds():
+    A = np.diag(1 / np.arange(1.0, 201))
+    norms = {"fro": np.linalg.norm(A), "spectral": 1.0}
+    for norm, size in norms.items():
+        for method in ("row_extraction", "proto", "power", "subspace", "gram", "full"):
+            info = randnla.svd(A, 3, method=method, norm=norm, power_iters=0, rng=0).info
+            true = 0.25 if norm == "spectral" else np.linalg.norm(np.diag(A)[3:])
+            assert info.error_relative >= true / size * (1 - 1e-12)
+        info = randnla.svd(A, 3, method="row_extraction", norm=norm, rng=0).info
+        assert info.error_relative >= info.error_estimate / size * (1 - 1e-12)
