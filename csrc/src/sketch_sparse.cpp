@@ -8,6 +8,7 @@
 #include "randnla/error.hpp"
 #include "randnla/threads.hpp"
 #include "randnla/workspace.hpp"
+#include "sparse_panels.hpp"
 
 namespace randnla {
 namespace {
@@ -16,9 +17,6 @@ using u32 = std::uint32_t;
 
 // Positions below this need 31 random bits, others 63 (DevNotes).
 constexpr index_t narrow_rows = index_t{1} << 16;
-
-template <class T>
-constexpr index_t line = panel_bytes / static_cast<index_t>(sizeof(T));
 
 template <class Code, class Use>
 void for_each_block(const SparseMap& map, index_t first, index_t count, const Use& use) {
@@ -144,50 +142,6 @@ index_t panels_together(index_t nnz, index_t rows) {
     return std::clamp<index_t>(bytes / ((rows + 1) * panel_bytes), 1, max_panels);
 }
 
-// The members draw the codes of columns [first, first + count) together.
-void draw_together(Team& team, const SparseMap& map, index_t first, index_t count,
-                   index_t row_start, index_t rows, u32* codes) {
-    constexpr index_t step = 4096;
-    const auto [begin, end] = team.share(count, words_per_block);
-    for (index_t j = begin; j < end; j += step) {
-        team.checkpoint();
-        sparse_map_codes(map, first + j, std::min(step, end - j), row_start, rows,
-                         codes + j * map.nnz);
-    }
-    team.barrier();
-}
-
-// Packs rows of `a` into panels[p][i][line], whatever the layout.
-template <class T>
-void pack(MatrixView<const T> a, T* panels) {
-    const auto& kernels = sparse_apply_kernels<T>();
-    if (a.col_stride == 1 || a.cols == 1)
-        return kernels.pack_rows(a.data, a.row_stride, a.rows, a.cols, panels);
-    if (a.row_stride == 1) return kernels.pack_cols(a.data, a.col_stride, a.rows, a.cols, panels);
-    const index_t padded = (a.cols + line<T> - 1) / line<T> * line<T>;
-    for (index_t i = 0; i < a.rows; ++i)
-        for (index_t j = 0; j < padded; ++j)
-            panels[(j / line<T> * a.rows + i) * line<T> + j % line<T>] =
-                j < a.cols ? a(i, j) : T(0);
-}
-
-// out = scale * panels, `height` rows apart.
-template <class T>
-void unpack(const T* panels, index_t height, T scale, MatrixView<T> out) {
-    for (index_t j0 = 0; j0 < out.cols; j0 += line<T>) {
-        const T* panel = panels + j0 * height;
-        const index_t width = std::min(line<T>, out.cols - j0);
-        if (out.col_stride == 1)
-            for (index_t i = 0; i < out.rows; ++i)
-                for (index_t j = 0; j < width; ++j)
-                    (&out(i, j0))[j] = panel[i * line<T> + j] * scale;
-        else
-            for (index_t j = 0; j < width; ++j)
-                for (index_t i = 0; i < out.rows; ++i)
-                    out(i, j0 + j) = panel[i * line<T> + j] * scale;
-    }
-}
-
 // What a member reads next, one cache line an input row, while it works on the present chunk.
 template <class T>
 struct Fetch {
@@ -225,28 +179,24 @@ class PanelScatter {
         if (first)
             std::fill(sums_.data(), sums_.data() + panels * height * line<T>, T(0));
         else
-            pack_sums(out);
+            pack<T>(out, sums());
         for (index_t k = 0; k < a.rows; k += chunk_rows) {
             team.checkpoint();
             const index_t end = std::min(a.rows, k + chunk_rows),
                           next_end = std::min(a.rows, end + chunk_rows);
             chunk(codes + k * nnz_, a.block(k, end, 0, a.cols), a.block(end, next_end, 0, a.cols));
         }
-        unpack(sums_.data(), height, scale, out);
+        unpack<T>(sums(), scale, out);
     }
 
   private:
-    void pack_sums(MatrixView<const T> out) {
-        for (index_t j0 = 0; j0 < out.cols; j0 += line<T>)
-            pack<T>(out.block(0, rows_, j0, std::min(out.cols, j0 + line<T>)),
-                    sums_.data() + j0 * (rows_ + 1));
-    }
+    Panels<T> sums() const { return {sums_.data(), 1, (rows_ + 1) * line<T>}; }
 
     void chunk(const u32* codes, MatrixView<const T> a, MatrixView<const T> next) {
         const auto& kernels = sparse_apply_kernels<T>();
         const index_t panels = (a.cols + line<T> - 1) / line<T>;
         kernels.expand(codes, a.rows * nnz_, offsets_.data(), signs_.data());
-        pack(a, tile_.data());
+        pack<T>(a, {tile_.data(), 1, a.rows * line<T>});
         for (index_t p = 0; p < panels; ++p) {
             const auto fetch = fetch_of_panel(next, p, panels);
             kernels.scatter(tile_.data() + p * a.rows * line<T>, a.rows, nnz_, offsets_.data(),
@@ -351,6 +301,8 @@ void apply_sparse_map(const SparseMap& map, index_t row_start, index_t col_start
     require(a.cols == out.cols, "apply_sparse_map: A and out must have as many columns");
     check_sparse_block(map, row_start, out.rows, col_start, a.rows);
     if (out.empty()) return;
+    if (a.rows > 0 && sorting_pays(map, out.rows, out.cols / line<T>, a.col_stride == 1))
+        return apply_sorted(map, row_start, col_start, scale, a, out);
     const index_t step = table_columns(map, std::max<index_t>(1, a.rows));
     const bool direct =
         out.rows >= panel_rows || (map.nnz == 1 && a.col_stride == 1 && out.col_stride == 1);
@@ -390,7 +342,7 @@ void gather_panels(Team& team, const SparseMap& map, const u32* codes, T scale,
         const index_t j_end = std::min(out.cols, j + together * line<T>);
         for (index_t c = j; c < j_end; c += line<T>) {
             T* panel = panels.data() + (c - j) * height;
-            pack<T>(a.block(0, a.rows, c, std::min(j_end, c + line<T>)), panel);
+            pack<T>(a.block(0, a.rows, c, std::min(j_end, c + line<T>)), {panel, 1, 0});
             std::fill(panel + a.rows * line<T>, panel + height * line<T>, T(0));
         }
         for (index_t k = begin; k < end; k += chunk_rows) {
@@ -400,8 +352,8 @@ void gather_panels(Team& team, const SparseMap& map, const u32* codes, T scale,
             for (index_t c = j; c < j_end; c += line<T>) {
                 kernels.gather(panels.data() + (c - j) * height, rows, map.nnz, offsets.data(),
                                signs.data(), scale, tile.data());
-                unpack(tile.data(), rows, T(1),
-                       out.block(k, k + rows, c, std::min(j_end, c + line<T>)));
+                unpack<T>({tile.data(), 1, 0}, T(1),
+                          out.block(k, k + rows, c, std::min(j_end, c + line<T>)));
             }
         }
     }

@@ -2,6 +2,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "randnla/workspace.hpp"
 
+#include <sys/mman.h>
+
 #include <algorithm>
 
 namespace randnla {
@@ -9,6 +11,19 @@ namespace randnla {
 Workspace& Workspace::of_this_thread() {
     static thread_local Workspace workspace;
     return workspace;
+}
+
+Workspace::Block Workspace::allocate(std::size_t bytes, std::size_t size) {
+    constexpr std::size_t large_page = std::size_t{2} << 20;
+    const std::size_t align = bytes >= large_page ? large_page : alignment;
+    auto* memory = static_cast<std::byte*>(
+        ::operator new[](std::max(size, alignment), std::align_val_t{align}));
+    Block block{{memory, Free{align}}, size, 0};
+#ifdef MADV_HUGEPAGE
+    // Advice only: without it random access to megabytes waits for page tables.
+    if (align == large_page) (void)madvise(memory, size / large_page * large_page, MADV_HUGEPAGE);
+#endif
+    return block;
 }
 
 std::byte* Workspace::take(std::size_t bytes) {
@@ -20,9 +35,7 @@ std::byte* Workspace::take(std::size_t bytes) {
             std::max(bytes, std::min(retained, std::max(4 * bytes, std::size_t{1} << 18)));
         if (!blocks_.empty() && blocks_.back().used == 0) blocks_.pop_back();
         blocks_.reserve(blocks_.size() + 1);
-        auto* memory = static_cast<std::byte*>(
-            ::operator new[](std::max<std::size_t>(size, alignment), std::align_val_t{alignment}));
-        blocks_.push_back({std::unique_ptr<std::byte[], Free>(memory), size, 0});
+        blocks_.push_back(allocate(bytes, size));
     }
     Block& block = blocks_.back();
     std::byte* p = block.memory.get() + block.used;

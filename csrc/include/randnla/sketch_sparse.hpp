@@ -68,9 +68,12 @@ template <class T>
 struct SparseApplyKernels {
     // Codes to panel offsets (in units of 8 bytes) and signs +-1.
     void (*expand)(const std::uint32_t* codes, index_t n, std::uint32_t* offsets, T* signs);
-    // Panels of `rows` rows from contiguous rows or columns; columns beyond `cols` become zero.
-    void (*pack_rows)(const T* a, index_t stride, index_t rows, index_t cols, T* panels);
-    void (*pack_cols)(const T* a, index_t stride, index_t rows, index_t cols, T* panels);
+    // Panels, `lines` (1 or 2) cache lines a row and panel_stride elements apart, from contiguous
+    // rows or columns; columns of the last panel beyond `cols` become zero.
+    void (*pack_rows)(const T* a, index_t stride, index_t rows, index_t cols, T* panels,
+                      index_t lines, index_t panel_stride);
+    void (*pack_cols)(const T* a, index_t stride, index_t rows, index_t cols, T* panels,
+                      index_t lines, index_t panel_stride);
     // sums[row of nonzero z of column i] += sign * tile[i] for i < rows, z < nnz; fetches
     // `fetch_lines` lines every fetch_stride bytes from `fetch` on, one an input row.
     void (*scatter)(const T* tile, index_t rows, index_t nnz, const std::uint32_t* offsets,

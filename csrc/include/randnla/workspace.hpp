@@ -15,9 +15,10 @@
 
 namespace randnla {
 
-// A stack of 64-byte aligned scratch memory, one per thread. Kernels take what they need on entry
-// and give it back in reverse order by leaving scope, so nothing is allocated once the arena is
-// warm. At most `retained` bytes stay with a thread between calls.
+// A stack of 64-byte aligned scratch memory, one per thread, in large pages where it is large.
+// Kernels take what they need on entry and give it back in reverse order by leaving scope, so
+// nothing is allocated once the arena is warm. At most `retained` bytes stay with a thread between
+// calls.
 class Workspace {
   public:
     static constexpr std::size_t alignment = 64;
@@ -29,6 +30,7 @@ class Workspace {
     template <class T>
     friend class Scratch;
     struct Free {
+        std::size_t alignment = Workspace::alignment;
         void operator()(std::byte* p) const { ::operator delete[](p, std::align_val_t{alignment}); }
     };
     struct Block {
@@ -36,6 +38,8 @@ class Workspace {
         std::size_t size = 0, used = 0;
     };
 
+    // A block of `size` bytes for a request of `bytes`.
+    static Block allocate(std::size_t bytes, std::size_t size);
     std::byte* take(std::size_t bytes);
     void give_back(std::size_t bytes) noexcept;
 

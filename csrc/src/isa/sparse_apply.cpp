@@ -99,27 +99,64 @@ void gather(const T* panel, index_t rows, index_t nnz, const u32* offsets, const
     }
 }
 
+// Panels of `lines` cache lines a row: line p of row i.
 template <class T>
-void pack_rows(const T* a, index_t stride, index_t rows, index_t cols, T* panels) {
+inline T* line_at(T* panels, index_t lines, index_t panel_stride, index_t i, index_t p) {
+    return panels + p / lines * panel_stride + (i * lines + p % lines) * Line<T>::size;
+}
+
+// n elements, fewer than a line's, and zeros.
+#ifdef __AVX512F__
+inline void copy_part(const float* from, index_t n, float* to) {
+    _mm512_store_ps(to, _mm512_maskz_loadu_ps(static_cast<__mmask16>((1U << n) - 1), from));
+}
+inline void copy_part(const double* from, index_t n, double* to) {
+    _mm512_store_pd(to, _mm512_maskz_loadu_pd(static_cast<__mmask8>((1U << n) - 1), from));
+}
+#else
+template <class T>
+inline void copy_part(const T* from, index_t n, T* to) {
+    for (index_t j = 0; j < n; ++j) to[j] = from[j];
+    for (index_t j = n; j < Line<T>::size; ++j) to[j] = T(0);
+}
+#endif
+
+template <class T, int Lines>
+void pack_row_lines(const T* a, index_t stride, index_t rows, index_t cols, T* panels,
+                    index_t panel_stride) {
     using V = typename Line<T>::type;
-    constexpr index_t W = Line<T>::size, ahead = 8;
-    const index_t full = cols / W, rest = cols % W;
+    constexpr index_t W = Line<T>::size, width = Lines * W, ahead = 8;
+    const bool whole_rows = cols == stride;  // which the processor fetches ahead by itself
     for (index_t i = 0; i < rows; ++i, a += stride) {
-        if (i + ahead < rows)
+        if (!whole_rows && i + ahead < rows)
             for (index_t j = 0; j < cols; j += W) __builtin_prefetch(a + ahead * stride + j);
-        for (index_t p = 0; p < full; ++p)
-            *reinterpret_cast<V*>(panels + (p * rows + i) * W) =
-                *reinterpret_cast<const typename Line<T>::unaligned*>(a + p * W);
-        if (rest == 0) continue;
-        T* to = panels + (full * rows + i) * W;
-        for (index_t j = 0; j < rest; ++j) to[j] = a[full * W + j];
-        for (index_t j = rest; j < W; ++j) to[j] = T(0);
+        T* to = panels + i * width;
+        index_t j = 0;
+        for (; j + width <= cols; j += width, to += panel_stride)
+#pragma GCC unroll 2
+            for (int l = 0; l < Lines; ++l)
+                *reinterpret_cast<V*>(to + l * W) =
+                    *reinterpret_cast<const typename Line<T>::unaligned*>(a + j + l * W);
+        if (j == cols) continue;
+        for (int l = 0; l < Lines; ++l, j += W)
+            if (j + W <= cols)
+                *reinterpret_cast<V*>(to + l * W) =
+                    *reinterpret_cast<const typename Line<T>::unaligned*>(a + j);
+            else
+                copy_part(a + j, j < cols ? cols - j : 0, to + l * W);
     }
+}
+
+template <class T>
+void pack_rows(const T* a, index_t stride, index_t rows, index_t cols, T* panels, index_t lines,
+               index_t panel_stride) {
+    const auto kernel = lines == 2 ? pack_row_lines<T, 2> : pack_row_lines<T, 1>;
+    kernel(a, stride, rows, cols, panels, panel_stride);
 }
 
 #ifdef __AVX512F__
 // W columns of W contiguous elements to W rows.
-inline void transpose_tile(const float* a, index_t stride, float* b) {
+inline void transpose_tile(const float* a, index_t stride, float* b, index_t to) {
     __m512 r[16], t[16];
     for (int i = 0; i < 16; ++i) r[i] = _mm512_loadu_ps(a + i * stride);
     for (int i = 0; i < 16; i += 2) {
@@ -141,13 +178,13 @@ inline void transpose_tile(const float* a, index_t stride, float* b) {
         t[i + 12] = _mm512_shuffle_f32x4(r[i + 8], r[i + 12], 0xDD);
     }
     for (int i = 0; i < 4; ++i) {
-        _mm512_store_ps(b + i * 16, _mm512_shuffle_f32x4(t[i], t[i + 8], 0x88));
-        _mm512_store_ps(b + (i + 8) * 16, _mm512_shuffle_f32x4(t[i], t[i + 8], 0xDD));
-        _mm512_store_ps(b + (i + 4) * 16, _mm512_shuffle_f32x4(t[i + 4], t[i + 12], 0x88));
-        _mm512_store_ps(b + (i + 12) * 16, _mm512_shuffle_f32x4(t[i + 4], t[i + 12], 0xDD));
+        _mm512_store_ps(b + i * to, _mm512_shuffle_f32x4(t[i], t[i + 8], 0x88));
+        _mm512_store_ps(b + (i + 8) * to, _mm512_shuffle_f32x4(t[i], t[i + 8], 0xDD));
+        _mm512_store_ps(b + (i + 4) * to, _mm512_shuffle_f32x4(t[i + 4], t[i + 12], 0x88));
+        _mm512_store_ps(b + (i + 12) * to, _mm512_shuffle_f32x4(t[i + 4], t[i + 12], 0xDD));
     }
 }
-inline void transpose_tile(const double* a, index_t stride, double* b) {
+inline void transpose_tile(const double* a, index_t stride, double* b, index_t to) {
     __m512d r[8], t[8];
     for (int i = 0; i < 8; ++i) r[i] = _mm512_loadu_pd(a + i * stride);
     for (int i = 0; i < 8; i += 2) {
@@ -161,38 +198,41 @@ inline void transpose_tile(const double* a, index_t stride, double* b) {
         r[i + 6] = _mm512_shuffle_f64x2(t[i + 4], t[i + 6], 0xDD);
     }
     for (int i = 0; i < 2; ++i) {
-        _mm512_store_pd(b + i * 8, _mm512_shuffle_f64x2(r[i], r[i + 4], 0x88));
-        _mm512_store_pd(b + (i + 4) * 8, _mm512_shuffle_f64x2(r[i], r[i + 4], 0xDD));
-        _mm512_store_pd(b + (i + 2) * 8, _mm512_shuffle_f64x2(r[i + 2], r[i + 6], 0x88));
-        _mm512_store_pd(b + (i + 6) * 8, _mm512_shuffle_f64x2(r[i + 2], r[i + 6], 0xDD));
+        _mm512_store_pd(b + i * to, _mm512_shuffle_f64x2(r[i], r[i + 4], 0x88));
+        _mm512_store_pd(b + (i + 4) * to, _mm512_shuffle_f64x2(r[i], r[i + 4], 0xDD));
+        _mm512_store_pd(b + (i + 2) * to, _mm512_shuffle_f64x2(r[i + 2], r[i + 6], 0x88));
+        _mm512_store_pd(b + (i + 6) * to, _mm512_shuffle_f64x2(r[i + 2], r[i + 6], 0xDD));
     }
 }
 #else
 template <class T>
-inline void transpose_tile(const T* a, index_t stride, T* b) {
+inline void transpose_tile(const T* a, index_t stride, T* b, index_t to) {
     constexpr index_t W = Line<T>::size;
     for (index_t j = 0; j < W; ++j)
-        for (index_t i = 0; i < W; ++i) b[i * W + j] = a[j * stride + i];
+        for (index_t i = 0; i < W; ++i) b[i * to + j] = a[j * stride + i];
 }
 #endif
 
 template <class T>
-void pack_cols(const T* a, index_t stride, index_t rows, index_t cols, T* panels) {
+void pack_cols(const T* a, index_t stride, index_t rows, index_t cols, T* panels, index_t lines,
+               index_t panel_stride) {
     constexpr index_t W = Line<T>::size, ahead = 4 * W;
-    for (index_t p = 0; p * W < cols; ++p) {
+    const index_t apart = lines * W;
+    for (index_t p = 0; p % lines != 0 || p * W < cols; ++p) {
         const T* from = a + p * W * stride;
-        T* to = panels + p * rows * W;
-        const index_t width = cols - p * W < W ? cols - p * W : W;
+        T* to = line_at(panels, lines, panel_stride, 0, p);
+        const index_t left = cols - p * W, width = left < 0 ? 0 : left < W ? left : W;
         index_t i = 0;
         if (width == W)
             for (; i + W <= rows; i += W) {
                 if (i + ahead < rows)
                     for (index_t j = 0; j < W; ++j)
                         __builtin_prefetch(from + j * stride + i + ahead);
-                transpose_tile(from + i, stride, to + i * W);
+                transpose_tile(from + i, stride, to + i * apart, apart);
             }
         for (; i < rows; ++i)
-            for (index_t j = 0; j < W; ++j) to[i * W + j] = j < width ? from[j * stride + i] : T(0);
+            for (index_t j = 0; j < W; ++j)
+                to[i * apart + j] = j < width ? from[j * stride + i] : T(0);
     }
 }
 

@@ -1,0 +1,84 @@
+// SPDX-FileCopyrightText: 2026 the randnla developers
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <algorithm>
+
+#include "randnla/sketch_sparse.hpp"
+#include "randnla/threads.hpp"
+
+// What the ways to apply a sparse map share.
+namespace randnla {
+
+template <class T>
+constexpr index_t line = panel_bytes / static_cast<index_t>(sizeof(T));
+
+// Columns in panels of `lines` cache lines a row, panels `stride` elements apart.
+template <class T>
+struct Panels {
+    T* data;
+    index_t lines, stride;
+
+    index_t row_stride() const { return lines * line<T>; }
+    T* column_line(index_t p) const { return data + p / lines * stride + p % lines * line<T>; }
+    // From panel p on.
+    Panels from(index_t p) const { return {data + p * stride, lines, stride}; }
+};
+
+// The members draw the codes of columns [first, first + count) together.
+inline void draw_together(Team& team, const SparseMap& map, index_t first, index_t count,
+                          index_t row_start, index_t rows, std::uint32_t* codes) {
+    constexpr index_t step = 4096;
+    const auto [begin, end] = team.share(count, words_per_block);
+    for (index_t j = begin; j < end; j += step) {
+        team.checkpoint();
+        sparse_map_codes(map, first + j, std::min(step, end - j), row_start, rows,
+                         codes + j * map.nnz);
+    }
+    team.barrier();
+}
+
+// Columns of the last panel beyond those of `a` become zero, whatever the layout of `a`.
+template <class T>
+void pack(MatrixView<const T> a, Panels<T> panels) {
+    const auto& kernels = sparse_apply_kernels<T>();
+    const auto kernel = a.col_stride == 1 || a.cols == 1 ? kernels.pack_rows
+                        : a.row_stride == 1              ? kernels.pack_cols
+                                                         : nullptr;
+    if (kernel != nullptr)
+        return kernel(a.data, a.col_stride == 1 || a.cols == 1 ? a.row_stride : a.col_stride,
+                      a.rows, a.cols, panels.data, panels.lines, panels.stride);
+    const index_t width = panels.lines * line<T>, padded = (a.cols + width - 1) / width * width;
+    for (index_t j = 0; j < padded; ++j) {
+        T* to = panels.column_line(j / line<T>) + j % line<T>;
+        for (index_t i = 0; i < a.rows; ++i, to += panels.row_stride())
+            *to = j < a.cols ? a(i, j) : T(0);
+    }
+}
+
+// out = scale * panels.
+template <class T>
+void unpack(Panels<T> panels, T scale, MatrixView<T> out) {
+    for (index_t j0 = 0; j0 < out.cols; j0 += line<T>) {
+        const T* from = panels.column_line(j0 / line<T>);
+        const index_t width = std::min(line<T>, out.cols - j0), stride = panels.row_stride();
+        if (out.col_stride == 1)
+            for (index_t i = 0; i < out.rows; ++i)
+                for (index_t j = 0; j < width; ++j) (&out(i, j0))[j] = from[i * stride + j] * scale;
+        else
+            for (index_t j = 0; j < width; ++j)
+                for (index_t i = 0; i < out.rows; ++i)
+                    out(i, j0 + j) = from[i * stride + j] * scale;
+    }
+}
+
+// Whether a block of `rows` rows of the map, applied to `lines` cache lines a row, is faster
+// sorted.
+bool sorting_pays(const SparseMap& map, index_t rows, index_t lines, bool contiguous_rows);
+
+// out = scale S A, through nonzeros sorted by row.
+template <class T>
+void apply_sorted(const SparseMap& map, index_t row_start, index_t col_start, T scale,
+                  MatrixView<const T> a, MatrixView<T> out);
+
+}  // namespace randnla
