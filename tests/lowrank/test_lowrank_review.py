@@ -112,3 +112,46 @@ def test_relative_errors_are_bounds():
             assert info.error_relative >= true / size * (1 - 1e-12)
         info = randnla.svd(A, 3, method="row_extraction", norm=norm, rng=0).info
         assert info.error_relative >= info.error_estimate / size * (1 - 1e-12)
+
+
+def tall_cases(m):
+    rng = np.random.default_rng(3)
+    factors = rng.standard_normal((m, 5)) @ rng.standard_normal((5, 100))
+    noise = rng.standard_normal((m, 100))
+    # One repeated number: every rounding of its running sum has the same sign.
+    return {"factors": factors + 6e-3 * noise, "constant": 0.3 + 3e-3 * noise, "rough": factors + noise}
+
+
+@pytest.mark.parametrize("m", [2_000, 100_000])
+@pytest.mark.parametrize("form", [np.asarray, sp.csr_array, sp.csc_array])
+def test_exact_certificates_of_float32_are_upper_bounds(m, form):
+    for name, dense in tall_cases(m).items():
+        A = dense.astype(np.float32)
+        k = 1 if name == "constant" else 5
+        for certificate in ("auto", "exact"):
+            result = randnla.svd(form(A), k, method="subspace", certificate=certificate, rng=0)
+            true = error(A, result)
+            assert true <= result.info.error_estimate, name
+            if result.info.certificate == "exact":
+                assert result.info.error_estimate <= 1.06 * true, name
+
+
+def test_tolerances_just_missed_in_float32_are_not_met():
+    A = tall_cases(100_000)["factors"].astype(np.float32)
+    X = sp.csr_array(A)
+    true = error(A, randnla.svd(X, 5, rng=0)) / np.linalg.norm(A.astype(np.float64))
+    with pytest.warns(randnla.ConvergenceWarning):
+        result = randnla.svd(X, 5, tol=0.99 * true, rng=0)
+    assert not result.info.converged
+    assert error(A, result) <= result.info.error_estimate
+
+
+def test_centering_that_cancels_is_no_exact_certificate():
+    rng = np.random.default_rng(1)
+    X = sp.csr_array((50 + rng.standard_normal((4000, 60)) * 0.7 ** np.arange(60)).astype(np.float32))
+    info = randnla.pca(X, 3, rng=0).info
+    W = X.toarray().astype(np.float64)
+    W -= W.mean(axis=0)
+    best = np.linalg.norm(np.linalg.svd(W, compute_uv=False)[3:])
+    assert info.certificate == "probe"
+    assert best <= info.error_estimate

@@ -85,7 +85,7 @@ def grow(problem: Problem, goal: Goal) -> QB:
         newest = state.Q[:, -count:]
         residual -= dense.gemm(newest, dense.gemm(newest.conj().T, residual))
         problem.report("block")
-        state.bound = _test(state, residual, goal, per_test)
+        state.bound = _test(state, residual, goal, per_test, problem.inner)
         size = state.Q.shape[1]
         target = goal.tol * _norm_below(state, goal.norm)
         floor = error.rounding_floor(start_size, problem.dtype, size)
@@ -135,11 +135,11 @@ def _norm_below(state: QB, norm: str) -> float:
     return math.sqrt(max(float(lead[-1]), 0.0)) if lead.size else 0.0
 
 
-def _test(state: QB, residual: Array, goal: Goal, failure: float) -> error.Certificate:
+def _test(state: QB, residual: Array, goal: Goal, failure: float, inner: int) -> error.Certificate:
     # The basis does not depend on the probes, but the step at which it stops does: each of the at most
     # J tests may fail with probability failure / J.
     if goal.norm == "frobenius" and goal.certificate != "probe" and state.norm is not None:
-        exact = error.exact_error(state.norm, state.captured, residual.dtype)
+        exact = error.exact_error(state.norm, state.captured, residual.dtype, inner)
         if exact is not None:
             return error.Certificate(exact, "exact", 0.0)
     bound, _ = error.probe_bound(residual, goal.norm, failure)

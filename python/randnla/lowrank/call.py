@@ -237,7 +237,9 @@ def certify_basis(call: Call, sample: Sample, s: Array | None) -> error.Certific
         if norm is None and call.certificate == "exact":
             raise InputError("certificate: 'exact' needs ||A||_F, which this operator does not know")
         norm = math.inf if norm is None else in_units(norm, -sample.exponent)
-        known = error.exact_error(norm, captured, problem.dtype) if math.isfinite(norm) else None
+        known = (
+            error.exact_error(norm, captured, problem.dtype, problem.inner) if math.isfinite(norm) else None
+        )
         if known is not None:
             return error.Certificate(known, "exact", 0.0)
         problem.path.append("identity below resolution")

@@ -65,6 +65,18 @@ class Centered(LinearOperator):
             self._dominated = not size <= CANCELLATION * spread
         return self._dominated
 
+    @property
+    def cancellation(self) -> float:
+        """How many times the products that are subtracted may exceed the result, in the Frobenius norm."""
+        if self.by_blocks:
+            return 1.0
+        if isinstance(self.base, Dense):
+            return 1.0 + math.sqrt(CANCELLATION)
+        whole, rest = self.base.frobenius_norm(), self.frobenius_norm()
+        if not whole or rest is None:
+            return 1.0
+        return whole / rest if rest else math.inf
+
     def moments(self, *, wide: bool) -> Array:
         """(A - 1 mu^T)^H (A - 1 mu^T) of a tall array in float64; the first call finds mu on the way.
 

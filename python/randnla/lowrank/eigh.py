@@ -289,7 +289,7 @@ def _exact(call: Call, w: Array, exponent: int, k: int) -> tuple[error.Certifica
     values = np.asarray(w[:k], dtype=np.float64)
     if not math.isfinite(scaled):
         return None
-    known = error.exact_error(scaled, float((values**2).sum()), problem.dtype)
+    known = error.exact_error(scaled, float((values**2).sum()), problem.dtype, problem.inner)
     if known is None:
         problem.path.append("identity below resolution")
         return None

@@ -108,20 +108,34 @@ def probe_bound(residual: Array, norm: str, failure: float | None) -> tuple[floa
 
 
 def resolution_limit(dtype: npt.DTypeLike) -> float:
-    """The relative error below which ||A||_F^2 - ||B||_F^2 is lost in rounding by more than 1 %.
+    """The relative error below which ||A||_F^2 - ||A_k||_F^2 is lost in rounding by more than 1 %.
 
-    Both squares carry a relative rounding error of about 2u, so an error eps ||A||_F is known to
-    1 % when eps^2 >= 4u / 0.01: 4.9e-3 in float32, 2.1e-7 in float64.
+    Squares that carry a relative rounding error of about 2u let an error eps ||A||_F be known to 1 % when
+    eps^2 >= 4u / 0.01: 4.9e-3 in float32, 2.1e-7 in float64. Products of long columns: `squares_slack`.
     """
     return math.sqrt(4 * unit_roundoff(dtype) / 0.01)
 
 
-def exact_error(norm: float, captured_squared: float, dtype: npt.DTypeLike) -> float | None:
-    """sqrt(||A||_F^2 - captured), or None below the resolution limit."""
-    left = norm**2 - captured_squared
+def squares_slack(dtype: npt.DTypeLike, inner: int) -> float:
+    """How far rounding may move ||A||_F^2 - ||B||_F^2, B = Q^H A, relative to ||A||_F^2.
+
+    An entry of B is a sum of up to `inner` products in `dtype`. Where all have one sign the partial sums
+    grow steadily, and their roundings, of at most u each, add up to inner / 2 u: twice that in the square.
+    (Roundings of mixed sign average out far below; sums of one repeated number show a fifth of it.) 64 u
+    stand for the norms of the columns of Q (measured: 4 u) and the small factorizations, and the float64
+    sum of the squares of A, in runs of at most 2^16, has its own term.
+    """
+    return unit_roundoff(dtype) * (inner + 64) + unit_roundoff(np.float64) * 2**16
+
+
+def exact_error(norm: float, captured_squared: float, dtype: npt.DTypeLike, inner: int) -> float | None:
+    """An upper bound, 5 % above at most, from ||A||_F^2 - captured; None where rounding says no."""
     if norm == 0.0:
         return 0.0
-    return math.sqrt(left) if left >= (resolution_limit(dtype) * norm) ** 2 else None
+    slack = squares_slack(dtype, inner)
+    least = max(resolution_limit(dtype) ** 2, 10 * slack)
+    fraction = 1.0 - captured_squared / norm**2
+    return norm * math.sqrt(fraction + slack) if fraction >= least else None
 
 
 def rounding_floor(magnitude: float, dtype: npt.DTypeLike, size: int) -> float:

@@ -191,7 +191,8 @@ def _by_gram(call: Call) -> tuple[Array, Array, Array, Info]:
     order = np.argsort(-norms, kind="stable")
     if np.any(order != np.arange(k)):
         Y, V, norms = Y[:, order], V[:, order], norms[order]
-    _, s, V, info = known_spectrum(call, Y, norms, V, exponent, found.spectrum(norms, exponent), "gram")
+    spectrum = found.spectrum(norms, exponent)
+    _, s, V, info = known_spectrum(call, Y, norms, V, exponent, spectrum, "gram", found.roundoff)
     V = np.array(V)
     fix_signs(Y, V)
     return scale_by_power(Y, exponent), s, V, info

@@ -62,6 +62,20 @@ class Problem:
         """The dtype of the factors."""
         return np.dtype(self.op.dtype)
 
+    @property
+    def inner(self) -> int:
+        """Products that an entry of A^H X (or A X) adds up one after the other, at most.
+
+        Dense products sum stretches of at most 512 and then the stretches; sparse ones and those of
+        operators run over the whole column.
+        """
+        long = max(self.shape)
+        length = 1024 + (long // 512 if self.kind == "dense" else long)
+        if self.dtype.kind == "c":
+            length *= 2
+        # Products of a centered matrix may be differences of larger ones.
+        return math.ceil(length * min(float(getattr(self.op, "cancellation", 1.0)), 1e9))
+
     def _operand(self, X: Array) -> Array:
         self.passes += 1
         self.matvecs += X.shape[1]

@@ -231,10 +231,22 @@ def _by_lapack(call: Call, k: int | None) -> Factors:
 
 
 def known_spectrum(
-    call: Call, U: Array, s: Array, V: Array, exponent: int, spectrum: Array, method: str
+    call: Call,
+    U: Array,
+    s: Array,
+    V: Array,
+    exponent: int,
+    spectrum: Array,
+    method: str,
+    slack: float = 0.0,
 ) -> Factors:
-    """Truncate factors of a matrix whose whole spectrum is known: the error is its tail, and certain."""
-    errors = error.truncation_errors(spectrum, call.norm)
+    """Truncate factors of a matrix whose whole spectrum is known: the error is its tail, and certain.
+
+    `slack` is the error of the squares of the spectrum relative to their sum.
+    """
+    errors = np.hypot(
+        error.truncation_errors(spectrum, call.norm), math.sqrt(slack) * float(np.linalg.norm(spectrum))
+    )
     call.spectrum_norm = in_units(float(np.linalg.norm(spectrum)), exponent)
     scale = float(np.linalg.norm(spectrum)) if call.norm == "frobenius" else float(max(spectrum, default=0.0))
     floor = error.rounding_floor(float(np.linalg.norm(spectrum)), call.problem.dtype, len(spectrum))
@@ -258,7 +270,7 @@ def _by_gram(call: Call, k: int) -> Factors:
     if not found.resolved:
         return refined(call, k, found)
     U, s, V, exponent = gram.lift(problem, found.vectors[:, :k])
-    return known_spectrum(call, U, s, V, exponent, found.spectrum(s, exponent), "gram")
+    return known_spectrum(call, U, s, V, exponent, found.spectrum(s, exponent), "gram", found.roundoff)
 
 
 def refined(call: Call, k: int, found: gram.Spectrum) -> Factors:
