@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import scipy.sparse
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from lowrank_cases import hermitian, matrix
@@ -46,6 +47,24 @@ def test_eigh(method, p):
     scaled = randnla.eigh(np.ldexp(A, p), 5, method=method, rng=0)
     assert np.array_equal(base.V, scaled.V)
     assert np.array_equal(np.ldexp(base.w, p), scaled.w)
+
+
+SKETCHES = ("gaussian", "sign", "sparse_sign", "countsketch", "srht")
+
+
+@pytest.mark.parametrize("sketch", SKETCHES)
+@pytest.mark.parametrize("form", [np.asarray, scipy.sparse.csr_array, randnla.RowStream])
+def test_every_sketch(sketch, form):
+    # Integers: nothing leaves the normal range on the way down, so the law has no exception.
+    A = np.random.default_rng(2).integers(-9, 10, (300, 200)).astype(np.float64)
+    powers = {np.float32: (-110, -100, -90, -30, 60, 110), np.float64: (-1000, -960, -300, 400, 1000)}
+    for dtype, exponents in powers.items():
+        B = A.astype(dtype)
+        base = randnla.svd(form(B), 5, sketch=sketch, method="subspace", rng=0)
+        for p in exponents:
+            scaled = randnla.svd(form(np.ldexp(B, p)), 5, sketch=sketch, method="subspace", rng=0)
+            assert np.array_equal(base.U, scaled.U), (dtype, p)
+            assert np.array_equal(np.ldexp(base.s, p), scaled.s), (dtype, p)
 
 
 @pytest.mark.parametrize("p", [-900, 999])

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from randnla._backend.errors import NonFiniteError
-from randnla.operators import LinearOperator
+from randnla.operators import Dense, LinearOperator, Sparse
 
-from .scaling import Array, largest_magnitude, normalize, real_dtype
+from .scaling import Array, largest_magnitude, normalize, real_dtype, scale_by_power
 
 
 @dataclass
@@ -133,6 +133,27 @@ class Problem:
         """2^shift A S^T for a random map S, rescaled by the shift that `first` found."""
         self.passes += 1
         self.matvecs += S.shape[0]
-        if self.shift:
-            return np.asarray(self.op.matmat(self._scaled(S.to_dense().T.astype(real_dtype(self.dtype)))))
-        return np.array(self.op.rsketch(S), dtype=self.dtype)
+        if not self.shift:
+            return np.array(self.op.rsketch(S), dtype=self.dtype)
+        # The map's own kernel on a scaled copy: the same route, hence the same bits, in all units.
+        copy = scaled_copy(self.op, self.shift)
+        if copy is not None:
+            self.path.append("rescaled copy")
+            return np.array(copy.rsketch(S), dtype=self.dtype)
+        Y = scale_by_power(np.array(self.op.rsketch(S), dtype=self.dtype), self.shift)
+        if math.isfinite(largest_magnitude(Y)):
+            return Y
+        # Sums that overflow before they can be scaled: the map is, as an array.
+        self.path.append("dense map")
+        return np.asarray(self.op.matmat(self._scaled(S.to_dense().T.astype(real_dtype(self.dtype)))))
+
+
+def scaled_copy(op: LinearOperator, shift: int) -> LinearOperator | None:
+    """2^shift times an array or sparse matrix in memory; None for anything else."""
+    if isinstance(op, Dense):
+        return Dense(scale_by_power(op.array.copy(order="K"), shift), check_finite=op.check_finite)
+    if isinstance(op, Sparse):
+        matrix = op.matrix.copy()
+        scale_by_power(matrix.data, shift)
+        return Sparse(matrix, check_finite=op.check_finite)
+    return None
