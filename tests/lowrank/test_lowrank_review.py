@@ -155,3 +155,24 @@ def test_centering_that_cancels_is_no_exact_certificate():
     best = np.linalg.norm(np.linalg.svd(W, compute_uv=False)[3:])
     assert info.certificate == "probe"
     assert best <= info.error_estimate
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.complex128])
+def test_nystrom_refuses_what_is_far_from_semidefinite(dtype):
+    A, _ = hermitian(300, "harmonic", dtype, signs=True)
+    for B in (-np.eye(300, dtype=dtype), A, -A, A - np.eye(300, dtype=dtype)):
+        for call in ({"rank": 5}, {"rank": 5, "power_iters": 0}, {"tol": 0.1}):
+            with pytest.raises(randnla.BreakdownError, match="semidefinite"):
+                randnla.nystrom(B, rng=0, **call)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("spectrum", ["low_rank", "geometric", "step"])
+def test_nystrom_takes_what_is_semidefinite_up_to_rounding(dtype, spectrum):
+    A, w = hermitian(600, spectrum, dtype)
+    noise = np.random.default_rng(0).standard_normal(A.shape).astype(dtype)
+    B = (A + np.finfo(dtype).eps * np.linalg.norm(w) / 600 * (noise + noise.T)).astype(dtype)
+    for rank in (3, 20, 200):
+        result = randnla.nystrom(B, rank, rng=0)
+        assert np.all(result.w >= 0)
+        assert error(B, result) <= result.info.error_estimate

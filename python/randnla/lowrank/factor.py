@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -143,6 +144,26 @@ def nystrom_eigh(problem: Problem, Q: Array) -> tuple[Array, Array, int]:
     return w, V, exponent
 
 
+def _require_semidefinite(core: Array, magnitude: float, roundoff: float, n: int) -> None:
+    """Refuse a core Q^H A Q whose least eigenvalue lies below what rounding explains.
+
+    The sums of Q^H (A Q) are known to about u sqrt(n) ||A Q||_F, and a core of l columns that reaches down
+    to -8 l u ||A Q||_F is what `eigh` takes for definite. 6e-8 lets matrices pass that were rounded to
+    float32 before.
+
+    Raises
+    ------
+    BreakdownError
+        A is indefinite.
+    """
+    least = float(np.linalg.eigvalsh(core)[0])
+    if least < -max(16 * roundoff * max(core.shape[0], math.sqrt(n)), 6e-8) * magnitude:
+        raise BreakdownError(
+            "A: expected a positive semidefinite matrix; the Nystrom core Q^H A Q has an eigenvalue of "
+            f"{least / magnitude:.3g} times its size"
+        )
+
+
 def nystrom_core(problem: Problem, Q: Array, Y: Array) -> tuple[Array, Array]:
     """Eigenpairs, largest first and clamped at 0, of the Nystrom approximation from Y = A Q.
 
@@ -164,9 +185,10 @@ def nystrom_core(problem: Problem, Q: Array, Y: Array) -> tuple[Array, Array]:
             C = scipy.linalg.cholesky(core + shift * gap, lower=False, check_finite=False)
         except np.linalg.LinAlgError:
             # Rounding, or an A that is not positive semidefinite: ten times the shift.
-            shift *= 10
             if attempt == 0:
+                _require_semidefinite(core, magnitude, unit_roundoff(Y.dtype), problem.shape[0])
                 problem.path.append("larger shift")
+            shift *= 10
             continue
         break
     else:
