@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -176,3 +178,28 @@ def test_nystrom_takes_what_is_semidefinite_up_to_rounding(dtype, spectrum):
         result = randnla.nystrom(B, rank, rng=0)
         assert np.all(result.w >= 0)
         assert error(B, result) <= result.info.error_estimate
+
+
+def traced_peak(solve):
+    tracemalloc.start()
+    try:
+        info = solve().info
+        return info.memory, tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("method", ["subspace", "proto", "power", "gram", "full", "tol"])
+def test_memory_is_estimated_to_a_factor(method):
+    # NumPy reports its arrays to tracemalloc; the compiled kernels' own scratch is not in it.
+    A, _ = matrix(4000, 400, "poly", np.float32)
+    call = {"tol": 0.02} if method == "tol" else {"rank": 30, "method": method}
+    estimate, peak = traced_peak(lambda: randnla.svd(A, rng=0, **call))
+    assert peak / 4 <= estimate <= 4 * peak
+
+
+def test_every_driver_accounts_for_memory():
+    A, _ = hermitian(300, "harmonic")
+    for solve in (randnla.svd, randnla.eigh, randnla.nystrom, randnla.range_finder, randnla.pca):
+        small, large = solve(A, 5, rng=0).info.memory, solve(A, 50, rng=0).info.memory
+        assert 300 * 5 * 8 <= small <= large <= 100 * 300 * 300 * 8

@@ -38,7 +38,8 @@ class Info:
     error_kind : str
         "spectral", "frobenius", "trace" or "backward".
     error_relative : float
-        `error_estimate` over the same norm of `A`.
+        Error over the same norm of `A`; a bound where `error_estimate` is one, for `A`'s norm is known or
+        bounded from below (by the same probes, which may fail once more as often).
     failure_probability : float
         Probability, over the random numbers, that the true error exceeds the estimate; None where the
         estimate is not a bound.
@@ -53,7 +54,8 @@ class Info:
     stream_version : int
         Version of the random stream that `seed` refers to.
     memory : int
-        Bytes of workspace at the peak, an estimate.
+        Bytes of workspace and factors at the peak, an estimate by formula: `A`, blocks read from disk and
+        the work areas of LAPACK are not counted.
     certificate : str
         How the error was certified.
     """

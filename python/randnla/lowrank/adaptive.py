@@ -124,6 +124,8 @@ def _append(problem: Problem, state: QB, Y: Array, power_iters: int) -> None:
     state.captured += error.frobenius(Bh) ** 2
     state.Q = np.concatenate([Q, block], axis=1)
     state.Bh = np.concatenate([state.Bh, Bh], axis=1)
+    # Appending copies: old and new basis are alive together.
+    problem.hold(2 * (state.Q.nbytes + state.Bh.nbytes))
 
 
 def _norm_below(state: QB, norm: str) -> float:

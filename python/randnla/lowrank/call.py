@@ -289,6 +289,7 @@ def account(
         seed=problem.seed,
         path=", ".join(problem.path) or "direct",
         stream_version=STREAM_VERSION,
+        memory=problem.peak_memory(),
         certificate=certificate.source,
     )
 

@@ -54,6 +54,8 @@ def gram_matrix(problem: Problem, *, wide: bool = True) -> tuple[Array, int] | N
     squares of what cannot be scaled leave the range.
     """
     matrix: Any = getattr(problem.op, "array", None)
+    # G, its eigenvectors and a copy inside the eigensolver, in float64.
+    problem.hold(3 * (16 if problem.dtype.kind == "c" else 8) * min(problem.shape) ** 2)
     problem.passes += 1
     problem.matvecs += min(problem.shape)
     low, high = (2.0**-800, 2.0**800) if wide else (2.0**-50, 2.0**110)
@@ -182,9 +184,17 @@ def lift(problem: Problem, V: Array) -> tuple[Array, Array, Array, int]:
     return (long, s, short, exponent) if tall else (short, s, long, exponent)
 
 
+def _hold_full(problem: Problem) -> None:
+    # A scaled copy and the factors of the long side; three squares of the short side in float64.
+    m, n = problem.shape
+    wide = 16 if problem.dtype.kind == "c" else 8
+    problem.hold(2 * m * n * problem.dtype.itemsize + 3 * wide * min(m, n) ** 2)
+
+
 def full_svd(problem: Problem, rank: int | None = None) -> tuple[Array, Array, Array, int]:
     """U, s, V by LAPACK, after a QR where A is far from square; `s` holds all values."""
     A = problem.op.to_dense()
+    _hold_full(problem)
     problem.passes += 1
     problem.matvecs += min(problem.shape)
     seen = dense.screen(A)
@@ -220,6 +230,7 @@ def require_hermitian(X: Array, roundoff: float) -> None:
 def full_eigh(problem: Problem) -> tuple[Array, Array, int]:
     """All eigenpairs by LAPACK, by decreasing magnitude."""
     A = problem.op.to_dense()
+    _hold_full(problem)
     problem.passes += 1
     problem.matvecs += A.shape[0]
     seen = dense.screen(A)

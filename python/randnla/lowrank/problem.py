@@ -38,6 +38,10 @@ class Problem:
         Routes and fallbacks taken, for ``info.path``.
     sketch : str, optional
         The random map that the basis was drawn with, for ``info.sketch``.
+    widest : int
+        Columns of the widest block that A multiplied.
+    memory : int
+        Bytes of the largest workspace that `hold` was told of.
     callback : callable, optional
         Told the stage, passes and matvecs after every step.
     """
@@ -50,6 +54,8 @@ class Problem:
     matvecs: int = 0
     path: list[str] = field(default_factory=list)
     sketch: str | None = None
+    widest: int = 0
+    memory: int = 0
     callback: Callable[[dict[str, Any]], None] | None = None
 
     @property
@@ -79,6 +85,7 @@ class Problem:
     def _operand(self, X: Array) -> Array:
         self.passes += 1
         self.matvecs += X.shape[1]
+        self.widest = max(self.widest, X.shape[1])
         X = X.astype(self.dtype, copy=False) if X.dtype.itemsize > self.dtype.itemsize else X
         return self._scaled(X)
 
@@ -124,6 +131,21 @@ class Problem:
         self.path.append("rescaled")
         return product(X)
 
+    def hold(self, size: int) -> None:
+        """Note a workspace of `size` bytes, for `peak_memory`."""
+        self.memory = max(self.memory, size)
+
+    def peak_memory(self) -> int:
+        """Bytes of workspace and factors at the peak: an estimate by formula.
+
+        While a sketch of l columns is orthogonalized or multiplied, two blocks of m x l and two of n x l
+        are alive, and a few cores l x l in float64; block reads and what A itself holds are not counted.
+        """
+        m, n = self.shape
+        wide = 16 if self.dtype.kind == "c" else 8
+        blocks = 2 * (m + n) * self.widest * self.dtype.itemsize + 4 * wide * self.widest**2
+        return max(blocks, self.memory)
+
     def report(self, stage: str) -> None:
         """Tell the caller's callback how far the work is."""
         if self.callback is not None:
@@ -133,6 +155,7 @@ class Problem:
         """2^shift A S^T for a random map S, rescaled by the shift that `first` found."""
         self.passes += 1
         self.matvecs += S.shape[0]
+        self.widest = max(self.widest, S.shape[0])
         if not self.shift:
             return np.array(self.op.rsketch(S), dtype=self.dtype)
         # The map's own kernel on a scaled copy: the same route, hence the same bits, in all units.
