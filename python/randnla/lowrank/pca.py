@@ -116,7 +116,7 @@ max_memory, callback
     if m < 2:
         raise InputError(f"A: expected at least two rows to have a variance, got shape {call.problem.shape}")
     require_leave_one_out(call, method)
-    method = resolve(call, method)
+    method = resolve(call, method, centered=center)
     shifted = _center(call, method) if center else None
     try:
         if method == "gram" and call.tol is None:
@@ -192,7 +192,7 @@ def _by_gram(call: Call) -> tuple[Array, Array, Array, Info]:
     if np.any(order != np.arange(k)):
         Y, V, norms = Y[:, order], V[:, order], norms[order]
     spectrum = found.spectrum(norms, exponent)
-    _, s, V, info = known_spectrum(call, Y, norms, V, exponent, spectrum, "gram", found.roundoff)
+    _, s, V, info = known_spectrum(call, Y, norms, V, exponent, spectrum, "gram", found.slack)
     V = np.array(V)
     fix_signs(Y, V)
     return scale_by_power(Y, exponent), s, V, info

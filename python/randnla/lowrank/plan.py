@@ -25,26 +25,39 @@ _FLOAT64 = 2.0  # float64 products run at half the rate
 _EIGEN = (12.0, 2500.0)  # syevd with vectors in float64: n^3 and n^2 times these
 _SVD = (26.0, 4000.0)  # gesdd of a square matrix in float64
 _ORTH = 8.0  # orthogonalization of an m x l sketch: m l^2 times this
+_LEAST = 45.0  # columns below which a product takes the time of reading A
+_MEANS = 55.0  # column means of an array, for each entry
 _CALL = 2.0e7  # fixed cost of a product and its orthogonalization in Python
 
 
 def costs(
-    shape: tuple[int, int], dtype: npt.DTypeLike, rank: int, size: int, power_iters: int
+    shape: tuple[int, int],
+    dtype: npt.DTypeLike,
+    rank: int,
+    size: int,
+    power_iters: int,
+    *,
+    centered: bool = False,
 ) -> dict[str, float]:
-    """Modeled cost of the three routes to k singular triplets of a dense matrix."""
+    """Modeled cost of the three routes to k singular triplets of a dense, maybe centered matrix."""
     long, short = max(shape), min(shape)
     width = 1.0 if np.dtype(dtype).itemsize == 4 else _FLOAT64
     rounds = power_iters + 1
     entries = float(long) * short
-    subspace = rounds * (2 * width * entries * size + _ORTH * width * (long + short) * size**2 + _CALL)
+    subspace = rounds * (
+        2 * width * entries * max(size, _LEAST) + _ORTH * width * (long + short) * size**2 + _CALL
+    )
     gram = (
-        _FLOAT64 * entries * short / 2
+        width * entries * short / 2
         + _EIGEN[0] * short**3
         + _EIGEN[1] * short**2
         + width * entries * rank
         + _CALL
     )
-    gram += _ORTH * width * long * rank**2
+    if centered:  # pca needs scores, no orthonormal factor; the Gram matrix comes with the means
+        subspace += _MEANS * width * entries
+    else:
+        gram += _ORTH * width * long * rank**2
     full = (
         _SVD[0] * short**3
         + _SVD[1] * short**2
@@ -55,7 +68,14 @@ def costs(
 
 
 def choose_svd(
-    shape: tuple[int, int], dtype: npt.DTypeLike, rank: int, size: int, power_iters: int, kind: str
+    shape: tuple[int, int],
+    dtype: npt.DTypeLike,
+    rank: int,
+    size: int,
+    power_iters: int,
+    kind: str,
+    *,
+    centered: bool = False,
 ) -> str:
     """The cheapest route: subspace iteration, eigenvectors of a Gram matrix, or all of LAPACK.
 
@@ -64,7 +84,7 @@ def choose_svd(
     """
     if np.dtype(dtype).kind == "c" or kind in ("sparse", "operator"):
         return "full" if size >= min(shape) and max(shape) <= 4 * size else "subspace"
-    table = costs(shape, dtype, rank, size, power_iters)
+    table = costs(shape, dtype, rank, size, power_iters, centered=centered)
     if kind == "stream":
         del table["full"]
     return min(table, key=lambda name: table[name])

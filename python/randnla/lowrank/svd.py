@@ -173,14 +173,15 @@ def sketch_of(call: Call, rank: int) -> tuple[int, int]:
     return plan.sketch_size(rank, call.oversample, call.problem.shape), q
 
 
-def resolve(call: Call, method: str) -> str:
+def resolve(call: Call, method: str, *, centered: bool = False) -> str:
     """The method that "auto" stands for where the rank is fixed."""
     if method != "auto" or call.rank is None or call.tol is not None:
         return method
     if call.certificate == "leave_one_out" or call.sketch != "gaussian":
         return "subspace"
     problem = call.problem
-    return plan.choose_svd(problem.shape, problem.dtype, call.rank, *sketch_of(call, call.rank), problem.kind)
+    size, q = sketch_of(call, call.rank)
+    return plan.choose_svd(problem.shape, problem.dtype, call.rank, size, q, problem.kind, centered=centered)
 
 
 def _fixed_rank(call: Call, method: str) -> Factors:
@@ -270,7 +271,7 @@ def _by_gram(call: Call, k: int) -> Factors:
     if not found.resolved:
         return refined(call, k, found)
     U, s, V, exponent = gram.lift(problem, found.vectors[:, :k])
-    return known_spectrum(call, U, s, V, exponent, found.spectrum(s, exponent), "gram", found.roundoff)
+    return known_spectrum(call, U, s, V, exponent, found.spectrum(s, exponent), "gram", found.slack)
 
 
 def refined(call: Call, k: int, found: gram.Spectrum) -> Factors:
