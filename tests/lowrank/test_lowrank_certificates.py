@@ -8,6 +8,7 @@ import math
 
 import numpy as np
 import pytest
+import scipy.sparse.linalg
 from lowrank_cases import SPECTRA, error, hermitian, matrix
 from scipy import stats
 
@@ -59,7 +60,14 @@ def test_svd_coverage(method, spectrum):
     misses, seeds = 0, TRIALS // 5
     for seed in range(seeds):
         result = randnla.svd(
-            A, 5, oversample=4, power_iters=1, method=method, rng=seed, failure_probability=0.05
+            A,
+            5,
+            oversample=4,
+            power_iters=1,
+            method=method,
+            certificate="probe",
+            rng=seed,
+            failure_probability=0.05,
         )
         assert result.info.failure_probability == 0.05
         assert result.info.certificate == "probe"
@@ -75,7 +83,14 @@ def test_eigh_coverage(method):
     misses = 0
     for seed in range(TRIALS):
         result = randnla.eigh(
-            A, 5, oversample=4, power_iters=0, method=method, rng=seed, failure_probability=0.1
+            A,
+            5,
+            oversample=4,
+            power_iters=0,
+            method=method,
+            certificate="probe",
+            rng=seed,
+            failure_probability=0.1,
         )
         misses += error(A, result) > result.info.error_estimate
     assert misses <= allowed(0.1)
@@ -90,11 +105,105 @@ def test_spectral_coverage():
     assert misses <= allowed(0.1)
 
 
-def test_exact_identity_agrees_with_the_error():
-    A, _ = matrix(60, 50, "harmonic")
-    result = randnla.svd(A, 8, certificate="exact", method="subspace", rng=0)
-    assert result.info.failure_probability == 0
-    assert result.info.error_estimate == pytest.approx(error(A, result), rel=1e-2)
+def projection_error(A, result, order):
+    Q = result.Q if hasattr(result, "Q") else result.U
+    return float(np.linalg.norm(A - Q @ (Q.conj().T @ A), order))
+
+
+# One row a code path; ten matrices' worth of seeds each: a nominal failure of 10 %, 1000 seeds.
+COVERED = {
+    "nystrom": lambda A, H, r: (H, randnla.nystrom(H, 4, oversample=3, power_iters=0, **r), "fro"),
+    "eigh default": lambda A, H, r: (
+        H,
+        randnla.eigh(scipy.sparse.linalg.aslinearoperator(H), 4, oversample=0, **r),
+        "fro",
+    ),
+    "spectral subspace": lambda A, H, r: (
+        A,
+        randnla.svd(A, 4, norm="spectral", method="subspace", power_iters=1, **r),
+        2,
+    ),
+    "range, no oversampling": lambda A, H, r: (
+        A,
+        randnla.range_finder(A, 4, oversample=0, method="proto", certificate="probe", **r),
+        "fro",
+    ),
+    **{
+        f"svd {name}": lambda A, H, r, name=name: (
+            A,
+            randnla.svd(A, 4, sketch=name, method="proto", certificate="probe", **r),
+            "fro",
+        )
+        for name in ("sign", "sparse_sign", "countsketch", "srht")
+    },
+}
+
+
+@pytest.mark.parametrize("path", COVERED)
+@pytest.mark.parametrize("dtype", [np.float64, np.complex128])
+def test_coverage_of_every_path(path, dtype):
+    if path == "nystrom" and dtype == np.complex128:
+        dtype = np.float32
+    A, _ = matrix(22, 18, "harmonic", dtype)
+    H, _ = hermitian(18, "harmonic", dtype)
+    misses, trials = 0, TRIALS // (4 if path.startswith("svd") else 2)
+    for seed in range(trials):
+        B, result, order = COVERED[path](A, H, {"rng": seed, "failure_probability": 0.1})
+        assert result.info.certificate == "probe"
+        assert result.info.failure_probability == 0.1
+        if hasattr(result, "w"):
+            found = error(B, result)
+        elif hasattr(result, "Q"):
+            found = projection_error(B, result, order)
+        else:
+            found = float(np.linalg.norm(B - (result.U * result.s) @ result.Vh, order))
+        misses += found > result.info.error_estimate
+    assert misses <= allowed(0.1, trials)
+
+
+@pytest.mark.parametrize("norm", ["fro", "spectral"])
+@pytest.mark.parametrize("dtype", [np.float64, np.complex128])
+def test_tolerance_mode_coverage(norm, dtype):
+    # An operator knows no Frobenius norm: every test is made with probes.
+    A, _ = matrix(70, 60, "poly", dtype)
+    operator = scipy.sparse.linalg.aslinearoperator(A)
+    misses, trials = 0, TRIALS // 4
+    for seed in range(trials):
+        result = randnla.svd(operator, tol=0.2, norm=norm, rng=seed, failure_probability=0.1)
+        assert result.info.certificate == "probe"
+        found = np.linalg.norm(A - (result.U * result.s) @ result.Vh, 2 if norm == "spectral" else "fro")
+        misses += found > result.info.error_estimate
+    assert misses <= allowed(0.1, trials)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.complex64, np.complex128])
+@pytest.mark.parametrize("solve", [randnla.svd, randnla.range_finder, randnla.eigh])
+def test_exact_identity_is_the_default_of_arrays_and_agrees_with_the_error(solve, dtype):
+    A, _ = matrix(60, 50, "harmonic", dtype)
+    if solve is randnla.eigh:
+        A, _ = hermitian(60, "harmonic", dtype, signs=True)
+    for seed in range(20):
+        result = solve(A, 8, method="subspace", rng=seed)
+        assert result.info.certificate == "exact"
+        assert result.info.failure_probability == 0
+        found = projection_error(A, result, "fro") if solve is randnla.range_finder else error(A, result)
+        assert found <= result.info.error_estimate * (1 + 1e-9)
+        assert result.info.error_estimate <= 1.01 * found
+
+
+def test_candidates_of_eigh_share_the_failure_probability(monkeypatch):
+    H, _ = hermitian(40, "harmonic")
+    failures = []
+
+    def recorded(residual, norm, failure, bound=certificates.probe_bound):
+        failures.append(failure)
+        return bound(residual, norm, failure)
+
+    monkeypatch.setattr(certificates, "probe_bound", recorded)
+    result = randnla.eigh(scipy.sparse.linalg.aslinearoperator(H), 5, rng=0, failure_probability=0.1)
+    assert "definite core" in result.info.path
+    assert result.info.failure_probability == 0.1
+    assert failures[-1] == 0.05
 
 
 def test_identity_below_its_resolution_falls_back_to_probes():

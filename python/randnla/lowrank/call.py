@@ -166,13 +166,18 @@ def certify_projection(
 
 
 def certify_product(
-    call: Call, sample: Sample, U: Array, s: Array, V: Array, exponent: int
+    call: Call, sample: Sample, U: Array, s: Array, V: Array, exponent: int, *, candidates: int = 1
 ) -> tuple[error.Certificate, float]:
-    """Probes of A - U diag(s) V^H itself, for factors that are no projection of A."""
+    """Probes of A - U diag(s) V^H itself, for factors that are no projection of A.
+
+    Where the same probes chose among several `candidates`, each may fail with its share of the
+    probability.
+    """
     e0 = sample.exponent
     values = np.ldexp(s[: U.shape[1]], exponent - e0)
     core = (values[:, None] * (V.conj().T @ sample.probe_map)).astype(U.dtype)
-    bound, failure = error.probe_bound(sample.probes - U @ core, call.norm, call.failure)
+    failure = error.DEFAULT_FAILURE[call.norm] if call.failure is None else call.failure
+    bound, _ = error.probe_bound(sample.probes - U @ core, call.norm, failure / candidates)
     magnitude = float(np.linalg.norm(values))
     bound += error.rounding_floor(magnitude, call.problem.dtype, sample.Q.shape[1])
     relative = relative_error(call, sample, bound)
@@ -230,7 +235,7 @@ def certify_basis(call: Call, sample: Sample, s: Array | None) -> error.Certific
         return error.Certificate(
             error.leave_one_out(sample.first, Q, sample.triangles), "leave_one_out", None
         )
-    cheap = problem.kind in ("sparse", "stream") and call.norm == "frobenius"
+    cheap = problem.kind != "operator" and call.norm == "frobenius"
     if s is not None and (call.certificate == "exact" or (call.certificate == "auto" and cheap)):
         captured = float((s**2).sum())
         norm = problem.op.frobenius_norm()

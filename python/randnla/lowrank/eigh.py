@@ -57,8 +57,9 @@ def eigh(
         Columns of the sketch beyond the rank.
     power_iters : int or "auto"
         Multiplications of the sketch by A^2; "auto" is 2, or 0 with `warm_start`. With both `method`
-        and `power_iters` at "auto" the sketch has at least 1.75 k columns and two passes are made, or
-        four if Q^H A Q is not definite.
+        and `power_iters` at "auto" the sketch has at least 1.75 k columns, and the work depends on the
+        data: two passes where Q^H A Q is definite and the probes prefer its Nystrom approximation,
+        else four. ``info.path`` says "definite core" or "indefinite core".
     method : str
         "subspace" (Rayleigh-Ritz on the basis), "nystrom" (positive semidefinite A only),
         "row_extraction" (no pass after the basis; the least accurate), "one_pass" (A is read once),
@@ -240,12 +241,12 @@ def _two_passes_or_more(call: Call, k: int, size: int) -> Pairs:
         theirs, _ = certify_product(call, sample, ritz[:, :k], w, ritz[:, :k], e1)
         if ours.estimate <= theirs.estimate:
             problem.path.append("definite core")
-            return finish(call, sample, values, V, e1, k, "subspace")
+            return finish(call, sample, values, V, e1, k, "subspace", candidates=2)
     problem.path.append("indefinite core")
     Q, _ = orthonormalize(problem, Y)
     sample.Q = orthonormalize(problem, problem.forward(Q))[0]
     w, V, e1 = factor.direct_eigh(problem, sample.Q)
-    return finish(call, sample, w, V, e1, k, "subspace")
+    return finish(call, sample, w, V, e1, k, "subspace", candidates=2)
 
 
 def _one_pass(call: Call, start: Array | None, sample: Sample, k: int) -> Pairs:
@@ -259,13 +260,23 @@ def _one_pass(call: Call, start: Array | None, sample: Sample, k: int) -> Pairs:
     return finish(call, sample, w, V, sample.exponent, k, "one_pass")
 
 
-def finish(call: Call, sample: Sample, w: Array, V: Array, exponent: int, k: int, method: str) -> Pairs:
-    """Truncate to k pairs, certify, fix signs."""
+def finish(
+    call: Call,
+    sample: Sample,
+    w: Array,
+    V: Array,
+    exponent: int,
+    k: int,
+    method: str,
+    *,
+    candidates: int = 1,
+) -> Pairs:
+    """Truncate to k pairs, certify, fix signs; the probes may have chosen among `candidates`."""
     problem, V = call.problem, V[:, :k]
     ritz = method == "subspace" and "definite core" not in problem.path
     known = _exact(call, w, exponent, k) if ritz else None
     if known is None:
-        certificate, relative = certify_product(call, sample, V, w, V, exponent)
+        certificate, relative = certify_product(call, sample, V, w, V, exponent, candidates=candidates)
     else:
         certificate, relative = known
     found = numerical_rank(call, w, k)
@@ -277,7 +288,7 @@ def finish(call: Call, sample: Sample, w: Array, V: Array, exponent: int, k: int
 def _exact(call: Call, w: Array, exponent: int, k: int) -> tuple[error.Certificate, float] | None:
     """||A - V diag(w) V^H||_F^2 = ||A||_F^2 - sum w_i^2 for Ritz pairs, where it is cheap or asked for."""
     problem = call.problem
-    cheap = problem.kind in ("sparse", "stream") and call.norm == "frobenius"
+    cheap = problem.kind != "operator" and call.norm == "frobenius"
     if call.certificate != "exact" and not (call.certificate == "auto" and cheap):
         return None
     norm = problem.op.frobenius_norm()

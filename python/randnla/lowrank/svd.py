@@ -70,13 +70,16 @@ def svd(
         matrix of the short side), "full" (LAPACK), or "auto": the cheapest of subspace, gram and full
         by a cost model of shape, dtype and rank.
     sketch : str or random map
-        "gaussian" ("auto"), "sign", "sparse_sign", "countsketch", "srht", or a map of rank + oversample
-        rows and n columns. In tolerance mode only "gaussian" grows; "gram" and "full" draw no map.
+        "gaussian" (what "auto" always means: theory and certificates are for it), "sign",
+        "sparse_sign", "countsketch", "srht", or a map of rank + oversample rows and n columns. In
+        tolerance mode only "gaussian" grows; "gram" and "full" draw no map.
     certificate : {"auto", "probe", "exact", "leave_one_out"}
-        See `randnla.lowrank.error`. "auto" takes the exact identity where ||A||_F costs nothing, else
-        ten Gaussian probes that ride on the first product. Methods "gram" and "full" know the whole
-        spectrum and are exact whatever is asked. "leave_one_out" is for a fixed rank, the Frobenius norm,
-        Gaussian sketches and methods "proto" and "subspace"; "row_extraction" has no "exact".
+        See `randnla.lowrank.error`. "auto" in the Frobenius norm takes the exact identity of arrays,
+        sparse matrices and streams, at the price of reading A once more, where the error stands above
+        rounding. Below that, for operators and in the spectral norm it takes ten Gaussian probes that
+        ride on the first product. Methods "gram" and "full" know the whole spectrum and are exact
+        whatever is asked. "leave_one_out" is for a fixed rank, the Frobenius norm, Gaussian sketches and
+        methods "proto" and "subspace"; "row_extraction" has no "exact".
     failure_probability : float, optional
         Of a probe certificate; 1e-4 in the Frobenius norm and 1e-10 in the spectral unless given.
     rng : int, SeedSequence, Generator or None
