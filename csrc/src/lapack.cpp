@@ -1,7 +1,8 @@
 // SPDX-FileCopyrightText: 2026 the randnla developers
 // SPDX-License-Identifier: BSD-3-Clause
 #include <algorithm>
-#include <vector>
+#include <limits>
+#include <string>
 
 #include "blas_symbols.hpp"
 #include "randnla/blas.hpp"
@@ -25,6 +26,15 @@ index_t checked(int_t info, const char* routine) {
 template <class T>
 int_t workspace_size(T told) {
     return narrow(static_cast<index_t>(static_cast<double>(told) * (1 + 0x1p-23)) + 1, "workspace");
+}
+
+// The documented workspace of a routine for these sizes, checked before the routine is asked: its
+// own 32-bit arithmetic, that of the query too, wraps beyond. `most` bounds the optimal size from
+// above with blocks of at most 64 columns.
+void require_workspace(double most) {
+    if (most > static_cast<double>(std::numeric_limits<int_t>::max()))
+        throw Error(ErrorKind::capacity, "workspace = " + std::to_string(most) +
+                                             " exceeds the 32-bit indices of the LAPACK");
 }
 
 template <class T>
@@ -57,6 +67,7 @@ template <class T>
 index_t syevd(MatrixView<T> a, T* w) {
     if (a.empty()) return 0;
     const int_t n = narrow(a.rows, "order"), ld = stride_of(a), query = -1;
+    require_workspace(1 + (6 + 64.0) * n + 2.0 * n * n);
     int_t info = 0, iwork_size = 0;
     T work_size = 0;
     Routines<T>::syevd("V", "L", &n, a.data, &ld, w, &work_size, &query, &iwork_size, &query, &info,
@@ -76,6 +87,9 @@ index_t gesdd(MatrixView<T> a, MatrixView<T> u, T* s, MatrixView<T> vh) {
     if (a.empty()) return 0;
     const int_t m = narrow(a.cols, "columns"), n = narrow(a.rows, "rows"), ld = stride_of(a),
                 ldu = stride_of(vh), ldvt = stride_of(u), query = -1;
+    // JOBZ = 'S': 4 k^2 + 7 k at least, k^2 more for a copy of R, and block columns of both sides.
+    const double k = std::min(m, n);
+    require_workspace(5 * k * k + 10 * k + 64.0 * m + 64.0 * n);
     int_t info = 0;
     T work_size = 0;
     const Scratch<int_t> iwork(8 * static_cast<index_t>(std::min(m, n)));
@@ -95,6 +109,7 @@ void geqrf_orgqr(MatrixView<T> a, MatrixView<T> r) {
     require(a.col_major() && a.rows >= a.cols, "Householder QR needs a tall column-major matrix");
     const int_t m = narrow(a.rows, "rows"), n = narrow(a.cols, "columns"),
                 ld = stride_of(a.transposed()), query = -1;
+    require_workspace(64.0 * n);
     int_t info = 0;
     T size_factor = 0, size_generate = 0;
     const Scratch<T> tau(n);
