@@ -54,13 +54,18 @@ def as_array(A: Any, *, name: str = "A", ndim: int | tuple[int, ...] = 2) -> Arr
     InputError
         Wrong number of dimensions, a dtype that holds no supported numbers, a masked or lazy array.
     """
+    array, dtype = host_array(A, name=name, ndim=ndim)
+    return native(array, dtype, name=name)
+
+
+def host_array(A: Any, *, name: str, ndim: int | tuple[int, ...]) -> tuple[Array, np.dtype[Any]]:
+    """`A` on the host, checked as by `as_array` but not converted, and its working dtype."""
     array = namespace.to_host(A, name=name)
     allowed = (ndim,) if isinstance(ndim, int) else ndim
     if array.ndim not in allowed:
         wanted = " or ".join(map(str, allowed))
         raise InputError(f"{name}: expected {wanted} dimensions, got {array.ndim} (shape {array.shape})")
-    dtype = working_dtype(array.dtype, name=name)
-    return native(array, dtype, name=name)
+    return array, working_dtype(array.dtype, name=name)
 
 
 def is_native(array: Array, dtype: Any) -> bool:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import itertools
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar, Self
 
@@ -65,12 +66,15 @@ class RandomMap(ABC):
     object (SciPy's sparse matrices rely on that), ``S.to_dense()`` the matrix. The result is dense, of
     the kind of the input, and of dtype ``np.result_type(S.dtype, A.dtype)``: the entries are always those
     of ``S.dtype``, widened exactly where `A` is wider. Give a map the dtype of what it is applied to:
-    mixed precision goes through dense blocks of the map, correct but slower.
+    narrower input is converted a block at a time, wider input meets dense blocks of the map, correct but
+    slower.
     """
 
     is_random_map: ClassVar[bool] = True
     kind: ClassVar[str]
     _state_fields: ClassVar[tuple[str, ...]] = ()
+    # Whether a block of columns costs its share of the whole map.
+    _cuts_columns: ClassVar[bool] = True
     # NumPy and SciPy then leave `A @ S` to __rmatmul__.
     __array_ufunc__ = None
     __array_priority__ = 2000.0
@@ -178,9 +182,9 @@ class RandomMap(ABC):
 
     def _product(self, A: Any, out: Array | None, *, adjoint: bool) -> Array:
         rows, cols = self.shape[::-1] if adjoint else self.shape
-        array = validate.as_array(A, name="B" if adjoint else "A", ndim=(1, 2))
+        array, worked = validate.host_array(A, name="B" if adjoint else "A", ndim=(1, 2))
         self._check_length(array.shape, cols, adjoint=adjoint)
-        dtype = np.result_type(self.dtype, array.dtype)
+        dtype = np.result_type(self.dtype, worked)
         shape = (rows, *array.shape[1:])
         if out is None:
             out = np.empty(shape, dtype=dtype)
@@ -196,29 +200,56 @@ class RandomMap(ABC):
         return out
 
     def _any_dtype(self, A: Array, out: Array, *, adjoint: bool) -> None:
+        if validate.is_native(A, out.dtype):
+            self._native(A, out, adjoint=adjoint)
+        else:
+            self._converted(A, out, adjoint=adjoint)
+
+    def _native(self, A: Array, out: Array, *, adjoint: bool) -> None:
+        """For input of the dtype of the result."""
         if A.dtype.kind == "c":
             for part, target in _real_parts(A, out):
-                self._any_dtype(part, target, adjoint=adjoint)
+                self._native(part, target, adjoint=adjoint)
         elif A.dtype != self.dtype:
-            self._mixed(A, out, adjoint=adjoint)
+            self._widened(A, out, adjoint=adjoint)
         elif adjoint:
             self._apply_adjoint(A, out)
         else:
             self._apply(A, out)
 
-    def _mixed(self, A: Array, out: Array, *, adjoint: bool) -> None:
-        """Another real dtype: the wider holds both exactly; a block of columns of S at a time."""
-        wide = out.dtype
+    def _converted(self, A: Array, out: Array, *, adjoint: bool) -> None:
+        """For any other input: blocks of it are converted in turn, and blocks of the result summed up."""
+        height, length = out.shape[0], A.shape[0]
+        entries = BLOCK_BYTES // out.dtype.itemsize
+        down, across = height, length
+        width = max(1, entries // length)
+        if self._cuts_columns and length > entries // 16:
+            down = min(height, entries)
+            width = min(A.shape[1], max(1, entries // down))
+            across = max(1, entries // width)
+        for j, i in itertools.product(range(0, A.shape[1], width), range(0, height, down)):
+            rows, columns = slice(i, i + down), slice(j, j + width)
+            target = out[rows, columns]
+            for k in range(0, length, across):
+                part = slice(k, k + across)
+                block = self[part, rows] if adjoint else self[rows, part]
+                panel = validate.native(A[part, columns], out.dtype)
+                term = target if k == 0 else np.empty(target.shape, dtype=out.dtype)
+                block._native(panel, term, adjoint=adjoint)
+                if k > 0:
+                    target += term
+
+    def _widened(self, A: Array, out: Array, *, adjoint: bool) -> None:
+        """For input wider than the map, which it holds exactly: a block of columns of S at a time."""
         length = self.shape[1]
-        step = max(1, BLOCK_BYTES // (wide.itemsize * max(self.shape[0], A.shape[1])))
+        step = max(1, BLOCK_BYTES // (2 * A.dtype.itemsize * self.shape[0]))
         for start in range(0, length, step):
             part = slice(start, min(start + step, length))
-            block = self[:, part].to_dense().astype(wide, copy=False)
+            block = self[:, part].to_dense().astype(A.dtype)
             if adjoint:
-                dense.gemm(block.T, A.astype(wide, copy=False), out[part])
+                dense.gemm(block.T, A, out[part])
             else:
-                rows = A[part].astype(wide, copy=False)
-                dense.gemm(block, rows, out, beta=0.0 if start == 0 else 1.0)
+                dense.gemm(block, A[part], out, beta=0.0 if start == 0 else 1.0)
 
     def _sparse_product(self, A: Any, *, adjoint: bool) -> Array:
         rows, cols = self.shape[::-1] if adjoint else self.shape
@@ -246,13 +277,26 @@ class RandomMap(ABC):
         of a compressed matrix is the same arrays read the other way.
         """
         height, length = out.shape[0], A.shape[0]
-        step = max(1, BLOCK_BYTES // (out.dtype.itemsize * max(1, length)))
-        for start in range(0, height, step):
-            part = slice(start, min(start + step, height))
-            block = (self[:, part].to_dense() if adjoint else self[part].to_dense().T).astype(
-                out.dtype, copy=False
-            )
-            sparse.csr_matmul(A.indptr, A.indices, A.data, block, out[part].T, adjoint=A.format == "csr")
+        entries = BLOCK_BYTES // out.dtype.itemsize
+        # Rows of a CSR matrix can be had without a copy, so a long one goes in blocks of them.
+        step, across = max(1, entries // length), length
+        if A.format == "csr" and step < min(height, 64):
+            step = min(height, 64, max(1, entries // A.shape[1]))
+            across = entries // (2 * step)
+        for i, k in itertools.product(range(0, height, step), range(0, length, across)):
+            part, rows = slice(i, i + step), slice(k, k + across)
+            map_block = self[rows, part].to_dense() if adjoint else self[part, rows].to_dense().T
+            block = map_block.astype(out.dtype, copy=False)
+            indptr, indices, data = A.indptr, A.indices, A.data
+            if across < length:
+                indptr = A.indptr[k : k + across + 1]
+                held = slice(indptr[0], indptr[-1])
+                indptr, indices, data = indptr - indptr[0], indices[held], data[held]
+            target = out[part]
+            term = target if k == 0 else np.empty(target.shape, dtype=out.dtype)
+            sparse.csr_matmul(indptr, indices, data, block, term.T, adjoint=A.format == "csr")
+            if k > 0:
+                target += term
 
     def _check_length(self, shape: tuple[int, ...], wanted: int, *, adjoint: bool) -> None:
         if shape[0] != wanted:

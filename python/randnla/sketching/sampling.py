@@ -50,16 +50,35 @@ class SamplingMap(RandomMap):
         step = max(1, BLOCK_BYTES // (out.dtype.itemsize * out.shape[1]))
         for start in range(0, len(local), step):
             part = slice(start, start + step)
-            np.multiply(A[local[part]], factors[part], out=out[part])
+            np.multiply(A[local[part]], factors[part], out=out[part], dtype=out.dtype)
         if not inside.all():
             out[~inside] = 0
 
+    def _converted(self, A: Array, out: Array, *, adjoint: bool) -> None:
+        # Only the rows that are drawn need be read and converted.
+        if adjoint or out.dtype.kind == "c":
+            super()._converted(A, out, adjoint=adjoint)
+        else:
+            self._apply(A, out)
+
+    def _widened(self, A: Array, out: Array, *, adjoint: bool) -> None:
+        if adjoint:
+            self._apply_adjoint(A, out)
+        else:
+            self._apply(A, out)
+
     def _apply_adjoint(self, B: Array, out: Array) -> None:
-        transposed = self.to_sparse().T.tocsr()
-        step = max(1, BLOCK_BYTES // (out.dtype.itemsize * out.shape[0]))
+        out[...] = 0
+        S = self.to_sparse().tocoo()
+        # A row of the input may be drawn often: sum over its draws, in a matrix of the rows drawn.
+        drawn, place = np.unique(S.col, return_inverse=True)
+        gather = scipy.sparse.csr_array(
+            (S.data.astype(out.dtype), (place, S.row)), shape=(len(drawn), self.shape[0])
+        )
+        step = max(1, BLOCK_BYTES // (out.dtype.itemsize * max(1, self.shape[0])))
         for start in range(0, out.shape[1], step):
             part = slice(start, start + step)
-            out[:, part] = transposed @ B[:, part]
+            out[drawn, part] = gather @ B[:, part]
 
     def _fill(self, out: Array) -> None:
         out[...] = 0
@@ -125,7 +144,7 @@ class LeverageSampling(SamplingMap):
     (Drineas, Mahoney, Muthukrishnan, 2006). Rows of score zero are never drawn, so E[S.T @ S] is the
     identity on the others only.
 
-    *Cost*: reads d rows; O(m) for the probabilities.
+    *Cost*: reads d rows; holds the scores, the probabilities and their running sums, 24 m bytes.
 
     Examples
     --------
@@ -162,6 +181,7 @@ class LeverageSampling(SamplingMap):
         # Dividing by the largest first keeps the sum in range.
         shares = self._scores / largest
         self.probabilities: Array = shares / shares.sum()
+        self._cumulative = np.cumsum(self.probabilities)
 
     def _draw(self, count: int) -> npt.NDArray[np.int64]:
         return trig.sample_with_replacement(
@@ -170,7 +190,7 @@ class LeverageSampling(SamplingMap):
             stream=self.stream,
             count=count,
             population=self.m,
-            cumulative=np.cumsum(self.probabilities),
+            cumulative=self._cumulative,
         )
 
     def _factors(self, indices: npt.NDArray[np.int64]) -> Array:

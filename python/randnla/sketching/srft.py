@@ -28,7 +28,9 @@ class SRFT(TrigMap):
     Fourier transform: real data stay real and no length needs padding. Products go through `scipy.fft`
     and agree with ``to_dense()``, which evaluates cosines, to rounding.
 
-    *Cost*: O(m log m) n flops whatever d, at most 32 MB and a few columns of memory.
+    *Cost*: O(m log m) n flops whatever d. Memory: at most 32 MB and five columns, those that `scipy.fft`
+    needs for a transform of length m; if m has a prime factor above 11 its detour over a longer transform
+    takes up to 22. `SRHT` holds less for long columns.
 
     Examples
     --------

@@ -13,6 +13,9 @@ from randnla._backend.kernels import trig
 from randnla.sketching.base import Array
 from randnla.sketching.trigonometric import TrigMap
 
+# Bytes the adjoint may take for a padded panel one cache line wide.
+LARGEST_PANEL = 32 << 20
+
 
 class SRHT(TrigMap):
     """``sqrt(1/d) R H D``: random signs, a Hadamard transform, d of its coordinates.
@@ -46,6 +49,18 @@ class SRHT(TrigMap):
         return trig.hadamard_order(self.m)
 
     def _transform(self, A: Array, out: Array, *, adjoint: bool) -> None:
+        by_rows = abs(out.strides[0]) > out.dtype.itemsize
+        if adjoint and by_rows and 64 * self.order > LARGEST_PANEL:
+            # Row by row the kernel would hold a panel of cache lines; column by column it holds one.
+            columns = np.empty((2, out.shape[0]), dtype=out.dtype)
+            for j in range(0, out.shape[1], 2):
+                part = columns[: out.shape[1] - j]
+                self._kernel(A[:, j : j + 2], part.T, adjoint=True)
+                out[:, j : j + 2] = part.T
+            return
+        self._kernel(A, out, adjoint=adjoint)
+
+    def _kernel(self, A: Array, out: Array, *, adjoint: bool) -> None:
         trig.apply_hadamard(
             A,
             out,

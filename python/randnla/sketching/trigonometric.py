@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -20,6 +20,9 @@ class TrigMap(RandomMap):
     D flips signs, F is an orthogonal transform up to a factor, R keeps d of its rows without
     replacement.
     """
+
+    # A transform takes whole columns; cutting them would only repeat it.
+    _cuts_columns: ClassVar[bool] = False
 
     def __init__(self, d: int, m: int, *, rng: Any = None, dtype: Any = np.float64, stream: int = 0) -> None:
         super().__init__(d, m, rng=rng, dtype=dtype, stream=stream)
@@ -72,10 +75,14 @@ class TrigMap(RandomMap):
 
     def _fill(self, out: Array) -> None:
         start, stop = self._cols
-        signs = trig.trig_signs(stop, seed=self.seed, stream=self.stream, dtype=self.dtype)[start:]
+        signs = trig.trig_signs(stop - start, seed=self.seed, stream=self.stream, dtype=np.int8, start=start)
         frequencies = self._frequencies()[:, None]
-        columns = np.arange(start, stop, dtype=np.int64)[None, :]
-        step = max(1, BLOCK_BYTES // (24 * (stop - start)))
-        for row in range(0, out.shape[0], step):
-            part = slice(row, row + step)
-            out[part] = self._entries(frequencies[part], columns) * signs
+        # Indices, products and cosines of a block, 8 bytes an entry each.
+        width = min(stop - start, BLOCK_BYTES // 32)
+        step = max(1, BLOCK_BYTES // (32 * width))
+        for first in range(0, stop - start, width):
+            last = min(first + width, stop - start)
+            columns = np.arange(start + first, start + last, dtype=np.int64)[None, :]
+            for row in range(0, out.shape[0], step):
+                part = slice(row, row + step)
+                out[part, first:last] = self._entries(frequencies[part], columns) * signs[first:last]

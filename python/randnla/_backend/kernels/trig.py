@@ -17,6 +17,8 @@ from randnla._backend.kernels.streams import KINDS, random_words
 Array = NDArray[Any]
 
 _PANEL_BYTES = 4 << 20
+# Thresholds of weighted sampling made at a time.
+_THRESHOLDS = 1 << 18
 
 
 def hadamard_order(m: int) -> int:
@@ -61,13 +63,22 @@ def apply_hadamard(
     _core.apply_hadamard(A, out, seed=seed, stream=stream, d=d, row_start=row_start, m=m, adjoint=adjoint)
 
 
-def trig_signs(m: int, *, seed: int, stream: int, dtype: Any) -> Array:
-    """Return the diagonal of ``D``: ``m`` entries +-1 of the given dtype."""
+def trig_signs(m: int, *, seed: int, stream: int, dtype: Any, start: int = 0) -> Array:
+    """Return ``m`` entries +-1 of the diagonal of ``D``, from entry `start` on, in the given dtype."""
+    first, skipped = divmod(start, 32)
     words = random_words(
-        np.empty(-(-m // 32), np.uint32), kind="trig_signs", seed=seed, stream=stream, row=0, start=0
+        np.empty(-(-(skipped + m) // 32), np.uint32),
+        kind="trig_signs",
+        seed=seed,
+        stream=stream,
+        row=0,
+        start=first,
     )
-    bits = np.unpackbits(words.astype("<u4", copy=False).view(np.uint8), count=m, bitorder="little")
-    return np.where(bits, -1, 1).astype(dtype)
+    bytes_ = words.astype("<u4", copy=False).view(np.uint8)
+    signs = np.unpackbits(bytes_, count=skipped + m, bitorder="little").view(np.int8)[skipped:]
+    signs *= -2
+    signs += 1
+    return signs.astype(dtype, copy=False)
 
 
 def sample_coordinates(
@@ -116,9 +127,12 @@ def sample_with_replacement(
         raise InputError(f"cumulative: expected shape ({population},), got {cumulative.shape}")
     draws = np.empty(count, np.uint64)
     _core.draw_63_bits(draws, kind=KINDS[kind], seed=seed, stream=stream)
-    # c > v / 2^63 iff ceil(2^63 c) > v; scaling by a power of two is exact.
-    thresholds = np.ceil(np.ldexp(np.minimum(cumulative, 1.0), 63)).astype(np.uint64)
-    found = np.searchsorted(thresholds, draws, side="right")
+    found = np.zeros(count, np.int64)
+    for i in range(0, population, _THRESHOLDS):
+        # c > v / 2^63 iff ceil(2^63 c) > v; scaling by a power of two is exact.
+        part = np.minimum(cumulative[i : i + _THRESHOLDS], 1.0)
+        thresholds = np.ceil(np.ldexp(part, 63)).astype(np.uint64)
+        found += np.searchsorted(thresholds, draws, side="right")
     last = np.searchsorted(cumulative, cumulative[-1], side="left")
     return np.asarray(np.minimum(found, last), np.int64)
 
@@ -153,7 +167,7 @@ def apply_cosine(
     *Algorithm*: Halko, Martinsson, Tropp (2011), section 4.6, with the real transform of `scipy.fft`.
     *Cost*: O(n m log m); panels of columns keep the extra memory within a few columns and 32 MB.
     """
-    signs = trig_signs(m, seed=seed, stream=stream, dtype=A.dtype)
+    signs = trig_signs(m, seed=seed, stream=stream, dtype=np.int8)
     sampled = A.shape[0] if adjoint else out.shape[0]
     positions = sample_coordinates(
         kind="trig_rows", seed=seed, stream=stream, population=m, count=row_start + sampled
