@@ -87,7 +87,8 @@ def svd(
     check_finite : bool, default True
         Raise on NaN and Inf. If False, factors of NaN are returned.
     max_memory : int, optional
-        Bytes that blocks read from a memmap may take.
+        Bytes that a block read from a memmap may take, with its conversion and screening; the factors and
+        their workspace (``info.memory``) come on top.
     callback : callable, optional
         Called with a dict of stage, passes and matvecs after every step.
 

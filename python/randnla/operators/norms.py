@@ -13,6 +13,7 @@ import numpy.typing as npt
 Array = npt.NDArray[Any]
 
 _BLOCK_BYTES = 4 << 20
+_RUN = 1 << 17  # entries that are widened at a time
 
 
 class SumOfSquares:
@@ -25,6 +26,11 @@ class SumOfSquares:
     def add(self, block: Array) -> None:
         """Add the squares of a block's entries, in float64."""
         if block.size == 0:
+            return
+        if block.ndim == 2 and block.size > _RUN and block.shape[0] > 1:
+            step = max(1, _RUN // block.shape[1])
+            for start in range(0, block.shape[0], step):
+                self.add(block[start : start + step])
             return
         flat = block.view(block.real.dtype) if block.dtype.kind == "c" and block.flags.c_contiguous else block
         # float32 squares fit in float64; float64 ones need the power of two that brings the largest near 1.

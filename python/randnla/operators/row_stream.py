@@ -31,7 +31,9 @@ class RowStream(LinearOperator):
     dtype : dtype
         Taken from the source if it has one, else float64.
     max_memory : int, default 256 MiB
-        Bytes the blocks read from a sliceable source may take, conversions included.
+        Bytes that a block of rows read from a sliceable source may take, with its conversion, screening
+        and squares; at least one row is read. Operands, products and the scratch of the BLAS come on top,
+        and so do pages of a mapped file, which the system takes back when it needs them.
     check_finite : bool, default True
         Screen each block as it is read.
 
@@ -114,9 +116,12 @@ class RowStream(LinearOperator):
 
     def _raw_blocks(self) -> Iterator[Any]:
         if self._sliceable:
-            # Raw block, converted copy and a screening mask of one byte an entry.
-            width = max(1, self.shape[1]) * (2 * self.dtype.itemsize + 1)
-            step = max(1, self.max_memory // width)
+            # What was read, its conversion, the conjugate that a complex product takes, and a screening
+            # mask of one byte an entry; a quarter is left to the squares, widened some 1 MB at a time.
+            raw = np.dtype(getattr(self.source, "dtype", self.dtype)).itemsize
+            copies = 2 if self.dtype.kind == "c" else 1
+            width = max(1, self.shape[1]) * (raw + copies * self.dtype.itemsize + 1)
+            step = max(1, self.max_memory // 4 * 3 // width)
             for start in range(0, self.shape[0], step):
                 yield self.source[start : min(start + step, self.shape[0])]
         elif callable(self.source):
