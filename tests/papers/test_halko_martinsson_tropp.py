@@ -72,11 +72,19 @@ def test_theorems_10_5_and_10_6_average_errors(name):
     assert np.all(spectral >= s[K + P] * (1 - 1e-12))
 
 
-@pytest.mark.parametrize("name", SPECTRA)
-@pytest.mark.parametrize("t", [2.0, 3.0])
+HEAD = np.arange(N) < K
+CLIFFS = {
+    "step": np.where(HEAD, 1e3, 1.0),
+    "geometric": np.where(HEAD, 1e2, 1.0) * 0.97 ** np.arange(N),
+    "harmonic": np.where(HEAD, 50.0, 1.0) / np.sqrt(1 + np.arange(N)),
+}
+
+
+@pytest.mark.parametrize("name", CLIFFS)
+@pytest.mark.parametrize("t", [1.5, 2.0, 3.0])
 def test_theorems_10_7_and_10_8_deviations(name, t):
-    # Failure at most 2 t^-p + e^(-u^2/2); the bound holds for each split, at least for K, P.
-    s, u, k, p = SPECTRA[name], 2.0, K, P
+    # Failure at most 2 t^-p + e^(-u^2/2), for k = K and p = P.
+    s, u, k, p = CLIFFS[name], 2.0, K, P
     frobenius, spectral = residuals(s)
     root, slope = t * np.sqrt(3 * k / (p + 1)), t * np.e * np.sqrt(k + p) / (p + 1)
     bound_f = (1 + root) * tail(s, k) + u * slope * s[k]
@@ -85,6 +93,13 @@ def test_theorems_10_7_and_10_8_deviations(name, t):
     most = stats.binom.isf(1e-9, DRAWS, min(1.0, failure))
     assert np.count_nonzero(frobenius > bound_f) <= most
     assert np.count_nonzero(spectral > bound_2) <= most
+    # Bounds that say something: Q = 0 would break them, and the errors are not far below.
+    assert bound_f < 0.5 * np.linalg.norm(s)
+    assert bound_2 < 0.5 * s[0]
+    assert bound_f <= 2.5 * t * frobenius.mean()
+    assert bound_2 <= 4 * t * spectral.mean()
+    # Missing one direction of the head in every draw would be seen.
+    assert s[k - 1] > max(bound_f, bound_2)
 
 
 def test_proposition_10_2_is_an_equality():
