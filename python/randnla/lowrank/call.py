@@ -180,18 +180,22 @@ def certify_product(
     bound, _ = error.probe_bound(sample.probes - U @ core, call.norm, failure / candidates)
     magnitude = float(np.linalg.norm(values))
     bound += error.rounding_floor(magnitude, call.problem.dtype, sample.Q.shape[1])
-    relative = relative_error(call, sample, bound)
+    # ||A|| >= ||A_k|| - error
+    largest = (float(values[0]) if values.size else 0.0) if call.norm == "spectral" else magnitude
+    relative = relative_error(call, sample, bound, least=abs(largest) - bound)
     return error.Certificate(in_units(bound, e0), "probe", failure), relative
 
 
-def relative_error(call: Call, sample: Sample, estimate: float) -> float:
-    """`estimate`, in the units of the sample, over the norm of A or a lower bound of it.
+def relative_error(call: Call, sample: Sample, estimate: float, least: float = 0.0) -> float:
+    """`estimate`, in the units of the sample, over the norm of A or a lower bound of it, such as `least`.
 
-    ||A||_F is taken where the operator knows it. Otherwise the probes tell: ||A w|| <= ||A||_2 ||w||, and
+    ||A||_F is taken where it costs no pass over all entries. Otherwise the probes tell:
+    ||A w|| <= ||A||_2 ||w||, and
     sum_j ||A w_j||^2 <= ||A||_F^2 x but for a probability P(chi^2_r > x), rank one being the worst case of
     this tail, too.
     """
-    norm = call.problem.op.frobenius_norm() if call.norm == "frobenius" else None
+    cheap = call.norm == "frobenius" and call.problem.kind in ("sparse", "stream")
+    norm = call.problem.op.frobenius_norm() if cheap else None
     size = 0.0 if norm is None else in_units(norm, -sample.exponent)
     if norm is None or not math.isfinite(size):
         lengths = error.column_norms(sample.probe_map)
@@ -199,6 +203,7 @@ def relative_error(call: Call, sample: Sample, estimate: float) -> float:
         if call.norm == "frobenius":
             failure = error.DEFAULT_FAILURE["frobenius"] if call.failure is None else call.failure
             size = max(size, error.frobenius_below(sample.probes, failure))
+        size = max(size, least)
     return estimate / size if size else float(estimate > 0)
 
 
