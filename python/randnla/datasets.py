@@ -311,6 +311,10 @@ def read_csv(path: Path) -> NDArray[np.float64]:
         raise InputError(f"{path}: the file holds no numbers") from None
     except UnicodeDecodeError:
         raise InputError(f"{path}: not a text file") from None
+    except ValueError as error:
+        # Without NumPy's advice on its own arguments ("...; use `usecols` to ...").
+        reason = one_line(error).partition("; use ")[0]
+        raise InputError(f"{path}: not a readable .csv file: {reason}") from None
     return table
 
 

@@ -43,6 +43,14 @@ def test_sketched_scores_are_within_their_law(container):
     assert 0.1 < ratio.min() <= ratio.max() < 10
 
 
+@pytest.mark.parametrize("method", ["auto", "exact", "sketched"])
+def test_non_finite_input_is_located_in_the_argument(method):
+    A = data()
+    A[7, 2] = np.nan
+    with pytest.raises(NonFiniteError, match=r"^A: 1 entry .* \(7, 2\)"):
+        leverage_scores(A, method=method, rng=0)
+
+
 def test_refusals():
     with pytest.raises(InputError, match="rows"):
         leverage_scores(data().T)

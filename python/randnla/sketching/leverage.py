@@ -71,6 +71,7 @@ def leverage_scores(A: Any, *, method: str = "auto", rng: Any = None) -> Array:
     if method == "exact" and not dense:
         raise InputError("method: 'exact' needs a dense array, use 'sketched'")
     if dense and (method == "exact" or (method == "auto" and m * n <= 1 << 22)):
+        operator.require_finite()
         return _exact(operator.to_dense())
     return _sketched(operator, seed_from(rng))
 
