@@ -33,6 +33,8 @@ class Target:
     sees_all: bool = True  # False: reads a part of A only and cannot promise to find NaN
     rows_needed: int = 0  # a sample cannot be larger than what it is drawn from
     dense_only: bool = False
+    mapped_tolerance: float = 1e-8  # a memmap is another kind of input, by a route that `info` names
+    refuses: Callable[[Array], bool] = lambda truth: False  # matrices that are no input of it
     parameters: frozenset[str] = frozenset()
 
     def base(self) -> Array:
@@ -187,6 +189,21 @@ def sketch_check(kind: str, size: int) -> Callable[[Any, Array, float], str | No
     return check
 
 
+def check_scores(result: Any, truth: Array, eps: float) -> str | None:
+    """Row norms of an orthonormal basis; sketched ones, of sparse input, within a factor of ten."""
+    scores = np.asarray(result)
+    if scores.shape != truth.shape[:1] or not np.all(np.isfinite(scores)) or np.any(scores < 0):
+        return f"shape {scores.shape}, from {scores.min()} to {scores.max()}"
+    U, s, _ = np.linalg.svd(rescale(truth, exponent(truth)), full_matrices=False)
+    # Where the numerical rank is a matter of rounding only its bounds can be told.
+    low, high = (
+        (np.abs(U[:, s > cut * max(truth.shape) * eps * s[0]]) ** 2).sum(axis=1) for cut in (1e3, 1e-3)
+    )
+    room = 1e-2 + 50 * eps
+    bad = np.any(scores < low / 10 - room) or np.any(scores > 10 * high + room)
+    return "scores off" if bad else None
+
+
 def sketch_map(kind: str) -> Any:
     from randnla.sketching.choose import MAPS
 
@@ -243,6 +260,16 @@ def _targets() -> dict[str, Target]:
     ]
     if hasattr(randnla, "qr"):
         found.append(Target("qr", randnla.qr, check_qr, dense_only=True, parameters=parameters(randnla.qr)))
+    found.append(
+        Target(
+            "leverage_scores",
+            lambda A, **keywords: randnla.leverage_scores(A, **{"rng": 0, **keywords}),
+            check_scores,
+            mapped_tolerance=1.0,  # sketched scores: of the right size only
+            refuses=lambda A: A.shape[0] < A.shape[1] or A.size == 0 or not A.any(),
+            parameters=parameters(randnla.leverage_scores),
+        )
+    )
     for kind in _SKETCHES:
         if kind in MAPS:
 

@@ -67,13 +67,14 @@ def leverage_scores(A: Any, *, method: str = "auto", rng: Any = None) -> Array:
     if m < n or n == 0:
         raise InputError(f"A: expected at least as many rows as columns and one column, got shape {(m, n)}")
     validate.choice(method, ("auto", "exact", "sketched"), name="method")
+    seed = seed_from(rng)
     dense = isinstance(operator, Dense)
     if method == "exact" and not dense:
         raise InputError("method: 'exact' needs a dense array, use 'sketched'")
     if dense and (method == "exact" or (method == "auto" and m * n <= 1 << 22)):
         operator.require_finite()
         return _exact(operator.to_dense())
-    return _sketched(operator, seed_from(rng))
+    return _sketched(operator, seed)
 
 
 def _exact(A: Array) -> Array:
