@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,6 @@ import numpy as np
 from randnla._backend import validate
 from randnla._backend.kernels import dense
 from randnla.operators.base import Array, LinearOperator
-from randnla.operators.norms import frobenius
 
 
 class Dense(LinearOperator):
@@ -71,8 +71,9 @@ class Dense(LinearOperator):
         return Dense(self.array.T, check_finite=self.check_finite)
 
     def frobenius_norm(self) -> float:
-        """The Frobenius norm, safe from overflow and underflow; one pass or two."""
-        return frobenius(self.array)
+        """The Frobenius norm, safe from overflow and underflow; one pass or two, no copy."""
+        seen = dense.screen(self.array)
+        return seen.frobenius_norm if seen.finite else math.nan
 
     def require_finite(self, *, name: str = "A") -> None:
         """Raise `NonFiniteError` naming count and first index of NaN and Inf."""
