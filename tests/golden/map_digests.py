@@ -3,8 +3,8 @@
 """Golden digests of whole maps. ``python tests/golden/map_digests.py --rewrite`` writes them anew.
 
 They freeze version 1 of the streams for every kind of map and dtype; the script refuses to overwrite those of
-the same version. The entries of SRFT are cosines of the C library and products of them come from SciPy, both of
-which may differ in the last bits between versions: what is frozen of it are its signs and its coordinates.
+the same version. The entries of SRFT are cosines of the C library and its products come from SciPy, both of
+which may differ in the last bits between versions: frozen are its signs and its coordinates.
 """
 
 from __future__ import annotations

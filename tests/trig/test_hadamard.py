@@ -119,7 +119,7 @@ def test_long_vectors_have_the_bits_of_the_oracle(dtype: Any, m: int) -> None:
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize(("m", "d"), [(8000, 8), (8192, 2100), (16_000, 7000), (16_000, 9000)])
 def test_panels_have_the_bits_of_columns(dtype: Any, m: int, d: int) -> None:
-    """Panels of 4, 2, 1 and 1 (whole) lines that start anywhere in one; what lies beside them stays untouched."""
+    """Panels of 4, 2, 1 and 1 (whole) lines, starting anywhere in one; what lies beside them is untouched."""
     where = {"seed": d, "stream": 6, "d": d, "m": m}
     A = np.random.default_rng(m).standard_normal((m, 41)).astype(dtype)
     expected = apply("F", "F", A, d, **where)
