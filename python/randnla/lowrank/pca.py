@@ -131,15 +131,20 @@ max_memory, callback
         (scores, s, V, info), total = undefined(call), np.nan
     dtype = call.problem.dtype
     mean = np.zeros(call.problem.shape[1], dtype) if shifted is None else shifted.mean.astype(dtype)
-    real = real_dtype(call.problem.dtype)
+    variance, ratio = _variances(s, total, m)
+    if whiten:
+        scores *= np.where(s > 0, math.sqrt(m - 1) / np.where(s > 0, s, 1), 0).astype(s.dtype)
+    factors = (V.conj().T, variance, ratio, mean, scores)
+    return PCAResult(*namespace.restore_all(call.kind, *factors), info=info)
+
+
+def _variances(s: Array, total: float, m: int) -> tuple[Array, Array]:
+    """Explained variances and their ratios to the total, of m observations with singular values s."""
     wide = s.astype(np.float64)
     with np.errstate(over="ignore"):  # a variance beyond the range of the dtype is inf
-        variance = ((wide / math.sqrt(m - 1)) ** 2).astype(real)
+        variance = ((wide / math.sqrt(m - 1)) ** 2).astype(s.dtype)
     ratio = (wide / total) ** 2 if total else np.zeros_like(wide)
-    if whiten:
-        scores *= np.where(s > 0, math.sqrt(m - 1) / np.where(s > 0, s, 1), 0).astype(real)
-    factors = (V.conj().T, variance, ratio.astype(real), mean, scores)
-    return PCAResult(*namespace.restore_all(call.kind, *factors), info=info)
+    return variance, ratio.astype(s.dtype)
 
 
 def _center(call: Call, method: str) -> Centered:
