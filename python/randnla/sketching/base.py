@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import itertools
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -67,7 +67,7 @@ class RandomMap(ABC):
     the kind of the input, and of dtype ``np.result_type(S.dtype, A.dtype)``: the entries are always those
     of ``S.dtype``, widened exactly where `A` is wider. Give a map the dtype of what it is applied to:
     narrower input is converted a block at a time, wider input meets dense blocks of the map, correct but
-    slower.
+    slower. The result of a Fortran-ordered array is Fortran-ordered.
     """
 
     is_random_map: ClassVar[bool] = True
@@ -187,7 +187,9 @@ class RandomMap(ABC):
         dtype = np.result_type(self.dtype, worked)
         shape = (rows, *array.shape[1:])
         if out is None:
-            out = np.empty(shape, dtype=dtype)
+            # In the layout of A: a transform of columns that lie in one piece writes such columns.
+            order: Literal["C", "F"] = "F" if array.flags.fnc else "C"
+            out = np.empty(shape, dtype=dtype, order=order)
         else:
             validate.receiver(out, shape, dtype, array)
         target, columns = (out, array) if array.ndim == 2 else (out[:, None], array[:, None])
