@@ -244,7 +244,7 @@ class RandomMap(ABC):
     def _widened(self, A: Array, out: Array, *, adjoint: bool) -> None:
         """For input wider than the map, which it holds exactly: a block of columns of S at a time."""
         length = self.shape[1]
-        step = max(1, BLOCK_BYTES // (2 * A.dtype.itemsize * self.shape[0]))
+        step = max(1, BLOCK_BYTES // (4 * A.dtype.itemsize * self.shape[0]))
         for start in range(0, length, step):
             part = slice(start, min(start + step, length))
             block = self[:, part].to_dense().astype(A.dtype)
@@ -252,6 +252,7 @@ class RandomMap(ABC):
                 dense.gemm(block.T, A, out[part])
             else:
                 dense.gemm(block, A[part], out, beta=0.0 if start == 0 else 1.0)
+            del block  # before the next one is made
 
     def _sparse_product(self, A: Any, *, adjoint: bool) -> Array:
         rows, cols = self.shape[::-1] if adjoint else self.shape
