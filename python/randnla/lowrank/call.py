@@ -65,18 +65,18 @@ def begin(
     rank: Any,
     tol: Any,
     *,
-    norm: Any,
-    oversample: Any,
-    power_iters: Any,
-    sketch: Any,
-    certificate: Any,
-    failure_probability: Any,
-    rng: Any,
-    check_finite: Any,
-    max_memory: Any,
-    callback: Callable[[dict[str, Any]], None] | None,
+    norm: Any = "fro",
+    oversample: Any = 10,
+    power_iters: Any = "auto",
+    sketch: Any = "auto",
+    certificate: Any = "auto",
+    failure_probability: Any = None,
+    rng: Any = None,
+    check_finite: Any = True,
+    max_memory: Any = None,
+    callback: Callable[[dict[str, Any]], None] | None = None,
 ) -> Call:
-    """Check every argument that all drivers take."""
+    """Check every argument that drivers share; a driver without one of them leaves it out."""
     check_finite = validate.flag(check_finite, name="check_finite")
     op = as_operator(A, check_finite=check_finite, max_memory=max_memory)
     wanted, tolerance = validate.rank_and_tol(rank, tol, min(op.shape))
