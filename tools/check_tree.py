@@ -44,10 +44,10 @@ OWNERS = {
     "torch": ("torch",),
     "jax": ("jax",),
     "dask": ("dask",),
-    "sklearn": ("learn", "datasets.py", "demo"),
+    "sklearn": ("learn", "datasets", "demo"),
     "matplotlib": ("demo", "cli.py"),
     "rich": ("demo", "cli.py"),
-    "PIL": ("datasets.py", "demo"),
+    "PIL": ("datasets", "demo"),
 }
 # Options that change the meaning of floating point or the baseline of a wheel.
 BANNED_FLAGS = re.compile(
