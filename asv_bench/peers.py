@@ -213,6 +213,16 @@ def numpy_svd(A: Array, k: int) -> SVD:
     return U[:, :k], s[:k], Vh[:k]
 
 
+def by_hand_gram_svd(A: Array, k: int) -> SVD:
+    """Eigenvectors of the Gram matrix of the short side, then the other side; squares the condition."""
+    if A.shape[0] < A.shape[1]:
+        U, s, Vh = by_hand_gram_svd(A.T, k)
+        return Vh.T, s, U.T
+    w, V = np.linalg.eigh(A.T @ A)
+    s, V = np.sqrt(np.maximum(w[: -k - 1 : -1], 0)), V[:, : -k - 1 : -1]
+    return (A @ V) / s, s, V.T
+
+
 # Low rank, positive semidefinite matrices.
 
 
@@ -258,6 +268,11 @@ def scipy_eigh(A: Array, k: int) -> Eigen:
     n = A.shape[0]
     w, V = scipy.linalg.eigh(A, subset_by_index=(n - k, n - 1), check_finite=False)
     return w[::-1], V[:, ::-1]
+
+
+def numpy_eigh(A: Array, k: int) -> Eigen:
+    w, V = np.linalg.eigh(A)
+    return w[: -k - 1 : -1], V[:, : -k - 1 : -1]
 
 
 # Principal components: components (k, n), mean, scores.

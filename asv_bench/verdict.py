@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import gc
+import math
 import warnings
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -91,7 +92,8 @@ def _judge(
         return
     row.bar = str(bar)
     accurate = limit is None or (errors["ours"] is not None and errors["ours"] <= limit)
-    row.status = "met" if bar.met(row.ratio) and accurate else "missed"
+    excess = math.inf if row.peer_ms is None else row.ours_ms - row.peer_ms
+    row.status = "met" if bar.met(row.ratio, excess) and accurate else "missed"
     if not accurate:
         row.note = f"our error exceeds {limit:.4g}. {row.note}".strip()
 

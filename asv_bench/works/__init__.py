@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The rows of the ratio table, one file a room."""
 
-from . import generator, lowrank, qr, sketching_dense, sketching_sparse, sketching_trig
+from . import dispatch, generator, lowrank, qr, sketching_dense, sketching_sparse, sketching_trig
 from .base import Bar, Case, Work
 
 ROOMS = {
@@ -12,6 +12,7 @@ ROOMS = {
     "sketching_trig": sketching_trig.WORKS,
     "qr": qr.WORKS,
     "lowrank": lowrank.WORKS,
+    "dispatch": dispatch.WORKS,
 }
 WORKS = [work for room in ROOMS.values() for work in room]
 

@@ -81,7 +81,7 @@ def _eigen(n: int, k: int, dtype: str, kind: str, ours: str) -> Case:
     return Case(lambda: solve(A, k, rng=0), contenders, error)
 
 
-def _pca(m: int, n: int, k: int, dtype: str) -> Case:
+def principal_components(m: int, n: int, k: int, dtype: str) -> Case:
     pca = find("randnla", "pca")
     A = data.decaying(m, n, dtype, "exp")[0]
 
@@ -91,9 +91,9 @@ def _pca(m: int, n: int, k: int, dtype: str) -> Case:
 
     def contenders() -> dict[str, Contender]:
         return {
-            "by hand Gram + eigh": lambda: peers.by_hand_pca(A, k),
-            "sklearn covariance_eigh": lambda: peers.sklearn_pca(A, k, "covariance_eigh", 0),
-            "sklearn randomized": lambda: peers.sklearn_pca(A, k, "randomized", 0),
+            "by hand Gram + eigh": lambda: peers.by_handprincipal_components(A, k),
+            "sklearn covariance_eigh": lambda: peers.sklearnprincipal_components(A, k, "covariance_eigh", 0),
+            "sklearn randomized": lambda: peers.sklearnprincipal_components(A, k, "randomized", 0),
         }
 
     mean = A.mean(0, dtype=np.float64)
@@ -216,7 +216,7 @@ WORKS = [
         "pca k=50 auto",
         "float32",
         "200000x200",
-        lambda t: _pca(200_000, 200, 50, "float32"),
+        lambda t: principal_components(200_000, 200, 50, "float32"),
         Bar("time", 1.1),
         error_limit=1.02,
         quick=False,

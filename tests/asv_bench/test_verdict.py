@@ -55,6 +55,12 @@ def test_time_ratio_against_the_fastest_of_the_named(bench):
     assert set(row.contenders) == {"ours", "a", "b", "c"}
 
 
+def test_a_small_excess_may_be_allowed(bench):
+    bar = sys.modules["works"].Bar("time", 1.1, threads=(1,), allowance_ms=6.0)
+    assert bench.measure(work(bench, bar=bar, ours=8, a=4), 1).status == "met"
+    assert bench.measure(work(bench, bar=bar, ours=16, a=4), 1).status == "missed"
+
+
 def test_who_misses_the_error_limit_does_not_count(bench):
     bar = sys.modules["works"].Bar("time", 0.7, threads=(1,))
     errors = {"ours": 1.01, "a": 1.5, "b": 1.0}

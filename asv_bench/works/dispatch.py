@@ -1,0 +1,99 @@
+# SPDX-FileCopyrightText: 2026 the randnla developers
+# SPDX-License-Identifier: BSD-3-Clause
+"""What `method="auto"` costs against the best deterministic route, on a grid of shapes and ranks.
+
+The promise: at most 1.1 times that route where it takes over a millisecond, and 100 us more below.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import peers
+from conditions import find
+
+from . import data
+from .base import Bar, Case, Contender, Work
+from .lowrank import principal_components
+
+NEVER_SLOWER = Bar("time", 1.1, allowance_ms=0.1)
+
+SVD_GRID = [
+    (30, 20, 5),
+    (100, 80, 10),
+    (100, 80, 60),
+    (500, 400, 20),
+    (1000, 1000, 10),
+    (1000, 1000, 100),
+    (1000, 1000, 500),
+    (2000, 2000, 50),
+    (5000, 200, 10),
+    (5000, 200, 150),
+    (20000, 100, 50),
+    (200, 5000, 50),
+]
+EIGH_GRID = [(50, 5), (200, 20), (500, 50), (1000, 50), (1000, 400), (2000, 100)]
+PCA_GRID = [
+    (500, 50, 10),
+    (2000, 200, 50),
+    (20000, 200, 50),
+    (100000, 50, 10),
+    (1000, 1000, 500),
+    (5000, 1000, 20),
+]
+
+
+def _svd(m: int, n: int, k: int, dtype: str) -> Case:
+    svd = find("randnla", "svd")
+    A, s = data.decaying(m, n, dtype, "poly")
+
+    def contenders() -> dict[str, Contender]:
+        return {
+            "by hand Gram + eigh": lambda: peers.by_hand_gram_svd(A, k),
+            "numpy svd": lambda: peers.numpy_svd(A, k),
+        }
+
+    def error(who: str, result: Any) -> float:
+        best = np.hypot(data.tail(s, k), 4 * np.finfo(dtype).eps * np.linalg.norm(s))
+        return data.frobenius_error(A, *tuple(result)[:3]) / best
+
+    return Case(lambda: svd(A, k, rng=0), contenders, error)
+
+
+def _eigh(n: int, k: int, dtype: str) -> Case:
+    eigh = find("randnla", "eigh")
+    A, w = data.semidefinite(n, dtype, "poly")
+
+    def contenders() -> dict[str, Contender]:
+        return {"scipy eigh": lambda: peers.scipy_eigh(A, k), "numpy eigh": lambda: peers.numpy_eigh(A, k)}
+
+    def error(who: str, result: Any) -> float:
+        values, V = tuple(result)[:2]
+        return data.frobenius_error(A, V, values, V.T) / data.tail(w, k)
+
+    return Case(lambda: eigh(A, k, rng=0), contenders, error)
+
+
+def _row(name: str, dtype: str, shape: str, build: Any) -> Work:
+    return Work(name, dtype, shape, build, NEVER_SLOWER, error_limit=1.05, quick=False, rounds=9, seconds=4)
+
+
+DTYPES = ("float32", "float64")
+WORKS = [
+    *(
+        _row("svd auto", t, f"{m}x{n} k={k}", lambda _, m=m, n=n, k=k, t=t: _svd(m, n, k, t))
+        for m, n, k in SVD_GRID
+        for t in DTYPES
+    ),
+    *(
+        _row("eigh auto", t, f"{n}x{n} k={k}", lambda _, n=n, k=k, t=t: _eigh(n, k, t))
+        for n, k in EIGH_GRID
+        for t in DTYPES
+    ),
+    *(
+        _row("pca auto", t, f"{m}x{n} k={k}", lambda _, m=m, n=n, k=k, t=t: principal_components(m, n, k, t))
+        for m, n, k in PCA_GRID
+        for t in DTYPES
+    ),
+]
