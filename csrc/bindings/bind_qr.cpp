@@ -72,6 +72,17 @@ void solve_right(const py::array& r, py::array& b) {
     });
 }
 
+index_t factor(py::array& a) {
+    return visit_real(a, "a", [&](auto tag) {
+        using T = decltype(tag);
+        const auto av = output_matrix<T>(a, "a");
+        require(av.rows == av.cols, "a: expected a square matrix");
+        require_row_major(av, "a");
+        const py::gil_scoped_release release;
+        return lapack::potrf_upper<T>(av);
+    });
+}
+
 const char* route_name(CholeskyQrReport::Route route) {
     switch (route) {
         case CholeskyQrReport::Route::cholesky:
@@ -114,6 +125,8 @@ void register_qr(py::module_& m) {
           "Thin SVD of the row-major a, which is overwritten; returns LAPACK's info.");
     m.def("small_eigh", &eigh, py::arg("a").noconvert(), py::arg("w").noconvert(),
           "Eigenvectors of the upper triangle of a as its rows; returns LAPACK's info.");
+    m.def("small_cholesky", &factor, py::arg("a").noconvert(),
+          "Upper Cholesky factor in the upper triangle of a; returns LAPACK's info.");
     m.def("solve_right", &solve_right, py::arg("r").noconvert(), py::arg("b").noconvert(),
           "b := b r^-1, r upper triangular.");
 }

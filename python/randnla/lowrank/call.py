@@ -14,6 +14,7 @@ import numpy as np
 
 from randnla._backend import namespace, validate
 from randnla._backend.errors import ConvergenceWarning, InputError
+from randnla._backend.kernels import dense
 from randnla._backend.results import Info
 from randnla._backend.rng import STREAM_VERSION, seed_from
 from randnla.operators import Dense, LinearOperator, RowStream, Sparse, as_operator
@@ -175,9 +176,10 @@ def certify_product(
     """
     e0 = sample.exponent
     values = np.ldexp(s[: U.shape[1]], exponent - e0)
-    core = (values[:, None] * (V.conj().T @ sample.probe_map)).astype(U.dtype)
+    core = (values[:, None] * dense.gemm(V.conj().T, sample.probe_map)).astype(U.dtype)
     failure = error.DEFAULT_FAILURE[call.norm] if call.failure is None else call.failure
-    bound, _ = error.probe_bound(sample.probes - U @ core, call.norm, failure / candidates)
+    residual = sample.probes - dense.gemm(U, core)
+    bound, _ = error.probe_bound(residual, call.norm, failure / candidates)
     magnitude = float(np.linalg.norm(values))
     bound += error.rounding_floor(magnitude, call.problem.dtype, sample.Q.shape[1])
     # ||A|| >= ||A_k|| - error
@@ -253,7 +255,7 @@ def certify_basis(call: Call, sample: Sample, s: Array | None) -> error.Certific
         if known is not None:
             return error.Certificate(known, "exact", 0.0)
         problem.path.append("identity below resolution")
-    residual = sample.probes - Q @ (Q.conj().T @ sample.probes)
+    residual = sample.probes - dense.gemm(Q, dense.gemm(Q.conj().T, sample.probes))
     bound, failure = error.probe_bound(residual, call.norm, call.failure)
     return error.Certificate(bound, "probe", failure)
 

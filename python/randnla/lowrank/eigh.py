@@ -176,7 +176,7 @@ def require_hermitian(probe_map: Array, probes: Array) -> None:
     InputError
         Its other half exceeds the root of the unit roundoff.
     """
-    gram.require_hermitian(factor.widen(probe_map.T @ probes), unit_roundoff(probes.dtype))
+    gram.require_hermitian(factor.widen(dense.gemm(probe_map.T, probes)), unit_roundoff(probes.dtype))
 
 
 def _decompose(call: Call, method: str, start: Array | None) -> Pairs:
@@ -338,9 +338,9 @@ def _to_tolerance(call: Call, method: str) -> Pairs:
     state, cap = grow_basis(call)
     # With A = [T F^H; F G] in the basis (Q, Q_perp) and E = [F G] = (I - Q Q^H) A,
     # ||A - Q T_k Q^H||^2 <= ||T - T_k||^2 + ||F||^2 + ||E||^2 in both norms; F = A Q - Q T is at hand.
-    T = state.Q.conj().T @ state.Bh
+    T = dense.gemm(state.Q.conj().T, state.Bh)
     w, X = factor.by_magnitude(*qr.small_eigh(factor.hermitian_part(T)))
-    outside = math.hypot(error.frobenius(state.Bh - state.Q @ T), state.bound.estimate)
+    outside = math.hypot(error.frobenius(state.Bh - dense.gemm(state.Q, T)), state.bound.estimate)
     size = float(np.abs(w[0])) if w.size else 0.0
     if call.norm == "frobenius":
         size = state.norm if state.norm is not None else math.sqrt(state.captured)

@@ -22,7 +22,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from scipy import special
-from scipy.linalg import solve_triangular
+
+from randnla._backend.kernels import dense, qr
 
 from .scaling import Array, unit_roundoff
 
@@ -179,11 +180,11 @@ def leave_one_out(Z: Array, Q: Array, triangles: Sequence[Array]) -> float:
         diagonal = np.abs(np.diagonal(R))
         if size and diagonal.min() <= unit_roundoff(wide) * diagonal.max():
             return 0.0
-        S = solve_triangular(R.astype(wide), S, trans="C", lower=False, check_finite=False)
+        S = qr.triangular_solve_right(S.conj().T, R.astype(wide)).conj().T
         S /= np.linalg.norm(S, axis=0)
-    inside = Q.conj().T @ Z
+    inside = dense.gemm(Q.conj().T, Z)
     left_out = np.abs(np.einsum("ij,ij->j", S.conj(), inside)) ** 2
-    outside = column_norms(Z - Q @ inside) ** 2
+    outside = column_norms(Z - dense.gemm(Q, inside)) ** 2
     return math.sqrt(float((outside + left_out).sum()) / max(1, size))
 
 

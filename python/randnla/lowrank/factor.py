@@ -14,6 +14,7 @@ from randnla._backend.errors import BreakdownError
 from randnla._backend.kernels import dense, qr
 
 from .basis import orthonormalize
+from .error import frobenius
 from .problem import Problem
 from .scaling import Array, normalize, real_dtype, unit_roundoff
 
@@ -118,21 +119,23 @@ def row_extraction_eigh(problem: Problem, Q: Array) -> tuple[Array, Array, int]:
     exponent = normalize(core) - problem.shift
     V, R = orthonormalize(problem, X)
     R = widen(R)
-    w, U = by_magnitude(*qr.small_eigh(hermitian_part(R @ widen(core) @ R.conj().T)))
+    core = dense.gemm(dense.gemm(R, widen(core)), R.conj().T)
+    w, U = by_magnitude(*qr.small_eigh(hermitian_part(core)))
     return w, narrow_product(V, U), exponent
 
 
 def one_pass_eigh(Q: Array, Omega: Array, Y: Array) -> tuple[Array, Array]:
     """Algorithm 5.6: the core B with B (Q^H Omega) = Q^H Y in least squares, B Hermitian; no second pass."""
-    left, right = widen(Q.conj().T @ Omega), widen(Q.conj().T @ Y)
+    left, right = (widen(dense.gemm(Q.conj().T, X)) for X in (Omega, Y))
     # Minimizing ||B G - H||_F over Hermitian B: B (G G^H) + (G G^H) B = H G^H + G H^H, diagonal in the
     # eigenvectors of G G^H. The floor bounds the solution where the sketch does not see all of Q.
-    w, X = qr.small_eigh(hermitian_part(left @ left.conj().T))
+    w, X = qr.small_eigh(hermitian_part(dense.gemm(left, left.conj().T)))
     top = max(float(w.max(initial=0.0)), float(np.finfo(np.float64).tiny))
-    side = right @ left.conj().T
-    core = X.conj().T @ (side + side.conj().T) @ X
+    side = dense.gemm(right, left.conj().T)
+    core = dense.gemm(dense.gemm(X.conj().T, side + side.conj().T), X)
     core /= np.maximum(w[:, None] + w[None, :], 4 * unit_roundoff(np.float64) * top)
-    values, U = by_magnitude(*qr.small_eigh(hermitian_part(X @ core @ X.conj().T)))
+    core = dense.gemm(dense.gemm(X, core), X.conj().T)
+    values, U = by_magnitude(*qr.small_eigh(hermitian_part(core)))
     return values, narrow_product(Q, U)
 
 
@@ -156,7 +159,7 @@ def _require_semidefinite(core: Array, magnitude: float, roundoff: float, n: int
     BreakdownError
         A is indefinite.
     """
-    least = float(np.linalg.eigvalsh(core)[0])
+    least = float(qr.small_eigh(core)[0][0])
     if least < -max(16 * roundoff * max(core.shape[0], math.sqrt(n)), 6e-8) * magnitude:
         raise BreakdownError(
             "A: expected a positive semidefinite matrix; the Nystrom core Q^H A Q has an eigenvalue of "
@@ -176,14 +179,13 @@ def nystrom_core(problem: Problem, Q: Array, Y: Array) -> tuple[Array, Array]:
     # A_nu = A + nu I, Y_nu = A_nu Q = P T, C^H C = Q^H Y_nu:
     #   A_nu ~ Y_nu (Q^H Y_nu)^-1 Y_nu^H = F F^H,  F = P (T C^-1),
     # so the SVD is of the small T C^-1, in float64. The shift exceeds the rounding of Q^H Y.
-    magnitude = float(np.linalg.norm(widen(Y)))
+    magnitude = frobenius(Y)
     shift = 2 * unit_roundoff(Y.dtype) * magnitude
     core = hermitian_part(dense.gemm(Q.conj().T, Y))
     gap = hermitian_part(dense.gemm(Q.conj().T, Q))
     for attempt in range(30):
-        try:
-            C = scipy.linalg.cholesky(core + shift * gap, lower=False, check_finite=False)
-        except np.linalg.LinAlgError:
+        C = qr.small_cholesky(core + shift * gap)
+        if C is None:
             # Rounding, or an A that is not positive semidefinite: ten times the shift.
             if attempt == 0:
                 _require_semidefinite(core, magnitude, unit_roundoff(Y.dtype), problem.shape[0])
@@ -194,6 +196,5 @@ def nystrom_core(problem: Problem, Q: Array, Y: Array) -> tuple[Array, Array]:
     else:
         raise BreakdownError("A: the Nystrom core Q^H A Q is not positive semidefinite at any shift")
     P, T = orthonormalize(problem, Y + Y.real.dtype.type(shift) * Q)
-    F = scipy.linalg.solve_triangular(C, widen(T).conj().T, trans="C", lower=False, check_finite=False)
-    U, s, _ = qr.small_svd(F.conj().T)
+    U, s, _ = qr.small_svd(qr.triangular_solve_right(widen(T), C))
     return np.maximum(s**2 - shift, 0.0), narrow_product(P, U)

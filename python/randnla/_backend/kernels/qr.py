@@ -169,6 +169,23 @@ def small_eigh(A: Array) -> tuple[Array, Array]:
     return scale_by_power(w, exponent), V
 
 
+def small_cholesky(A: Array) -> Array | None:
+    """Upper triangular C with ``A = C^H C`` of a finite Hermitian A; None where A is not definite.
+
+    Only the upper triangle is read.
+    """
+    if not screen(A).finite:
+        raise _non_finite(A, "A")
+    work = np.triu(A)
+    if not is_compiled(work):
+        try:
+            factor: Array = np.linalg.cholesky(A, upper=True)
+        except np.linalg.LinAlgError:
+            return None
+        return factor
+    return None if _core.small_cholesky(work) else work
+
+
 def triangular_solve_right(B: Array, R: Array) -> Array:
     """``B @ inv(R)`` for an upper triangular R (its strict lower part is not read)."""
     if is_compiled(B, R):

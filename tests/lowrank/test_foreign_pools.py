@@ -1,0 +1,78 @@
+# SPDX-FileCopyrightText: 2026 the randnla developers
+# SPDX-License-Identifier: BSD-3-Clause
+"""Drivers leave the thread pools of NumPy and SciPy alone: two hot pools on the same cores fight each other.
+
+With a team of one all work is done by the calling thread, so that CPU time of the process beyond that of this
+thread is that of a foreign pool. (One product of NumPy's inside `eigh` made it three times slower.)
+"""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+CODE = """
+import os
+os.environ["OPENBLAS_NUM_THREADS"] = "2"
+import sys, time, numpy as np, randnla
+randnla.set_num_threads(1)
+rng = np.random.default_rng(0)
+A = rng.standard_normal((1500, 40)) @ rng.standard_normal((40, 1200)) + rng.standard_normal((1500, 1200))
+S = A.T @ A
+time.sleep(0.2)  # NumPy's workers spin for a while after their last product
+calls = {
+    "svd": lambda: randnla.svd(A, 70, method="subspace", rng=0),
+    "svd_loo": lambda: randnla.svd(A, 70, method="subspace", certificate="leave_one_out", rng=0),
+    "svd_gram": lambda: randnla.svd(A, 70, method="gram", rng=0),
+    "svd_tol": lambda: randnla.svd(A, 200, tol=0.5, rng=0),
+    "range_finder": lambda: randnla.range_finder(A, 70, rng=0),
+    "eigh": lambda: randnla.eigh(S, 70, rng=0),
+    "eigh_one_pass": lambda: randnla.eigh(S, 70, method="one_pass", rng=0),
+    "eigh_nystrom": lambda: randnla.eigh(S, 70, method="nystrom", rng=0),
+    "nystrom": lambda: randnla.nystrom(S, 70, rng=0),
+    "pca": lambda: randnla.pca(A, 70, rng=0),
+    "qr": lambda: randnla.qr(A[:, :200]),
+    "numpy": lambda: A @ S,
+}
+call = calls[sys.argv[1]]
+call()
+time.sleep(0.2)
+process, thread = time.process_time(), time.thread_time()
+for _ in range(3):
+    call()
+print((time.process_time() - process) / (time.thread_time() - thread))
+"""
+
+
+def cpu_ratio(name):
+    done = subprocess.run(
+        [sys.executable, "-c", CODE, name], capture_output=True, text=True, timeout=120, check=True
+    )
+    return float(done.stdout)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "svd",
+        "svd_loo",
+        "svd_gram",
+        "svd_tol",
+        "range_finder",
+        "eigh",
+        "eigh_one_pass",
+        "eigh_nystrom",
+        "nystrom",
+        "pca",
+        "qr",
+    ],
+)
+def test_one_thread_does_all_the_work(name):
+    assert cpu_ratio(name) < 1.1
+
+
+def test_the_measure_sees_a_foreign_pool():
+    if len(os.sched_getaffinity(0)) < 2:
+        pytest.skip("one core: no pool has two threads")
+    assert cpu_ratio("numpy") > 1.3
