@@ -108,6 +108,97 @@ OPERATORS: dict[str, Callable[[np.ndarray], operators.LinearOperator]] = {
 }
 
 
+# -- structured operators: (rng, dtype) -> operator, and the matrix it stands for ----------------------
+
+
+def _random(rng, dtype, *shape):
+    X = rng.standard_normal(shape)
+    return (X + 1j * rng.standard_normal(shape) if np.dtype(dtype).kind == "c" else X).astype(dtype)
+
+
+def _definite(rng, dtype, n):
+    X = _random(rng, dtype, n, 2 * n)
+    return (X @ X.conj().T / n).astype(dtype)
+
+
+def _woodbury(rng, dtype):
+    d = rng.uniform(1, 2, 9).astype(np.dtype(dtype).type(0).real.dtype)
+    U, C, V = _random(rng, dtype, 9, 3), _random(rng, dtype, 3, 3), _random(rng, dtype, 9, 3)
+    return operators.DiagonalPlusLowRank(d, U, C, V), np.diag(d) + U @ C @ V.conj().T
+
+
+def _woodbury_constant(rng, dtype):
+    U, c = _random(rng, dtype, 9, 3), np.array([2.0, -0.05, 0.5], np.dtype(dtype).type(0).real.dtype)
+    eye = np.eye(9, dtype=dtype)
+    return operators.DiagonalPlusLowRank(1.5, U, c), 1.5 * eye + (U * c) @ U.conj().T
+
+
+def _kronecker(rng, dtype):
+    A, B = _definite(rng, dtype, 3), _definite(rng, dtype, 2)
+    d, U = rng.uniform(1, 2, 2).astype(A.real.dtype), _random(rng, dtype, 2, 1)
+    low = operators.DiagonalPlusLowRank(2.0, U)
+    whole = np.kron(np.kron(np.kron(A, B), np.diag(d)), 2 * np.eye(2, dtype=dtype) + U @ U.conj().T)
+    return operators.Kronecker(A, B, operators.Diagonal(d), low), whole
+
+
+def _kronecker_sum(rng, dtype):
+    A, B = _definite(rng, dtype, 4), _definite(rng, dtype, 3)
+    whole = np.kron(A, np.eye(3, dtype=dtype)) + np.kron(np.eye(4, dtype=dtype), B)
+    return operators.KroneckerSum(A, B), whole
+
+
+def _general(rng, dtype):
+    A = _random(rng, dtype, 6, 6) + 3 * np.eye(6, dtype=dtype)
+    return operators.Dense(A), A
+
+
+def _dense_definite(rng, dtype):
+    A = _definite(rng, dtype, 6)
+    return operators.Dense(A), A
+
+
+def _product(rng, dtype):
+    A, B = _general(rng, dtype)[1], _dense_definite(rng, dtype)[1]
+    return operators.Dense(A) @ operators.Dense(B), A @ B
+
+
+def _diagonal(rng, dtype):
+    d = rng.uniform(1, 5, 7).astype(dtype)
+    return operators.Diagonal(d), np.diag(d)
+
+
+def _low_rank(rng, dtype):
+    U, C, V = _random(rng, dtype, 7, 2), _random(rng, dtype, 2, 2), _random(rng, dtype, 7, 2)
+    return operators.LowRank(U, C, V), U @ C @ V.conj().T
+
+
+def _adjoint(rng, dtype):
+    A = _general(rng, dtype)[1]
+    return operators.algebra.Adjoint(operators.Dense(A)), A.conj().T
+
+
+def _sum(rng, dtype):
+    (first, A), (second, B) = _woodbury(rng, dtype), _woodbury_constant(rng, dtype)
+    return first + second, A + B
+
+
+STRUCTURED: dict[str, Callable[[Any, Any], tuple[Any, np.ndarray]]] = {
+    "Dense": _general,
+    "Dense_definite": _dense_definite,
+    "Diagonal": _diagonal,
+    "LowRank": _low_rank,
+    "DiagonalPlusLowRank": _woodbury,
+    "DiagonalPlusLowRank_constant": _woodbury_constant,
+    "Kronecker": _kronecker,
+    "KroneckerSum": _kronecker_sum,
+    "Product": _product,
+    "Scaled": lambda rng, dtype: tuple(3 * X for X in _dense_definite(rng, dtype)),
+    "Transposed": lambda rng, dtype: tuple(X.T for X in _woodbury(rng, dtype)),
+    "Adjoint": _adjoint,
+    "Sum": _sum,
+}
+
+
 # -- random maps -------------------------------------------------------------------------------------
 
 
@@ -222,7 +313,7 @@ OTHERS: dict[str, str] = {
 
 def registered_names() -> set[str]:
     """All public names that some registry row covers."""
-    bases = {name.split("_")[0] for name in OPERATORS}
+    bases = {name.split("_")[0] for name in [*OPERATORS, *STRUCTURED]}
     return bases | set(SKETCHES) | set(DECOMPOSITIONS) | set(OTHERS)
 
 

@@ -23,7 +23,12 @@ if TYPE_CHECKING:
     from randnla.lowrank.range_finder import range_finder as range_finder
     from randnla.lowrank.svd import svd as svd
     from randnla.operators import Dense as Dense
+    from randnla.operators import Diagonal as Diagonal
+    from randnla.operators import DiagonalPlusLowRank as DiagonalPlusLowRank
+    from randnla.operators import Kronecker as Kronecker
+    from randnla.operators import KroneckerSum as KroneckerSum
     from randnla.operators import LinearOperator as LinearOperator
+    from randnla.operators import LowRank as LowRank
     from randnla.operators import RowStream as RowStream
     from randnla.operators import Sparse as Sparse
     from randnla.operators import as_operator as as_operator
@@ -56,7 +61,12 @@ _EXPORTS = {
     "range_finder": "randnla.lowrank.range_finder",
     "svd": "randnla.lowrank.svd",
     "Dense": "randnla.operators",
+    "Diagonal": "randnla.operators",
+    "DiagonalPlusLowRank": "randnla.operators",
+    "Kronecker": "randnla.operators",
+    "KroneckerSum": "randnla.operators",
     "LinearOperator": "randnla.operators",
+    "LowRank": "randnla.operators",
     "RowStream": "randnla.operators",
     "Sparse": "randnla.operators",
     "as_operator": "randnla.operators",

@@ -5,8 +5,26 @@
 from randnla.operators.base import LinearOperator
 from randnla.operators.convert import as_operator, is_foreign
 from randnla.operators.dense import Dense
+from randnla.operators.diagonal import Diagonal
+from randnla.operators.kronecker import Kronecker, KroneckerSum
+from randnla.operators.lowrank import DiagonalPlusLowRank, LowRank
 from randnla.operators.row_stream import RowStream
 from randnla.operators.sparse import Sparse
+from randnla.operators.structured import Structured
 from randnla.operators.wrapped import Wrapped
 
-__all__ = ["Dense", "LinearOperator", "RowStream", "Sparse", "Wrapped", "as_operator", "is_foreign"]
+__all__ = [
+    "Dense",
+    "Diagonal",
+    "DiagonalPlusLowRank",
+    "Kronecker",
+    "KroneckerSum",
+    "LinearOperator",
+    "LowRank",
+    "RowStream",
+    "Sparse",
+    "Structured",
+    "Wrapped",
+    "as_operator",
+    "is_foreign",
+]

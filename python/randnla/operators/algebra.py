@@ -4,17 +4,19 @@
 
 from __future__ import annotations
 
+import math
 import numbers
 from typing import Any
 
 import numpy as np
 
 from randnla._backend import validate
-from randnla._backend.errors import InputError
+from randnla._backend.errors import BreakdownError, InputError
 from randnla.operators.base import Array, LinearOperator
+from randnla.operators.structured import Structured, structured
 
 
-class Adjoint(LinearOperator):
+class Adjoint(Structured):
     """The conjugate transpose of an operator."""
 
     def __init__(self, base: LinearOperator) -> None:
@@ -38,6 +40,23 @@ class Adjoint(LinearOperator):
     def frobenius_norm(self) -> float | None:
         """That of the operator itself."""
         return self.base.frobenius_norm()
+
+    def diag(self) -> Array:
+        """The conjugate of the diagonal."""
+        return structured(self.base, "diag").diag().conj()
+
+    def inverse(self) -> LinearOperator:
+        """The adjoint of the inverse."""
+        return structured(self.base, "inverse").inverse().H
+
+    def slogdet(self) -> tuple[Any, float]:
+        """The conjugate sign, the same magnitude."""
+        sign, value = structured(self.base, "slogdet").slogdet()
+        return np.conj(sign).item(), value
+
+    def condition(self) -> float:
+        """That of the operator itself."""
+        return structured(self.base, "condition").condition()
 
     def require_finite(self, *, name: str = "A") -> None:
         """As for the operator itself; the index named is that of its entry."""
@@ -66,6 +85,18 @@ class Transposed(Adjoint):
         """``A.T @ S.T`` is ``(S @ A).T``."""
         return self.base.sketch(S).T
 
+    def diag(self) -> Array:
+        """That of the operator itself."""
+        return structured(self.base, "diag").diag()
+
+    def inverse(self) -> LinearOperator:
+        """The transpose of the inverse."""
+        return structured(self.base, "inverse").inverse().T
+
+    def slogdet(self) -> tuple[Any, float]:
+        """That of the operator itself."""
+        return structured(self.base, "slogdet").slogdet()
+
     @property
     def T(self) -> LinearOperator:
         """The operator itself."""
@@ -77,7 +108,7 @@ class Transposed(Adjoint):
         return self.base if self.dtype.kind != "c" else Adjoint(self)
 
 
-class Product(LinearOperator):
+class Product(Structured):
     """``left @ right``."""
 
     def __init__(self, left: LinearOperator, right: LinearOperator) -> None:
@@ -104,13 +135,43 @@ class Product(LinearOperator):
         """``left @ (right @ S.T)``."""
         return self.left.matmat(self.right.rsketch(S))
 
+    def diag(self) -> Array:
+        """The diagonal, by products with blocks of the identity."""
+        return _diagonal_by_products(self)
+
+    def inverse(self) -> LinearOperator:
+        """``right^-1 @ left^-1`` of square factors."""
+        self._require_square_factors("inverse")
+        left, right = structured(self.left, "inverse"), structured(self.right, "inverse")
+        return Product(right.inverse(), left.inverse())
+
+    def slogdet(self) -> tuple[Any, float]:
+        """From those of square factors."""
+        self._require_square_factors("slogdet")
+        s1, v1 = structured(self.left, "slogdet").slogdet()
+        s2, v2 = structured(self.right, "slogdet").slogdet()
+        return s1 * s2, v1 + v2
+
+    def condition(self) -> float:
+        """The product of those of square factors, an upper bound."""
+        self._require_square_factors("condition")
+        return (
+            structured(self.left, "condition").condition() * structured(self.right, "condition").condition()
+        )
+
+    def _require_square_factors(self, what: str) -> None:
+        if self.left.shape[0] != self.left.shape[1] or self.right.shape[0] != self.right.shape[1]:
+            raise InputError(
+                f"A: {what} of a product needs square factors, got {self.left.shape} and {self.right.shape}"
+            )
+
     def require_finite(self, *, name: str = "A") -> None:
         """Both factors."""
         self.left.require_finite(name=f"{name} (left factor)")
         self.right.require_finite(name=f"{name} (right factor)")
 
 
-class Sum(LinearOperator):
+class Sum(Structured):
     """``left + right``."""
 
     def __init__(self, left: LinearOperator, right: LinearOperator) -> None:
@@ -137,13 +198,17 @@ class Sum(LinearOperator):
         """``left @ S.T + right @ S.T``."""
         return self.left.rsketch(S) + self.right.rsketch(S)
 
+    def diag(self) -> Array:
+        """The sum of the diagonals."""
+        return structured(self.left, "diag").diag() + structured(self.right, "diag").diag()
+
     def require_finite(self, *, name: str = "A") -> None:
         """Both terms."""
         self.left.require_finite(name=f"{name} (left term)")
         self.right.require_finite(name=f"{name} (right term)")
 
 
-class Scaled(LinearOperator):
+class Scaled(Structured):
     """``scalar * base``."""
 
     def __init__(self, scalar: Any, base: LinearOperator) -> None:
@@ -177,6 +242,56 @@ class Scaled(LinearOperator):
         norm = self.base.frobenius_norm()
         return None if norm is None else abs(self.scalar) * norm
 
+    def diag(self) -> Array:
+        """``scalar`` times the diagonal."""
+        return structured(self.base, "diag").diag() * self.scalar
+
+    def inverse(self) -> LinearOperator:
+        """``1 / scalar`` times the inverse."""
+        if self.scalar == 0:
+            raise BreakdownError("A: singular, it is 0 times an operator")
+        return Scaled(1 / self.scalar, structured(self.base, "inverse").inverse())
+
+    def slogdet(self) -> tuple[Any, float]:
+        """From that of the operator."""
+        self._require_square("slogdet")
+        sign, value = structured(self.base, "slogdet").slogdet()
+        if self.scalar == 0:
+            return 0.0, -math.inf
+        size, n = abs(self.scalar), self.shape[0]
+        return sign * (self.scalar / size) ** n, value + n * math.log(size)
+
+    def sqrt(self) -> LinearOperator:
+        """``scalar^1/2`` times the root, for a nonnegative scalar."""
+        return Scaled(math.sqrt(self._positive("sqrt")), structured(self.base, "sqrt").sqrt())
+
+    def inverse_sqrt(self) -> LinearOperator:
+        """``scalar^-1/2`` times the inverse root, for a positive scalar."""
+        size = self._positive("inverse_sqrt")
+        if size == 0:
+            raise BreakdownError("A: singular, it is 0 times an operator")
+        return Scaled(1 / math.sqrt(size), structured(self.base, "inverse_sqrt").inverse_sqrt())
+
+    def condition(self) -> float:
+        """That of the operator itself."""
+        return structured(self.base, "condition").condition() if self.scalar else math.inf
+
+    def _positive(self, what: str) -> float:
+        if isinstance(self.scalar, complex) or self.scalar < 0:
+            raise BreakdownError(f"A: {what} needs a nonnegative factor, got {self.scalar}")
+        return self.scalar
+
     def require_finite(self, *, name: str = "A") -> None:
         """The operator itself."""
         self.base.require_finite(name=name)
+
+
+def _diagonal_by_products(op: LinearOperator, width: int = 64) -> Array:
+    m, n = op.shape
+    out = np.empty(min(m, n), op.dtype)
+    for start in range(0, out.size, width):
+        stop = min(out.size, start + width)
+        block = np.zeros((n, stop - start), op.dtype)
+        block[np.arange(start, stop), np.arange(stop - start)] = 1
+        out[start:stop] = np.diagonal(op.matmat(block)[start:stop])
+    return out

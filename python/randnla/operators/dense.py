@@ -10,11 +10,14 @@ from typing import Any
 import numpy as np
 
 from randnla._backend import validate
-from randnla._backend.kernels import dense
+from randnla._backend.errors import BreakdownError, InputError
+from randnla._backend.kernels import dense, qr
 from randnla.operators.base import Array, LinearOperator
+from randnla.operators.factored import FactoredInverse, is_hermitian
+from randnla.operators.structured import Structured, magnitude_ratio, require_positive
 
 
-class Dense(LinearOperator):
+class Dense(Structured):
     """An array of any layout, real or complex, taken without a copy where its dtype allows.
 
     Parameters
@@ -82,3 +85,54 @@ class Dense(LinearOperator):
     def to_dense(self) -> Array:
         """The array itself, not a copy."""
         return self.array
+
+    def diag(self) -> Array:
+        """The diagonal, a view."""
+        return np.diagonal(self.array)
+
+    def inverse(self) -> FactoredInverse:
+        """The inverse by Cholesky factors where A is Hermitian positive definite, else by LU factors."""
+        return FactoredInverse(self.array, check_finite=self.check_finite)
+
+    def slogdet(self) -> tuple[Any, float]:
+        """From the factors of `inverse`; zero where a pivot is."""
+        try:
+            sign, value = self.inverse().slogdet()
+        except BreakdownError:
+            return 0.0, -math.inf
+        return 1 / sign, -value
+
+    def eigh(self) -> tuple[Array, Array]:
+        """Eigenvalues (ascending) and eigenvectors of a Hermitian matrix, by LAPACK.
+
+        Raises
+        ------
+        InputError
+            The matrix is not Hermitian to rounding.
+        """
+        self.require_finite()
+        if not is_hermitian(self.array):
+            raise InputError("A: expected a Hermitian matrix; (A + A.conj().T) / 2 is one")
+        return qr.small_eigh(self.array)
+
+    def _function(self, f: Any, what: str, *, semidefinite: bool) -> Dense:
+        w, V = self.eigh()
+        # Rounding may push a zero eigenvalue of a semidefinite matrix below zero.
+        tiny = len(w) * np.finfo(self.dtype).eps * float(np.abs(w).max(initial=0.0))
+        w = np.where(np.abs(w) <= tiny, 0.0, w) if semidefinite else w
+        require_positive(w, what, semidefinite=semidefinite)
+        root = V * np.sqrt(f(w))  # f(A) = (V f^1/2) (V f^1/2)^H is Hermitian to the bit where BLAS is
+        return Dense(dense.gemm(root, root.conj().T), check_finite=self.check_finite)
+
+    def sqrt(self) -> Dense:
+        """The positive semidefinite root, by all eigenvectors."""
+        return self._function(np.sqrt, "sqrt", semidefinite=True)
+
+    def inverse_sqrt(self) -> Dense:
+        """The inverse root, by all eigenvectors."""
+        return self._function(lambda x: 1 / np.sqrt(x), "inverse_sqrt", semidefinite=False)
+
+    def condition(self) -> float:
+        """From all singular values."""
+        self.require_finite()
+        return magnitude_ratio(qr.small_svd(self.array)[1])
