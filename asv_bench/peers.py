@@ -303,3 +303,22 @@ def by_hand_pca(A: Array, k: int) -> Components:
     scores = A @ V
     scores -= mean @ V
     return V.T, mean, scores
+
+
+# Many small positive definite matrices.
+
+
+def torch_batched_inv(A: Array) -> Array:
+    import torch
+
+    return torch.linalg.inv(torch.from_numpy(A)).numpy()
+
+
+def torch_batched_cholesky_inverse(A: Array) -> Array:
+    import torch
+
+    return torch.cholesky_inverse(torch.linalg.cholesky(torch.from_numpy(A))).numpy()
+
+
+def numpy_batched_inv(A: Array) -> Array:
+    return np.linalg.inv(A)

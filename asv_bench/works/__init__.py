@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The rows of the ratio table, one file a room."""
 
-from . import dispatch, generator, lowrank, qr, sketching_dense, sketching_sparse, sketching_trig
+from . import batched, dispatch, generator, lowrank, qr, sketching_dense, sketching_sparse, sketching_trig
 from .base import Bar, Case, Work
 
 ROOMS = {
@@ -13,6 +13,7 @@ ROOMS = {
     "qr": qr.WORKS,
     "lowrank": lowrank.WORKS,
     "dispatch": dispatch.WORKS,
+    "batched": batched.WORKS,
 }
 WORKS = [work for room in ROOMS.values() for work in room]
 

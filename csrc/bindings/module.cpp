@@ -12,4 +12,5 @@ PYBIND11_MODULE(_core, m, pybind11::mod_gil_not_used()) {
     register_streams(m);
     register_trig(m);
     register_sparse_maps(m);
+    register_batched(m);
 }

@@ -20,6 +20,10 @@
                                               T*, int);                                            \
     void RANDNLA_BLAS_SYMBOL(P##potrf_)(const char*, const int*, T*, const int*, int*,             \
                                         std::size_t);                                              \
+    void RANDNLA_BLAS_SYMBOL(P##potri_)(const char*, const int*, T*, const int*, int*,             \
+                                        std::size_t);                                              \
+    void RANDNLA_BLAS_SYMBOL(P##potrs_)(const char*, const int*, const int*, const T*, const int*, \
+                                        T*, const int*, int*, std::size_t);                        \
     void RANDNLA_BLAS_SYMBOL(P##trtri_)(const char*, const char*, const int*, T*, const int*,      \
                                         int*, std::size_t, std::size_t);                           \
     void RANDNLA_BLAS_SYMBOL(P##syevd_)(const char*, const char*, const int*, T*, const int*, T*,  \
@@ -58,6 +62,8 @@ struct Routines;
         static constexpr auto syrk = RANDNLA_BLAS_SYMBOL(cblas_##P##syrk); \
         static constexpr auto trsm = RANDNLA_BLAS_SYMBOL(cblas_##P##trsm); \
         static constexpr auto potrf = RANDNLA_BLAS_SYMBOL(P##potrf_);      \
+        static constexpr auto potri = RANDNLA_BLAS_SYMBOL(P##potri_);      \
+        static constexpr auto potrs = RANDNLA_BLAS_SYMBOL(P##potrs_);      \
         static constexpr auto trtri = RANDNLA_BLAS_SYMBOL(P##trtri_);      \
         static constexpr auto syevd = RANDNLA_BLAS_SYMBOL(P##syevd_);      \
         static constexpr auto gesdd = RANDNLA_BLAS_SYMBOL(P##gesdd_);      \

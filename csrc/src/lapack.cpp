@@ -55,6 +55,24 @@ index_t potrf_upper(MatrixView<T> a) {
 }
 
 template <class T>
+index_t potri_upper(MatrixView<T> r) {
+    if (r.empty()) return 0;
+    const int_t n = narrow(r.rows, "order"), ld = stride_of(r);
+    int_t info = 0;
+    Routines<T>::potri("L", &n, r.data, &ld, &info, 1);
+    return checked(info, "potri");
+}
+
+template <class T>
+void potrs_upper(MatrixView<const T> r, T* columns, index_t count) {
+    if (r.empty() || count == 0) return;
+    const int_t n = narrow(r.rows, "order"), ld = stride_of(r), k = narrow(count, "columns");
+    int_t info = 0;
+    Routines<T>::potrs("L", &n, &k, r.data, &ld, columns, &n, &info, 1);
+    checked(info, "potrs");
+}
+
+template <class T>
 index_t trtri_upper(MatrixView<T> r) {
     if (r.empty()) return 0;
     const int_t n = narrow(r.rows, "order"), ld = stride_of(r);
@@ -127,6 +145,8 @@ void geqrf_orgqr(MatrixView<T> a, MatrixView<T> r) {
 
 #define RANDNLA_INSTANTIATE(T)                                                  \
     template index_t potrf_upper<T>(MatrixView<T>);                             \
+    template index_t potri_upper<T>(MatrixView<T>);                             \
+    template void potrs_upper<T>(MatrixView<const T>, T*, index_t);             \
     template index_t trtri_upper<T>(MatrixView<T>);                             \
     template index_t syevd<T>(MatrixView<T>, T*);                               \
     template index_t gesdd<T>(MatrixView<T>, MatrixView<T>, T*, MatrixView<T>); \

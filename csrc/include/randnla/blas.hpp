@@ -50,6 +50,14 @@ namespace randnla::lapack {
 template <class T>
 index_t potrf_upper(MatrixView<T> a);
 
+// The upper triangle of A^-1 over R, R^T R = A. Returns 0, or 1 + the index of a zero pivot.
+template <class T>
+index_t potri_upper(MatrixView<T> r);
+
+// x := A^-1 x for `count` vectors of the order of R, one after the other; R^T R = A.
+template <class T>
+void potrs_upper(MatrixView<const T> r, T* columns, index_t count);
+
 // R := R^{-1} of a row-major upper triangle. Returns 0, or 1 + the index of a zero pivot.
 template <class T>
 index_t trtri_upper(MatrixView<T> r);

@@ -1,0 +1,126 @@
+// SPDX-FileCopyrightText: 2026 the randnla developers
+// SPDX-License-Identifier: BSD-3-Clause
+#include "arrays.hpp"
+#include "randnla/cholesky_batched.hpp"
+#include "register.hpp"
+
+namespace randnla::bindings {
+namespace {
+
+template <class T>
+BatchView<const T> input_batch(const py::array& array, const char* name) {
+    check_elements<T>(array, 3, name);
+    constexpr auto size = static_cast<py::ssize_t>(sizeof(T));
+    return {static_cast<const T*>(array.data()),
+            array.shape(0),
+            array.shape(1),
+            array.shape(2),
+            array.strides(0) / size,
+            array.strides(1) / size,
+            array.strides(2) / size};
+}
+
+template <class T>
+BatchView<T> output_batch(py::array& array, const char* name) {
+    if (!array.writeable()) refuse(name, "array is read-only");
+    const auto view = input_batch<T>(array, name);
+    return {static_cast<T*>(array.mutable_data()),
+            view.count,
+            view.rows,
+            view.cols,
+            view.stride,
+            view.row_stride,
+            view.col_stride};
+}
+
+template <class T>
+BatchView<const T> square_batch(const py::array& a, const VectorView<const double>& shift,
+                                const VectorView<std::int32_t>& info) {
+    const auto av = input_batch<T>(a, "a");
+    require(av.rows == av.cols, "a: expected square matrices");
+    require(av.rows < (1 << 15), "a: order too large for a batch");
+    require(shift.size == 1 || shift.size == av.count,
+            "shift: expected one number or one a matrix");
+    require(info.size == av.count, "info: expected one entry a matrix");
+    return av;
+}
+
+// Every result is of the shape of `like`.
+template <class T>
+void require_shape(const BatchView<T>& out, const BatchView<const T>& like, index_t cols) {
+    require(out.count == like.count && out.rows == like.rows && out.cols == cols,
+            "out: shape does not agree");
+}
+
+void cholesky(const py::array& a, const py::array& shift, py::array& out, py::array& info,
+              bool wide) {
+    visit_real(a, "a", [&](auto tag) {
+        using T = decltype(tag);
+        const auto sv = input_vector<double>(shift, "shift");
+        const auto iv = output_vector<std::int32_t>(info, "info");
+        const auto av = square_batch<T>(a, sv, iv);
+        const auto ov = output_batch<T>(out, "out");
+        require_shape<T>(ov, av, av.cols);
+        const index_t step = sv.size > 1;
+        const py::gil_scoped_release release;
+        if (wide)
+            batched_cholesky<T, double>(av, sv.data, step, ov, iv.data);
+        else
+            batched_cholesky<T, T>(av, sv.data, step, ov, iv.data);
+    });
+}
+
+void inverse(const py::array& a, const py::array& shift, py::array& out, py::array& info,
+             bool wide) {
+    visit_real(a, "a", [&](auto tag) {
+        using T = decltype(tag);
+        const auto sv = input_vector<double>(shift, "shift");
+        const auto iv = output_vector<std::int32_t>(info, "info");
+        const auto av = square_batch<T>(a, sv, iv);
+        const auto ov = output_batch<T>(out, "out");
+        require_shape<T>(ov, av, av.cols);
+        const index_t step = sv.size > 1;
+        const py::gil_scoped_release release;
+        if (wide)
+            batched_inverse<T, double>(av, sv.data, step, ov, iv.data);
+        else
+            batched_inverse<T, T>(av, sv.data, step, ov, iv.data);
+    });
+}
+
+void solve(const py::array& a, const py::array& shift, const py::array& b, py::array& out,
+           py::array& info, bool wide) {
+    visit_real(a, "a", [&](auto tag) {
+        using T = decltype(tag);
+        const auto sv = input_vector<double>(shift, "shift");
+        const auto iv = output_vector<std::int32_t>(info, "info");
+        const auto av = square_batch<T>(a, sv, iv);
+        const auto bv = input_batch<T>(b, "b");
+        const auto ov = output_batch<T>(out, "out");
+        require(bv.count == av.count && bv.rows == av.rows, "b: shape does not agree with a");
+        require_shape<T>(ov, av, bv.cols);
+        const index_t step = sv.size > 1;
+        const py::gil_scoped_release release;
+        if (wide)
+            batched_solve<T, double>(av, sv.data, step, bv, ov, iv.data);
+        else
+            batched_solve<T, T>(av, sv.data, step, bv, ov, iv.data);
+    });
+}
+
+}  // namespace
+
+void register_batched(py::module_& m) {
+    m.def(
+        "batched_cholesky", &cholesky, py::arg("a").noconvert(), py::arg("shift").noconvert(),
+        py::arg("out").noconvert(), py::arg("info").noconvert(), py::arg("wide"),
+        "Lower factors of a + shift I; info[i] is 0 or 1 + the first pivot that is not positive.");
+    m.def("batched_inverse", &inverse, py::arg("a").noconvert(), py::arg("shift").noconvert(),
+          py::arg("out").noconvert(), py::arg("info").noconvert(), py::arg("wide"),
+          "Inverses of a + shift I; info as of batched_cholesky.");
+    m.def("batched_solve", &solve, py::arg("a").noconvert(), py::arg("shift").noconvert(),
+          py::arg("b").noconvert(), py::arg("out").noconvert(), py::arg("info").noconvert(),
+          py::arg("wide"), "(a + shift I)^-1 b; info as of batched_cholesky.");
+}
+
+}  // namespace randnla::bindings
