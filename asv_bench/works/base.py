@@ -37,7 +37,7 @@ class Bar:
     def met(self, ratio: float, excess_ms: float = math.inf) -> bool:
         """Whether `ratio`, or our time less that of the peer, keeps the promise."""
         if self.kind == "time":
-            return ratio <= self.value or excess_ms <= self.allowance_ms
+            return ratio <= self.value or 0 < excess_ms <= self.allowance_ms
         return ratio >= self.value
 
 

@@ -59,6 +59,9 @@ def test_a_small_excess_may_be_allowed(bench):
     bar = sys.modules["works"].Bar("time", 1.1, threads=(1,), allowance_ms=6.0)
     assert bench.measure(work(bench, bar=bar, ours=8, a=4), 1).status == "met"
     assert bench.measure(work(bench, bar=bar, ours=16, a=4), 1).status == "missed"
+    # Being faster than the peer is not enough where the bar asks for more.
+    bar = sys.modules["works"].Bar("time", 0.5, threads=(1,))
+    assert bench.measure(work(bench, bar=bar, ours=6, a=8), 1).status == "missed"
 
 
 def test_who_misses_the_error_limit_does_not_count(bench):
