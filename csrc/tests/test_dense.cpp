@@ -115,6 +115,18 @@ TEST(scratch_is_aligned_nested_and_reused) {
     }
 }
 
+TEST(scratch_of_a_call_stays_for_the_next_one) {
+    const void* kept[2] = {};
+    for (int round = 0; round < 3; ++round) {
+        const Scratch<char> first(index_t{5} << 20), second(index_t{9} << 20);
+        first[0] = second[0] = 1;
+        // From the second call on all of it lies in one block, at the same place.
+        if (round > 0) CHECK(second.data() == first.data() + (index_t{5} << 20));
+        if (round == 1) kept[0] = first.data(), kept[1] = second.data();
+        if (round == 2) CHECK(first.data() == kept[0] && second.data() == kept[1]);
+    }
+}
+
 TEST(scratch_refuses_impossible_sizes) {
     CHECK_THROWS(Scratch<double>(-1), Error);
     CHECK_THROWS(Scratch<double>(std::numeric_limits<index_t>::max()), Error);

@@ -22,7 +22,7 @@ namespace randnla {
 class Workspace {
   public:
     static constexpr std::size_t alignment = 64;
-    static constexpr std::size_t retained = std::size_t{4} << 20;
+    static constexpr std::size_t retained = std::size_t{20} << 20;
 
     static Workspace& of_this_thread();
 
@@ -38,12 +38,15 @@ class Workspace {
         std::size_t size = 0, used = 0;
     };
 
-    // A block of `size` bytes for a request of `bytes`.
+    static constexpr std::size_t grown = std::size_t{4} << 20;
+
+    // A block of `size` bytes, of which `bytes` are known to be needed.
     static Block allocate(std::size_t bytes, std::size_t size);
     std::byte* take(std::size_t bytes);
     void give_back(std::size_t bytes) noexcept;
 
     std::vector<Block> blocks_;
+    std::size_t used_ = 0, most_used_ = 0;
 };
 
 // `count` uninitialised elements of this thread's workspace, for the life of the object.
