@@ -17,6 +17,9 @@ from .scaling import Array, normalize, real_dtype
 
 BASIS_STREAM, PROBE_STREAM = 0, 1
 
+PROBE_START = 1 << 62
+"""First row of the probes: public maps begin at row 0 and can never reach it, whatever their stream."""
+
 
 @dataclass
 class Sample:
@@ -44,6 +47,11 @@ def gaussian_rows(problem: Problem, count: int, *, stream: int, start: int = 0) 
     return rows
 
 
+def probe_rows(problem: Problem, *, stream: int = PROBE_STREAM) -> Array:
+    """The rows of the certificate's probes, independent of every map that a caller may hand in."""
+    return gaussian_rows(problem, PROBES, stream=stream, start=PROBE_START)
+
+
 def basis_rows(problem: Problem, count: int, start: int = 0) -> Array:
     """`gaussian_rows` of the sketch that makes the basis; says so in ``problem.sketch``."""
     if count:
@@ -67,20 +75,20 @@ def first_sketch(
     A Gaussian sketch and its probes are one product, so the certificate costs no pass. `start` is a
     block to take in place of Omega: a basis of an earlier call.
     """
-    probe_rows = gaussian_rows(problem, PROBES, stream=PROBE_STREAM)
+    rows_of_probes = probe_rows(problem)
     if start is not None or sketch == "gaussian":
         rows = start.T if start is not None else basis_rows(problem, size)
-        both = np.concatenate([rows, probe_rows])
+        both = np.concatenate([rows, rows_of_probes])
         Y, exponent = problem.first(both.T)
         size = rows.shape[0]
-        return Y[:, :size], Y[:, size:], probe_rows.T, exponent
+        return Y[:, :size], Y[:, size:], rows_of_probes.T, exponent
     S = sketch(size, problem.shape[1])
     problem.sketch = str(S.kind)
     # One product each; both brought to the exponent of the larger.
-    Z, exponent = problem.first(probe_rows.T)
+    Z, exponent = problem.first(rows_of_probes.T)
     Y = problem.sketched(S)
     Y *= Y.real.dtype.type(2.0 ** (-exponent - problem.shift))
-    return Y, Z, probe_rows.T, exponent
+    return Y, Z, rows_of_probes.T, exponent
 
 
 def iterate(problem: Problem, Y: Array, power_iters: int, triangles: list[Array]) -> Array:

@@ -17,7 +17,7 @@ from randnla._backend.results import Info, PCAResult
 from randnla.operators import LinearOperator
 
 from . import error, gram, plan
-from .basis import PROBE_STREAM, gaussian_rows
+from .basis import PROBE_STREAM, probe_rows
 from .call import Call, begin, require_leave_one_out
 from .centered import Centered
 from .scaling import Array, fix_signs, normalize, real_dtype, scale_by_power, unit_roundoff
@@ -242,7 +242,7 @@ def _norm(op: LinearOperator, call: Call) -> float:
     norm = op.frobenius_norm()
     if norm is not None:
         return norm
-    rows = gaussian_rows(call.problem, error.PROBES, stream=PROBE_STREAM + 1)
+    rows = probe_rows(call.problem, stream=PROBE_STREAM + 1)
     Y = call.problem.forward(rows.T)
     exponent = normalize(Y) - call.problem.shift
     return math.ldexp(error.frobenius(Y), exponent) / math.sqrt(error.PROBES)

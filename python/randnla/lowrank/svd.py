@@ -15,7 +15,7 @@ from randnla._backend.errors import InputError, NonFiniteError
 from randnla._backend.results import Info, SVDResult
 
 from . import adaptive, error, factor, gram, plan
-from .basis import PROBE_STREAM, Sample, gaussian_rows, iterate, sample_range
+from .basis import Sample, iterate, probe_rows, sample_range
 from .call import (
     Call,
     account,
@@ -283,7 +283,7 @@ def refined(call: Call, k: int, found: gram.Spectrum) -> Factors:
     problem = call.problem
     problem.path.append("refined")
     start = found.vectors[:, : sketch_of(call, k)[0]]
-    probe_map = gaussian_rows(problem, error.PROBES, stream=PROBE_STREAM).T
+    probe_map = probe_rows(problem).T
     Z, exponent = problem.first(probe_map)
     Y = problem.forward(start) if problem.shape[0] >= problem.shape[1] else start
     Q = iterate(problem, Y, 1, [])
