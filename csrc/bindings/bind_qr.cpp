@@ -4,6 +4,7 @@
 #include "randnla/blas.hpp"
 #include "randnla/qr_cholesky.hpp"
 #include "randnla/qr_householder.hpp"
+#include "randnla/workspace.hpp"
 #include "register.hpp"
 
 // Orthogonalization and the small factorizations of our own LAPACK.
@@ -83,6 +84,39 @@ index_t factor(py::array& a) {
     });
 }
 
+// R to r (k x n), Q to the leading k columns of a, k = min(m, n).
+void pivoted(py::array& a, py::array& r, py::array& perm) {
+    visit_real(a, "a", [&](auto tag) {
+        using T = decltype(tag);
+        const auto av = output_matrix<T>(a, "a"), rv = output_matrix<T>(r, "r");
+        const auto pv = output_vector<std::int32_t>(perm, "perm");
+        const index_t k = std::min(av.rows, av.cols);
+        require(av.col_major(), "a: expected a column-major matrix");
+        require(rv.rows == k && rv.cols == av.cols && pv.size == av.cols,
+                "small_pivoted_qr: shapes of r and perm do not agree with a");
+        const py::gil_scoped_release release;
+        blas::use_one_thread();
+        const Scratch<T> tau(k);
+        lapack::geqp3<T>(av, pv.data, tau.data());
+        for (index_t i = 0; i < k; ++i)
+            for (index_t j = 0; j < av.cols; ++j) rv(i, j) = j >= i ? av(i, j) : T(0);
+        lapack::orgqr<T>(av.block(0, av.rows, 0, k), tau.data(), k);
+    });
+}
+
+void lu_swaps(py::array& a, py::array& swaps) {
+    visit_real(a, "a", [&](auto tag) {
+        using T = decltype(tag);
+        const auto av = output_matrix<T>(a, "a");
+        const auto sv = output_vector<std::int32_t>(swaps, "swaps");
+        require(av.col_major(), "a: expected a column-major matrix");
+        require(sv.size == std::min(av.rows, av.cols), "swaps: expected one for every pivot");
+        const py::gil_scoped_release release;
+        blas::use_one_thread();
+        lapack::getrf<T>(av, sv.data);
+    });
+}
+
 const char* route_name(CholeskyQrReport::Route route) {
     switch (route) {
         case CholeskyQrReport::Route::cholesky:
@@ -127,6 +161,10 @@ void register_qr(py::module_& m) {
           "Eigenvectors of the upper triangle of a as its rows; returns LAPACK's info.");
     m.def("small_cholesky", &factor, py::arg("a").noconvert(),
           "Upper Cholesky factor in the upper triangle of a; returns LAPACK's info.");
+    m.def("small_pivoted_qr", &pivoted, py::arg("a").noconvert(), py::arg("r").noconvert(),
+          py::arg("perm").noconvert(), "Overwrites the leading columns of a by Q; R to r.");
+    m.def("lu_swaps", &lu_swaps, py::arg("a").noconvert(), py::arg("swaps").noconvert(),
+          "Row swaps of the partially pivoted LU of a, which is overwritten.");
     m.def("solve_right", &solve_right, py::arg("r").noconvert(), py::arg("b").noconvert(),
           "b := b r^-1, r upper triangular.");
 }

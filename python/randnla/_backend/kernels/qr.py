@@ -148,6 +148,61 @@ def small_svd(A: Array) -> tuple[Array, Array, Array]:
     return U, scale_by_power(s, exponent), Vh
 
 
+def small_pivoted_qr(A: Array, *, name: str = "A") -> tuple[Array, Array, Array]:
+    """Column pivoted QR of a finite matrix by LAPACK's geqp3: ``A[:, perm] = Q @ R``.
+
+    Returns
+    -------
+    Q : (m, min(m, n)) array
+    R : (min(m, n), n) array, upper trapezoidal, its real diagonal nonnegative and nonincreasing
+    perm : (n,) int64 array
+    """
+    exponent = _exponent(A, name)
+    work = _normalized(A, exponent, order="F")
+    m, n = A.shape
+    k = min(m, n)
+    if k == 0:
+        return np.zeros((m, 0), A.dtype), np.zeros((0, n), A.dtype), np.arange(n)
+    if is_compiled(work):
+        R, order = np.empty((k, n), A.dtype), np.empty(n, np.int32)
+        _core.small_pivoted_qr(work, R, order)
+        Q = work[:, :k]
+    else:
+        import scipy.linalg
+
+        Q, R, order = scipy.linalg.qr(work, mode="economic", pivoting=True, check_finite=False)
+    signs = _unit_signs(np.diagonal(R))
+    Q, R = Q * signs, R * signs.conj()[:, None]
+    np.fill_diagonal(R[:, :k], np.diagonal(R).real)
+    return Q, scale_by_power(R, exponent), order.astype(np.int64)
+
+
+def lu_pivots(A: Array, *, name: str = "A") -> Array:
+    """The order in which the partially pivoted LU of a finite matrix takes its rows.
+
+    Returns
+    -------
+    (m,) int64 array
+        ``A[order] = L @ U``; the first min(m, n) entries are the pivots.
+    """
+    m, n = A.shape
+    work = _normalized(A, _exponent(A, name), order="F")
+    if min(m, n) == 0:
+        return np.arange(m)
+    if is_compiled(work):
+        swaps = np.empty(min(m, n), np.int32)
+        _core.lu_swaps(work, swaps)
+    else:
+        from scipy.linalg import lapack
+
+        (getrf,) = lapack.get_lapack_funcs(("getrf",), (work,))
+        swaps = getrf(work)[1]
+    order = np.arange(m)
+    for i, j in enumerate(swaps):
+        order[i], order[j] = order[j], order[i]
+    return order
+
+
 def small_eigh(A: Array) -> tuple[Array, Array]:
     """Eigenvalues (ascending) and eigenvectors (columns) of a finite Hermitian matrix.
 
