@@ -4,6 +4,7 @@
 #include "randnla/blas.hpp"
 #include "randnla/qr_cholesky.hpp"
 #include "randnla/qr_householder.hpp"
+#include "randnla/qr_pivoted.hpp"
 #include "randnla/workspace.hpp"
 #include "register.hpp"
 
@@ -117,6 +118,34 @@ void lu_swaps(py::array& a, py::array& swaps) {
     });
 }
 
+py::tuple blocked_pivoted(py::array& a, py::array& t, py::array& perm, index_t most_columns,
+                          double target_squares, std::uint64_t seed) {
+    return visit_real(a, "a", [&](auto tag) {
+        using T = decltype(tag);
+        const auto av = output_matrix<T>(a, "a"), tv = output_matrix<T>(t, "t");
+        const auto pv = output_vector<std::int32_t>(perm, "perm");
+        require(pv.size == av.cols, "perm: expected one index for every column");
+        PivotedQrReport report;
+        {
+            const py::gil_scoped_release release;
+            report = blocked_pivoted_qr<T>(av, pv.data, tv,
+                                           {tv.rows, most_columns, target_squares, seed});
+        }
+        return py::make_tuple(report.columns, report.sketches);
+    });
+}
+
+void pivoted_q(const py::array& a, const py::array& t, index_t columns, py::array& q) {
+    visit_real(a, "a", [&](auto tag) {
+        using T = decltype(tag);
+        const auto av = input_matrix<T>(a, "a"), tv = input_matrix<T>(t, "t");
+        const auto qv = output_matrix<T>(q, "q");
+        require(columns >= 0 && columns <= std::min(av.rows, av.cols), "columns: out of range");
+        const py::gil_scoped_release release;
+        form_q<T>(av, tv, columns, qv);
+    });
+}
+
 const char* route_name(CholeskyQrReport::Route route) {
     switch (route) {
         case CholeskyQrReport::Route::cholesky:
@@ -165,6 +194,11 @@ void register_qr(py::module_& m) {
           py::arg("perm").noconvert(), "Overwrites the leading columns of a by Q; R to r.");
     m.def("lu_swaps", &lu_swaps, py::arg("a").noconvert(), py::arg("swaps").noconvert(),
           "Row swaps of the partially pivoted LU of a, which is overwritten.");
+    m.def("blocked_pivoted_qr", &blocked_pivoted, py::arg("a").noconvert(),
+          py::arg("t").noconvert(), py::arg("perm").noconvert(), py::arg("most_columns"),
+          py::arg("target_squares"), py::arg("seed"), "(columns factored, sketches taken).");
+    m.def("form_q", &pivoted_q, py::arg("a").noconvert(), py::arg("t").noconvert(),
+          py::arg("columns"), py::arg("q").noconvert(), "Leading columns of Q of the raw a.");
     m.def("solve_right", &solve_right, py::arg("r").noconvert(), py::arg("b").noconvert(),
           "b := b r^-1, r upper triangular.");
 }
