@@ -5,6 +5,7 @@
 #include "randnla/qr_cholesky.hpp"
 #include "randnla/qr_householder.hpp"
 #include "randnla/qr_pivoted.hpp"
+#include "randnla/qr_preconditioned.hpp"
 #include "randnla/workspace.hpp"
 #include "register.hpp"
 
@@ -146,6 +147,62 @@ void pivoted_q(const py::array& a, const py::array& t, index_t columns, py::arra
     });
 }
 
+void precondition_columns(const py::array& a, const py::array& columns, const py::array& factor,
+                          bool solve, py::array& q, py::array& gram) {
+    visit_real(a, "a", [&](auto tag) {
+        using T = decltype(tag);
+        const auto av = input_matrix<T>(a, "a");
+        const auto cv = input_vector<std::int32_t>(columns, "columns");
+        const auto fv = input_matrix<double>(factor, "factor");
+        const auto qv = output_matrix<T>(q, "q");
+        const auto gv = output_matrix<double>(gram, "gram");
+        require(cv.size == qv.cols, "columns: expected one index for every column of q");
+        for (index_t j = 0; j < cv.size; ++j)
+            require(cv.data[j] >= 0 && cv.data[j] < av.cols, "columns: index out of range");
+        const py::gil_scoped_release release;
+        precondition<T>(av, cv.data, fv, solve ? Precondition::solve : Precondition::multiply, qv,
+                        gv);
+    });
+}
+
+void multiply_in_place(py::array& q, const py::array& m, py::array& gram) {
+    visit_real(q, "q", [&](auto tag) {
+        using T = decltype(tag);
+        const auto qv = output_matrix<T>(q, "q");
+        const auto mv = input_matrix<double>(m, "m");
+        const auto gv = output_matrix<double>(gram, "gram");
+        const py::gil_scoped_release release;
+        multiply_columns<T>(qv, mv, gv);
+    });
+}
+
+// The upper triangle of r by its Cholesky factor, inverse by that of the factor. Returns the order
+// of the leading minor that is not positive definite, 0 if all are.
+index_t cholesky_factor(py::array& r, py::array& inverse) {
+    const auto rv = output_matrix<double>(r, "r"), iv = output_matrix<double>(inverse, "inverse");
+    require(rv.rows == rv.cols && iv.rows == rv.rows && iv.cols == rv.cols,
+            "cholesky_factor: expected two square matrices of one order");
+    require_row_major(rv, "r");
+    require_row_major(iv, "inverse");
+    const py::gil_scoped_release release;
+    blas::use_one_thread();
+    const index_t minor = lapack::potrf_upper<double>(rv);
+    if (minor != 0) return minor;
+    for (index_t i = 0; i < rv.rows; ++i)
+        for (index_t j = 0; j < rv.cols; ++j) iv(i, j) = rv(i, j) = j < i ? 0.0 : rv(i, j);
+    return lapack::trtri_upper<double>(iv);
+}
+
+// Returns 1 + the index of a zero pivot, 0 if there is none.
+index_t invert_upper(py::array& r) {
+    const auto rv = output_matrix<double>(r, "r");
+    require(rv.rows == rv.cols, "r: expected a square matrix");
+    require_row_major(rv, "r");
+    const py::gil_scoped_release release;
+    blas::use_one_thread();
+    return lapack::trtri_upper<double>(rv);
+}
+
 const char* route_name(CholeskyQrReport::Route route) {
     switch (route) {
         case CholeskyQrReport::Route::cholesky:
@@ -199,6 +256,17 @@ void register_qr(py::module_& m) {
           py::arg("target_squares"), py::arg("seed"), "(columns factored, sketches taken).");
     m.def("form_q", &pivoted_q, py::arg("a").noconvert(), py::arg("t").noconvert(),
           py::arg("columns"), py::arg("q").noconvert(), "Leading columns of Q of the raw a.");
+    m.def("precondition", &precondition_columns, py::arg("a").noconvert(),
+          py::arg("columns").noconvert(), py::arg("factor").noconvert(), py::arg("solve"),
+          py::arg("q").noconvert(), py::arg("gram").noconvert(),
+          "q = a[:, columns] times the inverse, or with the triangle solved for; gram = q^T q.");
+    m.def("multiply_columns", &multiply_in_place, py::arg("q").noconvert(),
+          py::arg("m").noconvert(), py::arg("gram").noconvert(),
+          "q := q m, m upper triangular; gram of the result unless it is empty.");
+    m.def("cholesky_factor", &cholesky_factor, py::arg("r").noconvert(),
+          py::arg("inverse").noconvert(), "Order of the first bad leading minor, or 0.");
+    m.def("invert_upper", &invert_upper, py::arg("r").noconvert(),
+          "r := r^-1 in its upper triangle; 1 + the index of a zero pivot, or 0.");
     m.def("solve_right", &solve_right, py::arg("r").noconvert(), py::arg("b").noconvert(),
           "b := b r^-1, r upper triangular.");
 }

@@ -89,7 +89,7 @@ class BlockedPivotedQr {
           perm_(perm),
           t_(t),
           options_(options),
-          steps_(std::min(a.rows, a.cols)),
+          steps_(std::min({a.rows, a.cols, options.most_columns})),
           d_(std::min(options.block, steps_) + oversampling),
           sketch_memory_(d_ * a.cols),
           lu_memory_(d_ * a.cols),
@@ -105,9 +105,8 @@ class BlockedPivotedQr {
     PivotedQrReport run() {
         std::iota(perm_, perm_ + a_.cols, 0);
         for (index_t j = 0; j < t_.cols; ++j) std::fill(&t_(0, j), &t_(0, j) + t_.rows, T(0));
-        const index_t last = std::min(steps_, options_.most_columns);
         bool fresh = false;
-        while (report_.columns < last) {
+        while (report_.columns < steps_) {
             if (!fresh && !sketch_what_is_left()) break;
             const index_t width = std::min(options_.block, steps_ - report_.columns);
             choose(width);

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from randnla.operators import RowStream as RowStream
     from randnla.operators import Sparse as Sparse
     from randnla.operators import as_operator as as_operator
+    from randnla.qr import pivoted_qr as pivoted_qr
     from randnla.qr import qr as qr
     from randnla.sketching import SRFT as SRFT
     from randnla.sketching import SRHT as SRHT
@@ -79,6 +80,7 @@ _EXPORTS = {
     "Sign": "randnla.sketching",
     "SparseSign": "randnla.sketching",
     "leverage_scores": "randnla.sketching",
+    "pivoted_qr": "randnla.qr",
     "qr": "randnla.qr",
     "sketch": "randnla.sketching",
 }

@@ -12,7 +12,7 @@ namespace randnla {
 
 struct PivotedQrOptions {
     index_t block = 64;         // columns a panel
-    index_t most_columns = 0;   // no panel begins at or beyond this column
+    index_t most_columns = 0;   // ends there at the latest
     double target_squares = 0;  // ends once the sum of squares not yet factored is at most this
     std::uint64_t seed = 0;
 };

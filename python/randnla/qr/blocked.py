@@ -96,7 +96,7 @@ def qr(A: Any, *, method: str = "auto", rng: Any = None, check_finite: bool = Tr
         k, path = min(m, n), "non-finite"
         Q, R = np.full((m, k), np.nan, matrix.dtype), np.full((k, n), np.nan, matrix.dtype)
     else:
-        _require_range(R, matrix)
+        require_range(R, matrix)
     sketched = path == "sketch+cholesky"
     info = Info(
         rank=min(m, n),
@@ -110,6 +110,6 @@ def qr(A: Any, *, method: str = "auto", rng: Any = None, check_finite: bool = Tr
     return QRResult(Q, R, info=info)
 
 
-def _require_range(R: Any, A: Any) -> None:
+def require_range(R: Any, A: Any) -> None:
     if not np.isfinite(R).all():
         raise InputError(f"A: the norm of a column exceeds the range of {A.dtype}; scale A down")
