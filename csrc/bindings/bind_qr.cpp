@@ -6,6 +6,7 @@
 #include "randnla/qr_householder.hpp"
 #include "randnla/qr_pivoted.hpp"
 #include "randnla/qr_preconditioned.hpp"
+#include "randnla/tsqr.hpp"
 #include "randnla/workspace.hpp"
 #include "register.hpp"
 
@@ -203,6 +204,19 @@ index_t invert_upper(py::array& r) {
     return lapack::trtri_upper<double>(rv);
 }
 
+// An empty q: R only.
+void tall_skinny(const py::array& a, int exponent, py::array& q, py::array& r) {
+    visit_real(a, "a", [&](auto tag) {
+        using T = decltype(tag);
+        const auto av = input_matrix<T>(a, "a");
+        auto qv = output_matrix<T>(q, "q");
+        const auto rv = output_matrix<T>(r, "r");
+        if (qv.empty()) qv = {};
+        const py::gil_scoped_release release;
+        tsqr<T>(av, exponent, qv, rv);
+    });
+}
+
 const char* route_name(CholeskyQrReport::Route route) {
     switch (route) {
         case CholeskyQrReport::Route::cholesky:
@@ -267,6 +281,9 @@ void register_qr(py::module_& m) {
           py::arg("inverse").noconvert(), "Order of the first bad leading minor, or 0.");
     m.def("invert_upper", &invert_upper, py::arg("r").noconvert(),
           "r := r^-1 in its upper triangle; 1 + the index of a zero pivot, or 0.");
+    m.def("tsqr", &tall_skinny, py::arg("a").noconvert(), py::arg("exponent"),
+          py::arg("q").noconvert(), py::arg("r").noconvert(),
+          "2^-exponent a = q r for tall a; q may be a, or empty for r only.");
     m.def("solve_right", &solve_right, py::arg("r").noconvert(), py::arg("b").noconvert(),
           "b := b r^-1, r upper triangular.");
 }

@@ -8,6 +8,7 @@
 #include <numeric>
 #include <utility>
 
+#include "qr_reflectors.hpp"
 #include "randnla/blas.hpp"
 #include "randnla/reductions.hpp"
 #include "randnla/sketch_dense.hpp"
@@ -27,46 +28,7 @@ constexpr std::uint64_t first_stream = (std::uint64_t{1} << 62) + 2;
 constexpr index_t oversampling = 16;
 
 // Columns a block reflector is applied to at a time: their part of A stays in the second cache.
-constexpr index_t columns_per_step = 128;
-
-template <class T>
-MatrixView<T> col_major_view(T* data, index_t rows, index_t cols) {
-    return {data, rows, cols, 1, rows};
-}
-
-// The reflectors of a panel, V = [V1; V2]: V1 square with its unit diagonal and the zeros above it
-// written out, V2 where it lies in A.
-template <class T>
-struct Reflectors {
-    MatrixView<const T> v1, v2, t;
-};
-
-template <class T>
-Reflectors<T> unpack(MatrixView<const T> panel, MatrixView<const T> t, T* memory) {
-    const index_t width = panel.cols;
-    const auto v1 = col_major_view(memory, width, width);
-    for (index_t j = 0; j < width; ++j) {
-        std::fill(&v1(0, j), &v1(0, j) + j, T(0));
-        v1(j, j) = T(1);
-        std::copy(&panel(0, j) + j + 1, &panel(0, j) + width, &v1(0, j) + j + 1);
-    }
-    return {v1, panel.block(width, panel.rows, 0, width), t};
-}
-
-// C := (I - V T V^T) C, or with T^T, on the calling thread.
-template <class T>
-void reflect(const Reflectors<T>& by, bool transposed, MatrixView<T> c) {
-    const index_t width = by.v1.cols;
-    const Scratch<T> memory(2 * width * c.cols);
-    const auto w = col_major_view(memory.data(), width, c.cols),
-               tw = col_major_view(memory.data() + width * c.cols, width, c.cols);
-    const auto top = c.block(0, width, 0, c.cols), below = c.block(width, c.rows, 0, c.cols);
-    blas::gemm<T>(T(1), by.v1.transposed(), top, T(0), w);
-    blas::gemm<T>(T(1), by.v2.transposed(), below, T(1), w);
-    blas::gemm<T>(T(1), transposed ? by.t.transposed() : by.t, w, T(0), tw);
-    blas::gemm<T>(T(-1), by.v1, tw, T(1), top);
-    blas::gemm<T>(T(-1), by.v2, tw, T(1), below);
-}
+constexpr index_t columns_per_step = 192;
 
 template <class T>
 double sum_squares(MatrixView<const T> a) {
@@ -195,7 +157,7 @@ class BlockedPivotedQr {
         const auto panel = a_.block(first, a_.rows, first, first + width);
         const auto t = t_.block(0, width, first, first + width);
         lapack::geqrt<T>(panel, t);
-        reflectors_ = unpack<T>(panel, t, v1_.data());
+        reflectors_ = unpack_reflectors<T>(panel, t, v1_.data());
         T least = std::abs(panel(0, 0));
         for (index_t j = 0; j < width; ++j) {
             least = std::min(least, std::abs(panel(j, j)));
@@ -277,7 +239,7 @@ void form_q(MatrixView<const T> a, MatrixView<const T> t, index_t columns, Matri
     const Scratch<Reflectors<T>> panel(panels);
     for (index_t p = 0; p < panels; ++p) {
         const index_t j0 = p * block, j1 = std::min(columns, j0 + block);
-        panel[p] = unpack<T>(a.block(j0, a.rows, j0, j1), t.block(0, j1 - j0, j0, j1),
+        panel[p] = unpack_reflectors<T>(a.block(j0, a.rows, j0, j1), t.block(0, j1 - j0, j0, j1),
                              triangles.data() + p * block * block);
     }
     // Columns of Q are independent, and column j only feels the panels up to its own.
