@@ -78,6 +78,32 @@ def householder_qr(Y: Array, *, name: str = "Y") -> tuple[Array, Array]:
     return Q, scale_by_power(R, exponent)
 
 
+def tsqr(Y: Array, *, with_q: bool = True, overwrite: bool = False, name: str = "Y") -> tuple[Array, Array]:
+    """Householder QR of a finite real (m, n) matrix, m >= n, leaf by leaf on the team.
+
+    Parameters
+    ----------
+    Y : (m, n) float32 or float64 array of any layout
+    with_q : bool
+        False: R only, and an empty Q.
+    overwrite : bool
+        Put Q where the C-contiguous Y was.
+    name : str
+
+    Returns
+    -------
+    Q : (m, n) array
+    R : (n, n) array, diagonal nonnegative
+    """
+    exponent = _exponent(Y, name)
+    R = np.zeros((Y.shape[1], Y.shape[1]), Y.dtype)
+    Q = np.empty(Y.shape if with_q else (0, 0), Y.dtype)
+    if overwrite and with_q:
+        Q = Y
+    _core.tsqr(Y, exponent, Q, R)
+    return Q, scale_by_power(R, exponent)
+
+
 def _unit_signs(diagonal: Array) -> Array:
     magnitude = np.abs(diagonal)
     ones = np.ones_like(diagonal)
