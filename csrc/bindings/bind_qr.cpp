@@ -217,6 +217,18 @@ void tall_skinny(const py::array& a, int exponent, py::array& q, py::array& r) {
     });
 }
 
+void geqrt(py::array& a, py::array& t) {
+    visit_real(a, "a", [&](auto tag) {
+        using T = decltype(tag);
+        const auto av = output_matrix<T>(a, "a"), tv = output_matrix<T>(t, "t");
+        require(av.rows >= av.cols && tv.rows == av.cols && tv.cols == av.cols,
+                "geqrt: a is tall, t of its columns");
+        const py::gil_scoped_release release;
+        blas::use_one_thread();
+        lapack::geqrt<T>(av, tv);
+    });
+}
+
 const char* route_name(CholeskyQrReport::Route route) {
     switch (route) {
         case CholeskyQrReport::Route::cholesky:
@@ -284,6 +296,8 @@ void register_qr(py::module_& m) {
     m.def("tsqr", &tall_skinny, py::arg("a").noconvert(), py::arg("exponent"),
           py::arg("q").noconvert(), py::arg("r").noconvert(),
           "2^-exponent a = q r for tall a; q may be a, or empty for r only.");
+    m.def("geqrt", &geqrt, py::arg("a").noconvert(), py::arg("t").noconvert(),
+          "Reflectors and R in a, the upper triangle of T in t; both column-major.");
     m.def("solve_right", &solve_right, py::arg("r").noconvert(), py::arg("b").noconvert(),
           "b := b r^-1, r upper triangular.");
 }

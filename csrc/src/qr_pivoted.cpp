@@ -165,7 +165,8 @@ class BlockedPivotedQr {
         }
         const bool clear = least > std::sqrt(std::numeric_limits<T>::epsilon()) * largest_;
         if (!clear) return false;
-        // S A P = (S Q) R, so S Q_1 = S A_1 R_11^{-1}: what the rest of the sketch loses a multiple of.
+        // S A P = (S Q) R, so S Q_1 = S A_1 R_11^{-1}: what the rest of the sketch loses a multiple
+        // of.
         const Scratch<T> r(width * width);
         const auto upper = row_major_view(r.data(), width, width);
         for (index_t i = 0; i < width; ++i)
@@ -175,7 +176,8 @@ class BlockedPivotedQr {
     }
 
     // The block reflector on the columns behind the panel, and, of the sketch, S A_2 - S Q_1 R_12 =
-    // (S Q_2) R_22: a Gaussian sketch of what is left. Returns its sum of squares where it is wanted.
+    // (S Q_2) R_22: a Gaussian sketch of what is left. Returns its sum of squares where it is
+    // wanted.
     double update(index_t width, bool with_sketch) {
         const index_t first = report_.columns, behind = first + width;
         const auto q = sketch_.block(0, d_, first, behind);
@@ -240,7 +242,7 @@ void form_q(MatrixView<const T> a, MatrixView<const T> t, index_t columns, Matri
     for (index_t p = 0; p < panels; ++p) {
         const index_t j0 = p * block, j1 = std::min(columns, j0 + block);
         panel[p] = unpack_reflectors<T>(a.block(j0, a.rows, j0, j1), t.block(0, j1 - j0, j0, j1),
-                             triangles.data() + p * block * block);
+                                        triangles.data() + p * block * block);
     }
     // Columns of Q are independent, and column j only feels the panels up to its own.
     const index_t steps = (q.cols + columns_per_step - 1) / columns_per_step;
@@ -257,9 +259,9 @@ void form_q(MatrixView<const T> a, MatrixView<const T> t, index_t columns, Matri
     });
 }
 
-#define RANDNLA_INSTANTIATE(T)                                                          \
-    template PivotedQrReport blocked_pivoted_qr<T>(MatrixView<T>, std::int32_t*,        \
-                                                   MatrixView<T>, const PivotedQrOptions&); \
+#define RANDNLA_INSTANTIATE(T)                                                                  \
+    template PivotedQrReport blocked_pivoted_qr<T>(MatrixView<T>, std::int32_t*, MatrixView<T>, \
+                                                   const PivotedQrOptions&);                    \
     template void form_q<T>(MatrixView<const T>, MatrixView<const T>, index_t, MatrixView<T>);
 RANDNLA_INSTANTIATE(float)
 RANDNLA_INSTANTIATE(double)

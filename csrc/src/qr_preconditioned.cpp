@@ -58,8 +58,7 @@ class GramSums {
         if (size_ == 0) return;
         sum_partials(sums_.data(), plan_.slabs, size_);
         for (index_t i = 0; i < order_; ++i)
-            for (index_t j = i; j < order_; ++j)
-                gram(i, j) = gram(j, i) = sums_[i * order_ + j];
+            for (index_t j = i; j < order_; ++j) gram(i, j) = gram(j, i) = sums_[i * order_ + j];
     }
 
   private:
@@ -134,10 +133,10 @@ void multiply_columns(MatrixView<T> q, MatrixView<const double> m, MatrixView<do
     sums.total(gram);
 }
 
-#define RANDNLA_INSTANTIATE(T)                                                                 \
-    template void precondition<T>(MatrixView<const T>, const std::int32_t*,                    \
-                                  MatrixView<const double>, Precondition, MatrixView<T>,       \
-                                  MatrixView<double>);                                         \
+#define RANDNLA_INSTANTIATE(T)                                                           \
+    template void precondition<T>(MatrixView<const T>, const std::int32_t*,              \
+                                  MatrixView<const double>, Precondition, MatrixView<T>, \
+                                  MatrixView<double>);                                   \
     template void multiply_columns<T>(MatrixView<T>, MatrixView<const double>, MatrixView<double>);
 RANDNLA_INSTANTIATE(float)
 RANDNLA_INSTANTIATE(double)

@@ -85,9 +85,9 @@ void tsqr(MatrixView<const T> a, int exponent, MatrixView<T> q, MatrixView<T> r)
     const index_t m = a.rows, n = a.cols;
     const bool with_q = q.data != nullptr;
     require(m >= n && r.rows == n && r.cols == n, "tsqr: A is tall, R of its columns");
-    require(!with_q || (q.rows == m && q.cols == n && q.row_major() &&
-                        (q.row_stride == n || m <= 1)),
-            "tsqr: Q is row-major without gaps, of the shape of A");
+    require(
+        !with_q || (q.rows == m && q.cols == n && q.row_major() && (q.row_stride == n || m <= 1)),
+        "tsqr: Q is row-major without gaps, of the shape of A");
     if (a.empty()) return;
     blas::use_one_thread();
     const index_t leaves = leaf_count<T>(m, n);
@@ -104,7 +104,8 @@ void tsqr(MatrixView<const T> a, int exponent, MatrixView<T> q, MatrixView<T> r)
         std::fill(t.data, t.data + n * n, T(0));
         lapack::geqrt<T>(block, t);
         copy_triangle<T>(block, stack.block(leaf * n, (leaf + 1) * n, 0, n));
-        // The leaf's rows of Q hold its reflectors, column by column, until the tree has been climbed.
+        // The leaf's rows of Q hold its reflectors, column by column, until the tree has been
+        // climbed.
         if (with_q) std::copy(block.data, block.data + block.rows * n, &q(begin, 0));
     });
     tsqr<T>(stack, 0, with_q ? stack : MatrixView<T>{}, r);

@@ -154,6 +154,39 @@ def check_qr(result: Any, truth: Array, eps: float) -> str | None:
     )
 
 
+def check_pivoted_qr(result: Any, truth: Array, eps: float) -> str | None:
+    Q, R, perm = (np.asarray(x) for x in result)
+    k, e = min(RANK, *truth.shape), exponent(truth)
+    if (Q.shape, R.shape) != ((truth.shape[0], k), (k, truth.shape[1])):
+        return f"shapes {Q.shape}, {R.shape}"
+    if np.any(np.sort(perm) != np.arange(truth.shape[1])):
+        return f"perm is no permutation: {perm}"
+    if np.any(np.tril(R, -1)) or np.any(np.diagonal(R).real < 0):
+        return "R is not upper triangular with a nonnegative diagonal"
+    # Pivoting by columns is within a factor of some units of the optimum on these spectra.
+    return not_orthonormal(Q, "Q", eps) or residual_too_large(
+        rescale(truth, e)[:, perm] - rescale(Q, 0) @ rescale(R, e), truth, e, k, eps, 4.0
+    )
+
+
+def check_utv(result: Any, truth: Array, eps: float) -> str | None:
+    U, T, Vh = (np.asarray(x) for x in result)
+    m, n = truth.shape
+    k, e = min(RANK, m, n), exponent(truth)
+    if (U.shape, T.shape, Vh.shape) != ((m, k), (k, k), (k, n)):
+        return f"shapes {U.shape}, {T.shape}, {Vh.shape}"
+    if np.any(np.tril(T, -1)):
+        return "T is not upper triangular"
+    return (
+        not_orthonormal(U, "U", eps)
+        or not_orthonormal(Vh.conj().T, "V", eps)
+        or residual_too_large(
+            rescale(truth, e) - rescale(U, 0) @ rescale(T, e) @ Vh, truth, e, k, eps, 1.3
+        )
+        or sign_rule_broken(U)
+    )
+
+
 def check_pca(result: Any, truth: Array, eps: float) -> str | None:
     components = np.asarray(result.components)
     m, n = truth.shape
@@ -260,6 +293,20 @@ def _targets() -> dict[str, Target]:
     ]
     if hasattr(randnla, "qr"):
         found.append(Target("qr", randnla.qr, check_qr, dense_only=True, parameters=parameters(randnla.qr)))
+        found.append(
+            Target(
+                "qr tsqr",
+                lambda A, **keywords: randnla.qr(A, **{"method": "tsqr", **keywords}),
+                check_qr,
+                dense_only=True,
+                parameters=parameters(randnla.qr) - {"method"},
+            )
+        )
+    for name, check in (("pivoted_qr", check_pivoted_qr), ("utv", check_utv)):
+        function = getattr(randnla, name)
+        found.append(
+            Target(name, _with_rank(function), check, dense_only=True, parameters=parameters(function))
+        )
     found.append(
         Target(
             "leverage_scores",

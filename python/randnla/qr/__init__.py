@@ -7,9 +7,8 @@ from types import ModuleType
 from typing import Any
 
 from randnla.qr.blocked import qr
-from randnla.qr.pivoted import pivoted_qr
 
-__all__ = ["pivoted_qr", "qr"]
+__all__ = ["qr"]
 
 
 class _CallableRoom(ModuleType):

@@ -93,8 +93,8 @@ def qr(
     kind = namespace.kind_of(A)
     if namespace.is_sparse(A):
         raise InputError("A: expected a dense matrix, got a sparse one; densify it first")
-    stream = _stream_of(A, method, check_finite)
-    matrix = validate.as_matrix(A) if stream is None else stream
+    stream = _stream_of(A, method, check_finite=check_finite)
+    matrix: Any = validate.as_matrix(A) if stream is None else stream
     m, n = matrix.shape
     if method == "auto" and stream is not None:
         method = "tsqr"
@@ -136,7 +136,7 @@ def qr(
     return QRResult(Q, R, info=info)
 
 
-def _stream_of(A: Any, method: str, check_finite: bool) -> RowStream | None:
+def _stream_of(A: Any, method: str, *, check_finite: bool) -> RowStream | None:
     """The stream that `A` is or, for "tsqr", that a memmap can be read as."""
     if isinstance(A, RowStream):
         return A

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Pivoted QR of tall matrices: pivots and a preconditioner from one sketch, then Cholesky QR.
 
-NumPy's own BLAS has a team of threads that goes on spinning beside ours: no product or norm here is left to it.
+NumPy's own BLAS has a team of threads that goes on spinning beside ours: no product or norm here is left
+to it.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import numpy as np
 from randnla._backend.kernels import dense
 from randnla._backend.kernels import qr as kernels
 from randnla._backend.kernels import qr_pivoted as steps
-from randnla.sketching import SparseSign
+from randnla.sketching import Gaussian, SparseSign
 
 from .truncation import Array, Goal, unit
 
@@ -174,7 +175,7 @@ def _norm_bound(G: Array) -> float:
     power = G / size
     for _ in range(2):
         power = dense.gemm(power, power)
-    return size * dense.screen(power).frobenius_norm ** 0.25
+    return size * math.sqrt(math.sqrt(dense.screen(power).frobenius_norm))
 
 
 def _positive(Rs: Array) -> Array:
@@ -207,18 +208,31 @@ def _complete(
     more = dense.gemm(Q.T, E)
     dense.gemm(Q, more, E, alpha=-1.0, beta=1.0)
     R[:k, k:wanted] += more
-    # Less than rounding of A has no direction of its own; the basis goes on in random ones instead.
-    E[:, np.sqrt(np.einsum("ij,ij->j", E, E, dtype=np.float64)) <= 4 * unit(A.dtype) * norm] = 0
+    # Less than rounding of A has no direction of its own: the basis goes on in random ones instead.
+    dead = _lengths(E) <= 4 * unit(A.dtype) * norm
+    E[:, dead] = _random(A, int(dead.sum()), seed, 0)
     V, upper, _ = kernels.cholesky_qr(E, seed=seed)
+    upper[:, dead] = 0
     for turn in range(1, 4):
         overlap = dense.gemm(Q.T, V)
         if np.abs(overlap).max() <= 8 * unit(A.dtype):
             break
         dense.gemm(Q, overlap, V, alpha=-1.0, beta=1.0)
-        V, second, _ = kernels.cholesky_qr(V, seed=seed + turn)
+        lost = _lengths(V) <= 0.1
+        V[:, lost] = _random(A, int(lost.sum()), seed, turn)
+        V, second, _ = kernels.cholesky_qr(V, seed=seed)
+        second[:, lost] = 0
         upper = dense.gemm(second, upper)
     R[k:, k:wanted] = np.triu(upper)
     if wanted < n:
         rest = A[:, perm[wanted:]]
         R[k:, wanted:] = dense.gemm(V.T, rest)
     return np.concatenate([Q, V], axis=1), R
+
+
+def _lengths(E: Array) -> Array:
+    return np.asarray(np.sqrt(np.einsum("ij,ij->j", E, E, dtype=np.float64)))
+
+
+def _random(A: Array, count: int, seed: int, turn: int) -> Array:
+    return Gaussian(A.shape[0], count, rng=seed, stream=turn, dtype=A.dtype).to_dense()

@@ -78,6 +78,37 @@ def householder_qr(Y: Array, *, name: str = "Y") -> tuple[Array, Array]:
     return Q, scale_by_power(R, exponent)
 
 
+def householder_panel(Y: Array) -> tuple[Array, Array, Array]:
+    """Reflectors of a finite tall matrix of moderate scale: ``Y = (I - V T V^H) [R; 0]``.
+
+    Returns
+    -------
+    V : (m, n) array, unit lower trapezoidal
+    T : (n, n) array, upper triangular
+    R : (n, n) array, upper triangular, diagonal of any sign
+    """
+    n = Y.shape[1]
+    work = np.array(Y, order="F", copy=True)
+    T = np.zeros((n, n), Y.dtype, order="F")
+    if is_compiled(work):
+        _core.geqrt(work, T)
+        R = np.triu(work[:n])
+    else:
+        import scipy.linalg
+
+        (work, tau), R = scipy.linalg.qr(work, mode="raw", check_finite=False)
+        R = R[:n]
+    V = np.tril(work, -1)
+    V[np.arange(n), np.arange(n)] = 1
+    if not is_compiled(work):
+        # T^-1 + T^-H = V^H V for reflectors that are not the identity; those have a zero row and column.
+        live = np.flatnonzero(tau)
+        inner = V[:, live].conj().T @ V[:, live]
+        inverse = np.triu(inner, 1) + np.diag(1 / tau[live])
+        T[np.ix_(live, live)] = scipy.linalg.solve_triangular(inverse, np.eye(live.size), check_finite=False)
+    return V, T, R
+
+
 def tsqr(Y: Array, *, with_q: bool = True, overwrite: bool = False, name: str = "Y") -> tuple[Array, Array]:
     """Householder QR of a finite real (m, n) matrix, m >= n, leaf by leaf on the team.
 
