@@ -31,6 +31,7 @@ class Target:
     kind: str = "general"
     exact_layouts: bool = False  # our own kernels alone: identical bits whatever the layout
     sees_all: bool = True  # False: reads a part of A only and cannot promise to find NaN
+    whole: bool = False  # neither rank nor tol means all columns
     rows_needed: int = 0  # a sample cannot be larger than what it is drawn from
     dense_only: bool = False
     mapped_tolerance: float = 1e-8  # a memmap is another kind of input, by a route that `info` names
@@ -180,9 +181,7 @@ def check_utv(result: Any, truth: Array, eps: float) -> str | None:
     return (
         not_orthonormal(U, "U", eps)
         or not_orthonormal(Vh.conj().T, "V", eps)
-        or residual_too_large(
-            rescale(truth, e) - rescale(U, 0) @ rescale(T, e) @ Vh, truth, e, k, eps, 1.3
-        )
+        or residual_too_large(rescale(truth, e) - rescale(U, 0) @ rescale(T, e) @ Vh, truth, e, k, eps, 1.3)
         or sign_rule_broken(U)
     )
 
@@ -305,7 +304,14 @@ def _targets() -> dict[str, Target]:
     for name, check in (("pivoted_qr", check_pivoted_qr), ("utv", check_utv)):
         function = getattr(randnla, name)
         found.append(
-            Target(name, _with_rank(function), check, dense_only=True, parameters=parameters(function))
+            Target(
+                name,
+                _with_rank(function),
+                check,
+                dense_only=True,
+                whole=True,
+                parameters=parameters(function),
+            )
         )
     found.append(
         Target(
