@@ -6,6 +6,7 @@
 #include "randnla/qr_householder.hpp"
 #include "randnla/qr_pivoted.hpp"
 #include "randnla/qr_preconditioned.hpp"
+#include "randnla/scaling.hpp"
 #include "randnla/tsqr.hpp"
 #include "randnla/workspace.hpp"
 #include "register.hpp"
@@ -229,6 +230,35 @@ void geqrt(py::array& a, py::array& t) {
     });
 }
 
+void scaled_copy(const py::array& a, int exponent, py::array& out) {
+    visit_real(a, "a", [&](auto tag) {
+        using T = decltype(tag);
+        const auto av = input_matrix<T>(a, "a");
+        const auto ov = output_matrix<T>(out, "out");
+        const py::gil_scoped_release release;
+        copy_scaled<T>(av, exponent, ov);
+    });
+}
+
+void upper_in_place(py::array& a, index_t columns, int exponent) {
+    visit_real(a, "a", [&](auto tag) {
+        using T = decltype(tag);
+        const auto av = output_matrix<T>(a, "a");
+        const py::gil_scoped_release release;
+        scale_upper<T>(av, columns, exponent);
+    });
+}
+
+void upper_copy(const py::array& a, int exponent, py::array& out) {
+    visit_real(a, "a", [&](auto tag) {
+        using T = decltype(tag);
+        const auto av = input_matrix<T>(a, "a");
+        const auto ov = output_matrix<T>(out, "out");
+        const py::gil_scoped_release release;
+        extract_upper<T>(av, exponent, ov);
+    });
+}
+
 const char* route_name(CholeskyQrReport::Route route) {
     switch (route) {
         case CholeskyQrReport::Route::cholesky:
@@ -298,6 +328,12 @@ void register_qr(py::module_& m) {
           "2^-exponent a = q r for tall a; q may be a, or empty for r only.");
     m.def("geqrt", &geqrt, py::arg("a").noconvert(), py::arg("t").noconvert(),
           "Reflectors and R in a, the upper triangle of T in t; both column-major.");
+    m.def("copy_scaled", &scaled_copy, py::arg("a").noconvert(), py::arg("exponent"),
+          py::arg("out").noconvert(), "out = 2^exponent a.");
+    m.def("scale_upper", &upper_in_place, py::arg("a").noconvert(), py::arg("columns"),
+          py::arg("exponent"), "What is not reflectors of the raw a times 2^exponent, in place.");
+    m.def("extract_upper", &upper_copy, py::arg("a").noconvert(), py::arg("exponent"),
+          py::arg("out").noconvert(), "R of the raw a, turned to a nonnegative diagonal.");
     m.def("solve_right", &solve_right, py::arg("r").noconvert(), py::arg("b").noconvert(),
           "b := b r^-1, r upper triangular.");
 }

@@ -250,7 +250,7 @@ void form_q(MatrixView<const T> a, MatrixView<const T> t, index_t columns, Matri
         const index_t c0 = step * columns_per_step, c1 = std::min(q.cols, c0 + columns_per_step);
         for (index_t j = c0; j < c1; ++j) {
             std::fill(&q(0, j), &q(0, j) + q.rows, T(0));
-            q(j, j) = T(1);
+            q(j, j) = j < columns && std::signbit(a(j, j)) ? T(-1) : T(1);
         }
         for (index_t p = std::min(panels, (c1 + block - 1) / block); p-- > 0;) {
             const index_t j0 = p * block;

@@ -4,10 +4,10 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdlib>
 
 #include "qr_reflectors.hpp"
 #include "randnla/blas.hpp"
+#include "randnla/scaling.hpp"
 #include "randnla/threads.hpp"
 #include "randnla/workspace.hpp"
 
@@ -32,11 +32,9 @@ MatrixView<T> load(MatrixView<const T> a, index_t begin, index_t end, int expone
     for (index_t i0 = 0; i0 < rows.rows; i0 += tile)
         for (index_t j = 0; j < rows.cols; ++j)
             for (index_t i = i0; i < std::min(rows.rows, i0 + tile); ++i) packed(i, j) = rows(i, j);
-    // No power of two reaches every exponent: two factors, applied one after the other.
     if (exponent != 0) {
-        const T first = std::ldexp(T(1), -exponent / 2),
-                second = std::ldexp(T(1), -exponent - -exponent / 2);
-        for (index_t i = 0; i < rows.rows * rows.cols; ++i) buffer[i] = buffer[i] * first * second;
+        const PowerOfTwo<T> power(-exponent);
+        for (index_t i = 0; i < rows.rows * rows.cols; ++i) buffer[i] = power(buffer[i]);
     }
     return packed;
 }

@@ -31,7 +31,7 @@ PivotedQrReport blocked_pivoted_qr(MatrixView<T> a, std::int32_t* perm, MatrixVi
                                    const PivotedQrOptions& options);
 
 // The leading columns of Q, as many as the column-major q has, from the `columns` reflectors in the
-// raw A, in panels of t.rows.
+// raw A, in panels of t.rows; turned so that they go with an R of nonnegative diagonal.
 template <class T>
 void form_q(MatrixView<const T> a, MatrixView<const T> t, index_t columns, MatrixView<T> q);
 

@@ -187,15 +187,15 @@ def _factor(A: Array, seen: Any, goal: Goal, method: str, mode: str, seed: int, 
     if method == "cqrrpt":
         # Far from the ends of the range the columns are read where they lie.
         near = abs(exponent) <= (60 if A.dtype == np.float32 else 400)
-        work = A if near else kernels.scale_by_power(np.array(A, order="C"), -exponent)
+        work = A if near else steps.copy_scaled(A, -exponent)
         found = _tall(work, exponent if near else 0, 0 if near else exponent, norm, goal, seed, sketch)
         if found is not None:
             return found
         path = "sketches failed, panels"
-    work = np.array(A, order="F", copy=True)
-    kernels.scale_by_power(work.T, -exponent)
-    if np.iscomplexobj(work):
-        return _by_lapack(work, exponent, norm, goal, mode)
+    if np.iscomplexobj(A):
+        work = np.array(A, order="F", copy=True)
+        return _by_lapack(kernels.scale_by_power(work.T, -exponent).T, exponent, norm, goal, mode)
+    work = steps.copy_scaled(A, -exponent, order="F")
     return _panels(work, exponent, norm, goal, mode, seed, path)
 
 
@@ -227,21 +227,20 @@ def _panels(work: Array, exponent: int, norm: float, goal: Goal, mode: str, seed
     """BQRRP of the normalized copy `work` = 2^-exponent A, which is overwritten."""
     target = 0.0 if goal.tol is None else max(0.0, goal.target(norm))
     raw = steps.blocked_pivoted_qr(work, seed=seed, most_columns=goal.limit, target_squares=target**2)
-    done = raw.columns
-    left = dense.screen(work[done:, done:])
-    # Ended by a trailing block of zeros, what is missing are zero rows of R.
-    R = np.zeros((done if goal.tol is not None else goal.limit, work.shape[1]), work.dtype)
-    R[:done] = np.triu(work[:done])
-    keep, error = goal.trim(R, math.ldexp(left.sum_squares, 2 * left.exponent), norm)
-    rank = _numerical_rank(np.diagonal(R)[:keep], work.shape)
-    if mode == "raw":
-        factors = (_scale_triangle(work, exponent), raw.tau[:keep].copy(), raw.perm)
+    left = dense.screen(work[raw.columns :, raw.columns :])
+    squares = math.ldexp(left.sum_squares, 2 * left.exponent)
+    if goal.tol is None:
+        # Ended by a trailing block of zeros, what is missing are zero rows of R.
+        keep, error = goal.limit, math.sqrt(squares)
     else:
-        Q, R = steps.form_q(raw, keep), R[:keep]
-        negative = np.diagonal(R) < 0
-        Q[:, negative] *= -1
-        R[negative] *= -1
-        factors = (Q, kernels.scale_by_power(R, exponent), raw.perm)
+        keep, error = goal.trim(np.triu(work[: raw.columns]), squares, norm)
+    rank = _numerical_rank(np.diagonal(work)[:keep], work.shape)
+    if mode == "raw":
+        tau = raw.tau[:keep].copy()
+        steps.scale_upper(raw, exponent)
+        factors = (work, tau, raw.perm)
+    else:
+        factors = (steps.form_q(raw, keep), steps.upper(raw, keep, exponent), raw.perm)
     if raw.sketches > 1:
         path += f", {raw.sketches} sketches"
     return Found(factors, keep, rank, in_units(error, exponent), in_units(norm, exponent), path, "gaussian")
@@ -302,7 +301,7 @@ def _result(
     kind: Any, found: Found, goal: Goal, method: str, mode: str, seed: int
 ) -> PivotedQRResult | RawPivotedQRResult:
     first, second, perm = found.factors
-    if found.path != "non-finite" and not np.isfinite(first if mode == "raw" else second).all():
+    if found.path != "non-finite" and not dense.screen(first if mode == "raw" else second).finite:
         raise InputError(f"A: the norm of a column exceeds the range of {first.dtype}; scale A down")
     error = found.error + goal.floor(found.norm, found.columns)
     relative = error / found.norm if found.norm else 0.0

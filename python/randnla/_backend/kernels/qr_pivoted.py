@@ -70,10 +70,29 @@ def blocked_pivoted_qr(
 
 
 def form_q(raw: RawQR, columns: int) -> Array:
-    """The first `columns` columns of Q, (m, columns), column-major."""
+    """The first `columns` columns of the Q for an R of nonnegative diagonal, (m, columns), column-major."""
     Q = np.empty((raw.QR.shape[0], columns), raw.QR.dtype, order="F")
     _core.form_q(raw.QR, raw.blocks, raw.columns, Q)
     return Q
+
+
+def copy_scaled(A: Array, exponent: int, *, order: str = "C") -> Array:
+    """``2**exponent * A`` in C or Fortran order, on the team."""
+    out = np.empty(A.shape, A.dtype, order="F" if order == "F" else "C")
+    _core.copy_scaled(A, exponent, out)
+    return out
+
+
+def scale_upper(raw: RawQR, exponent: int) -> None:
+    """All but the reflectors of a raw factorization times ``2**exponent``, in place."""
+    _core.scale_upper(raw.QR, raw.columns, exponent)
+
+
+def upper(raw: RawQR, rows: int, exponent: int) -> Array:
+    """The first `rows` rows of R times ``2**exponent``, diagonal nonnegative, as `form_q` has it."""
+    out = np.empty((rows, raw.QR.shape[1]), raw.QR.dtype)
+    _core.extract_upper(raw.QR, exponent, out)
+    return out
 
 
 def precondition(A: Array, columns: Array, factor: Array, *, solve: bool) -> tuple[Array, Array]:
