@@ -28,7 +28,7 @@ constexpr std::uint64_t first_stream = (std::uint64_t{1} << 62) + 2;
 constexpr index_t oversampling = 16;
 
 // Columns a block reflector is applied to at a time: their part of A stays in the second cache.
-constexpr index_t columns_per_step = 192;
+constexpr index_t columns_per_step = 256;
 
 template <class T>
 double sum_squares(MatrixView<const T> a) {
@@ -139,6 +139,10 @@ class BlockedPivotedQr {
                 if (swaps_[j] == j) continue;
                 T* x = &m(begin, first + j);
                 T* y = &m(begin, first + swaps_[j]);
+                if (m.row_stride == 1) {
+                    std::swap_ranges(x, x + (end - begin), y);
+                    continue;
+                }
                 for (index_t i = begin; i < end; ++i, x += m.row_stride, y += m.row_stride)
                     std::swap(*x, *y);
             }

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "randnla/blas.hpp"
+#include "randnla/gemm.hpp"
 #include "randnla/workspace.hpp"
 
 // Block reflectors I - V T V^T as lapack::geqrt leaves them, applied by products.
@@ -43,7 +44,7 @@ void reflect(const Reflectors<T>& by, bool transposed, MatrixView<T> c) {
                tw = col_major_view(memory.data() + width * c.cols, width, c.cols);
     const auto top = c.block(0, width, 0, c.cols), below = c.block(width, c.rows, 0, c.cols);
     blas::gemm<T>(T(1), by.v1.transposed(), top, T(0), w);
-    blas::gemm<T>(T(1), by.v2.transposed(), below, T(1), w);
+    parallel_gemm<T>(T(1), by.v2.transposed(), below, T(1), w);
     blas::gemm<T>(T(1), transposed ? by.t.transposed() : by.t, w, T(0), tw);
     blas::gemm<T>(T(-1), by.v1, tw, T(1), top);
     blas::gemm<T>(T(-1), by.v2, tw, T(1), below);

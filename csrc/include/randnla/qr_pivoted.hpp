@@ -11,7 +11,7 @@
 namespace randnla {
 
 struct PivotedQrOptions {
-    index_t block = 64;         // columns a panel
+    index_t block = 48;         // columns a panel
     index_t most_columns = 0;   // ends there at the latest
     double target_squares = 0;  // ends once the sum of squares not yet factored is at most this
     std::uint64_t seed = 0;

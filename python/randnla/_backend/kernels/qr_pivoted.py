@@ -14,7 +14,7 @@ import numpy as np
 from randnla import _core
 from randnla._backend.kernels.dense import Array
 
-BLOCK = 64
+BLOCK = 48
 
 
 @dataclass(frozen=True)
