@@ -45,7 +45,8 @@ def test_condition(exponent, dtype):
     for method in METHODS:
         result = randnla.pivoted_qr(A, method=method, rng=0)
         check(A, result)
-        assert result.info.path == PATHS[method]
+        # Steep spectra take a second sketch of what is left.
+        assert result.info.path.removesuffix(", 2 sketches") == PATHS[method]
         if exponent <= (4 if dtype == np.float32 else 12):
             assert result.info.rank == 60
     if dtype == np.float64 and exponent == 10:
