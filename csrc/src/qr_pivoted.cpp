@@ -10,6 +10,7 @@
 
 #include "qr_reflectors.hpp"
 #include "randnla/blas.hpp"
+#include "randnla/gemm.hpp"
 #include "randnla/reductions.hpp"
 #include "randnla/sketch_dense.hpp"
 #include "randnla/threads.hpp"
@@ -93,7 +94,14 @@ class BlockedPivotedQr {
         DenseMap map;
         map.seed = options_.seed;
         map.stream = first_stream + static_cast<std::uint64_t>(report_.sketches++);
-        apply_dense_map<T>(map, left, out);
+        // The map as a whole, and a fixed cut of the columns: no bit depends on the team.
+        const Scratch<T> memory(d_ * left.rows);
+        const auto s = row_major_view(memory.data(), d_, left.rows);
+        fill_dense_map<T>(map, s);
+        parallel_for(left.cols, columns_per_step, [&](index_t begin, index_t end) {
+            parallel_gemm<T>(T(1), s, left.block(0, left.rows, begin, end), T(0),
+                             out.block(0, d_, begin, end));
+        });
         largest_ = 0;
         for (index_t i = 0; i < out.rows; ++i)
             for (index_t j = 0; j < out.cols; ++j)

@@ -243,7 +243,9 @@ def _panels(work: Array, exponent: int, norm: float, goal: Goal, mode: str, seed
         factors = (steps.form_q(raw, keep), steps.upper(raw, keep, exponent), raw.perm)
     if raw.sketches > 1:
         path += f", {raw.sketches} sketches"
-    return Found(factors, keep, rank, in_units(error, exponent), in_units(norm, exponent), path, "gaussian")
+    return Found(
+        factors, keep, rank, in_units(error, exponent), in_units(norm, exponent), path, "gaussian", passes=2
+    )
 
 
 def _by_lapack(work: Array, exponent: int, norm: float, goal: Goal, mode: str) -> Found:
@@ -259,7 +261,7 @@ def _by_lapack(work: Array, exponent: int, norm: float, goal: Goal, mode: str) -
         factors = (_scale_triangle(QR, exponent), tau[:keep], perm.astype(np.int64))
     else:
         factors = (Q[:, :keep], kernels.scale_by_power(R[:keep].copy(), exponent), perm)
-    return Found(factors, keep, rank, in_units(error, exponent), in_units(norm, exponent), "geqp3")
+    return Found(factors, keep, rank, in_units(error, exponent), in_units(norm, exponent), "geqp3", passes=2)
 
 
 def _scale_triangle(QR: Array, exponent: int) -> Array:

@@ -286,6 +286,7 @@ def _account(
         rank=int(np.count_nonzero(sigma > level)),
         method="randutv",
         sketch="gaussian",
+        passes=2,
         error_estimate=in_units(estimate, exponent),
         error_kind="frobenius",
         error_relative=relative,
