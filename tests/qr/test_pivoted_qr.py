@@ -2,6 +2,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Pivoted QR: LAPACK's ratios, rank, quality of pivots, LAPACK's format, sketches that are no embedding."""
 
+import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 import scipy.linalg
@@ -389,3 +392,29 @@ def test_bad_input():
     for bad in ("x", None, np.ones(3), np.ones((3, 2), object)):
         with pytest.raises(InputError, match="A"):
             randnla.pivoted_qr(bad)
+
+
+@pytest.mark.parametrize("layout", [np.ascontiguousarray, np.asfortranarray], ids=["C", "Fortran"])
+@pytest.mark.parametrize("rank", [None, 10])
+def test_no_copy_of_tall_input(layout, rank):
+    """Beside Q there are blocks of rows and matrices of the order of the columns."""
+    A = layout(gaussian((60_000, 40)))
+    tracemalloc.start()
+    try:
+        result = randnla.pivoted_qr(A, rank, method="cqrrpt", rng=0)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert result.Q.nbytes <= peak <= result.Q.nbytes + 10e6
+    assert peak < A.nbytes + 5e6
+
+
+def test_python_threads_get_the_same_bits():
+    A = gaussian((700, 60))
+    for method in METHODS:
+        expected = randnla.pivoted_qr(A, method=method, rng=5)
+        with ThreadPoolExecutor(4) as pool:
+            results = list(pool.map(lambda _, m=method: randnla.pivoted_qr(A, method=m, rng=5), range(8)))
+        for result in results:
+            np.testing.assert_array_equal(result.Q, expected.Q)
+            np.testing.assert_array_equal(result.R, expected.R)
