@@ -275,6 +275,23 @@ ROWS_NEEDED = {"srht": 5, "srft": 8, "row_sampling": 1, "pca": 2}
 _OWN_KERNELS = {"sparse_sign", "countsketch", "srht", "row_sampling"}
 
 
+def _more_qr_targets() -> list[Target]:
+    found = [
+        Target(
+            "qr tsqr",
+            lambda A, **keywords: randnla.qr(A, **{"method": "tsqr", **keywords}),
+            check_qr,
+            dense_only=True,
+            parameters=parameters(randnla.qr) - {"method"},
+        )
+    ]
+    for name, check in (("pivoted_qr", check_pivoted_qr), ("utv", check_utv)):
+        function = getattr(randnla, name)
+        call = _with_rank(function)
+        found.append(Target(name, call, check, dense_only=True, whole=True, parameters=parameters(function)))
+    return found
+
+
 def _targets() -> dict[str, Target]:
     from randnla.sketching.choose import MAPS
 
@@ -292,27 +309,7 @@ def _targets() -> dict[str, Target]:
     ]
     if hasattr(randnla, "qr"):
         found.append(Target("qr", randnla.qr, check_qr, dense_only=True, parameters=parameters(randnla.qr)))
-        found.append(
-            Target(
-                "qr tsqr",
-                lambda A, **keywords: randnla.qr(A, **{"method": "tsqr", **keywords}),
-                check_qr,
-                dense_only=True,
-                parameters=parameters(randnla.qr) - {"method"},
-            )
-        )
-    for name, check in (("pivoted_qr", check_pivoted_qr), ("utv", check_utv)):
-        function = getattr(randnla, name)
-        found.append(
-            Target(
-                name,
-                _with_rank(function),
-                check,
-                dense_only=True,
-                whole=True,
-                parameters=parameters(function),
-            )
-        )
+        found += _more_qr_targets()
     found.append(
         Target(
             "leverage_scores",
