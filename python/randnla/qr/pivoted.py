@@ -26,6 +26,8 @@ from .truncation import Array, Goal, in_units
 
 METHODS = ("auto", "cqrrpt", "bqrrp")
 MODES = ("economic", "raw")
+# Rows a column from which "cqrrpt" is the faster one, measured for 100 to 1000 columns on two threads.
+TALL = {"f": 16, "d": 8}
 
 
 def pivoted_qr(
@@ -55,8 +57,8 @@ def pivoted_qr(
         The fewest columns are kept for which ||A P - Q R||_F <= tol ||A||_F is certified.
     method : {"auto", "cqrrpt", "bqrrp"}
         "cqrrpt" for tall A: a sketch tells pivots and a preconditioner, Cholesky QR does the rest.
-        "bqrrp" for every shape: Householder panels whose pivots a sketch tells. "auto" takes "cqrrpt" for
-        real A with m >= 4 n in economic mode.
+        "bqrrp" for every shape: Householder panels whose pivots a sketch tells. "auto" takes "cqrrpt" in
+        economic mode for float64 with m >= 8 n and for float32 with m >= 16 n.
     mode : {"economic", "raw"}
         "raw" returns ``(QR, tau, perm)`` in LAPACK's format, for its ormqr and orgqr; with a rank the rows
         and columns of QR from there on are not R's. It needs "bqrrp".
@@ -138,7 +140,7 @@ def pivoted_qr(
     if method == "cqrrpt" and mode == "raw":
         raise InputError("mode: 'raw' needs Householder vectors, which 'cqrrpt' has not; take method='bqrrp'")
     if method == "auto":
-        tall = m >= 4 * n and mode == "economic" and not np.iscomplexobj(matrix)
+        tall = n > 0 and m >= TALL.get(matrix.dtype.char, math.inf) * n and mode == "economic"
         method = "cqrrpt" if tall else "bqrrp"
     seed = seed_from(rng)
     seen = dense.screen(matrix)
