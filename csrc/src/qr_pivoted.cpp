@@ -53,7 +53,7 @@ class BlockedPivotedQr {
           t_(t),
           options_(options),
           steps_(std::min({a.rows, a.cols, options.most_columns})),
-          d_(std::min(options.block, steps_) + oversampling),
+          d_(std::min(std::min(options.block, steps_) + oversampling, a.rows)),
           sketch_memory_(d_ * a.cols),
           lu_memory_(d_ * a.cols),
           candidates_(d_ * d_),
