@@ -24,7 +24,20 @@ PATHS = {"cqrrpt": "sketch+cholesky", "bqrrp": "panels"}
 @pytest.mark.parametrize("dtype", ALL)
 @pytest.mark.parametrize(
     "shape",
-    [(0, 0), (0, 4), (4, 0), (1, 1), (1, 6), (6, 1), (40, 40), (3, 900), (200, 140), (140, 200), (500, 30), (500, 100)],
+    [
+        (0, 0),
+        (0, 4),
+        (4, 0),
+        (1, 1),
+        (1, 6),
+        (6, 1),
+        (40, 40),
+        (3, 900),
+        (200, 140),
+        (140, 200),
+        (500, 30),
+        (500, 100),
+    ],
 )
 def test_shapes(shape, dtype):
     A = gaussian(shape, dtype)
