@@ -173,6 +173,41 @@ def by_hand_cholesky_qr2(A: Array) -> tuple[Array, Array]:
     return Q, R
 
 
+def scipy_pivoted_qr(A: Array) -> tuple[Array, Array, Array]:
+    return scipy.linalg.qr(A, mode="economic", pivoting=True, check_finite=False)
+
+
+def by_hand_cholesky_qr(A: Array) -> tuple[Array, Array]:
+    """One pass by the BLAS routines themselves, for column-major A; no pivots, and good conditions only."""
+    (syrk, trsm), (potrf,) = (
+        scipy.linalg.get_blas_funcs(("syrk", "trsm"), (A,)),
+        scipy.linalg.get_lapack_funcs(("potrf",), (A,)),
+    )
+    R, _ = potrf(syrk(1.0, A, trans=1), lower=0)
+    return trsm(1.0, R, A, side=1), R
+
+
+def lapack_geqp3(A: Array) -> tuple[Array, Array]:
+    """The factorization alone, Q left in reflectors, of column-major A."""
+    (geqp3,) = scipy.linalg.get_lapack_funcs(("geqp3",), (A,))
+    QR, perm, _, _, _ = geqp3(A, lwork=64 * A.shape[1])
+    return QR, perm
+
+
+def lapack_geqrf(A: Array) -> tuple[Array, Array]:
+    """Without pivots, Q left in reflectors, of column-major A."""
+    (geqrf,) = scipy.linalg.get_lapack_funcs(("geqrf",), (A,))
+    QR, tau, _, _ = geqrf(A, lwork=64 * A.shape[1])
+    return QR, tau
+
+
+def lapack_geqrf_orgqr(A: Array) -> tuple[Array, Array]:
+    """LAPACK's Q, of column-major A."""
+    QR, tau = lapack_geqrf(A)
+    (orgqr,) = scipy.linalg.get_lapack_funcs(("orgqr",), (A,))
+    return orgqr(QR, tau, lwork=64 * A.shape[1])[0], QR[: A.shape[1]]
+
+
 # Low rank, general matrices.
 
 

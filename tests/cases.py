@@ -289,6 +289,10 @@ DECOMPOSITIONS: dict[str, Decomposition] = {
         lambda A, **o: randnla.range_finder(A, 4, **o), lambda r, A: r.Q @ (r.Q.conj().T @ A)
     ),
     "qr": Decomposition(lambda A, **o: randnla.qr(A), lambda r, A: r.Q @ r.R),
+    "pivoted_qr": Decomposition(
+        lambda A, **o: randnla.pivoted_qr(A, 4, **o), lambda r, A: (r.Q @ r.R)[:, np.argsort(r.perm)]
+    ),
+    "utv": Decomposition(lambda A, **o: randnla.utv(A, 4, **o), lambda r, A: r.U @ r.T @ r.Vh),
 }
 AVAILABLE_DECOMPOSITIONS = {name: row for name, row in DECOMPOSITIONS.items() if name in randnla.__all__}
 

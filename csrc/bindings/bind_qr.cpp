@@ -4,6 +4,11 @@
 #include "randnla/blas.hpp"
 #include "randnla/qr_cholesky.hpp"
 #include "randnla/qr_householder.hpp"
+#include "randnla/qr_pivoted.hpp"
+#include "randnla/qr_preconditioned.hpp"
+#include "randnla/scaling.hpp"
+#include "randnla/tsqr.hpp"
+#include "randnla/workspace.hpp"
 #include "register.hpp"
 
 // Orthogonalization and the small factorizations of our own LAPACK.
@@ -83,6 +88,177 @@ index_t factor(py::array& a) {
     });
 }
 
+// R to r (k x n), Q to the leading k columns of a, k = min(m, n).
+void pivoted(py::array& a, py::array& r, py::array& perm) {
+    visit_real(a, "a", [&](auto tag) {
+        using T = decltype(tag);
+        const auto av = output_matrix<T>(a, "a"), rv = output_matrix<T>(r, "r");
+        const auto pv = output_vector<std::int32_t>(perm, "perm");
+        const index_t k = std::min(av.rows, av.cols);
+        require(av.col_major(), "a: expected a column-major matrix");
+        require(rv.rows == k && rv.cols == av.cols && pv.size == av.cols,
+                "small_pivoted_qr: shapes of r and perm do not agree with a");
+        const py::gil_scoped_release release;
+        blas::use_one_thread();
+        const Scratch<T> tau(k);
+        lapack::geqp3<T>(av, pv.data, tau.data());
+        for (index_t i = 0; i < k; ++i)
+            for (index_t j = 0; j < av.cols; ++j) rv(i, j) = j >= i ? av(i, j) : T(0);
+        lapack::orgqr<T>(av.block(0, av.rows, 0, k), tau.data(), k);
+    });
+}
+
+void lu_swaps(py::array& a, py::array& swaps) {
+    visit_real(a, "a", [&](auto tag) {
+        using T = decltype(tag);
+        const auto av = output_matrix<T>(a, "a");
+        const auto sv = output_vector<std::int32_t>(swaps, "swaps");
+        require(av.col_major(), "a: expected a column-major matrix");
+        require(sv.size == std::min(av.rows, av.cols), "swaps: expected one for every pivot");
+        const py::gil_scoped_release release;
+        blas::use_one_thread();
+        lapack::getrf<T>(av, sv.data);
+    });
+}
+
+py::tuple blocked_pivoted(py::array& a, py::array& t, py::array& perm, index_t most_columns,
+                          double target_squares, std::uint64_t seed) {
+    return visit_real(a, "a", [&](auto tag) {
+        using T = decltype(tag);
+        const auto av = output_matrix<T>(a, "a"), tv = output_matrix<T>(t, "t");
+        const auto pv = output_vector<std::int32_t>(perm, "perm");
+        require(pv.size == av.cols, "perm: expected one index for every column");
+        PivotedQrReport report;
+        {
+            const py::gil_scoped_release release;
+            report = blocked_pivoted_qr<T>(av, pv.data, tv,
+                                           {tv.rows, most_columns, target_squares, seed});
+        }
+        return py::make_tuple(report.columns, report.sketches);
+    });
+}
+
+void pivoted_q(const py::array& a, const py::array& t, index_t columns, py::array& q) {
+    visit_real(a, "a", [&](auto tag) {
+        using T = decltype(tag);
+        const auto av = input_matrix<T>(a, "a"), tv = input_matrix<T>(t, "t");
+        const auto qv = output_matrix<T>(q, "q");
+        require(columns >= 0 && columns <= std::min(av.rows, av.cols), "columns: out of range");
+        const py::gil_scoped_release release;
+        form_q<T>(av, tv, columns, qv);
+    });
+}
+
+void precondition_columns(const py::array& a, const py::array& columns, const py::array& factor,
+                          bool solve, py::array& q, py::array& gram) {
+    visit_real(a, "a", [&](auto tag) {
+        using T = decltype(tag);
+        const auto av = input_matrix<T>(a, "a");
+        const auto cv = input_vector<std::int32_t>(columns, "columns");
+        const auto fv = input_matrix<double>(factor, "factor");
+        const auto qv = output_matrix<T>(q, "q");
+        const auto gv = output_matrix<double>(gram, "gram");
+        require(cv.size == qv.cols, "columns: expected one index for every column of q");
+        for (index_t j = 0; j < cv.size; ++j)
+            require(cv.data[j] >= 0 && cv.data[j] < av.cols, "columns: index out of range");
+        const py::gil_scoped_release release;
+        precondition<T>(av, cv.data, fv, solve ? Precondition::solve : Precondition::multiply, qv,
+                        gv);
+    });
+}
+
+void multiply_in_place(py::array& q, const py::array& m, py::array& gram) {
+    visit_real(q, "q", [&](auto tag) {
+        using T = decltype(tag);
+        const auto qv = output_matrix<T>(q, "q");
+        const auto mv = input_matrix<double>(m, "m");
+        const auto gv = output_matrix<double>(gram, "gram");
+        const py::gil_scoped_release release;
+        multiply_columns<T>(qv, mv, gv);
+    });
+}
+
+// The upper triangle of r by its Cholesky factor, inverse by that of the factor. Returns the order
+// of the leading minor that is not positive definite, 0 if all are.
+index_t cholesky_factor(py::array& r, py::array& inverse) {
+    const auto rv = output_matrix<double>(r, "r"), iv = output_matrix<double>(inverse, "inverse");
+    require(rv.rows == rv.cols && iv.rows == rv.rows && iv.cols == rv.cols,
+            "cholesky_factor: expected two square matrices of one order");
+    require_row_major(rv, "r");
+    require_row_major(iv, "inverse");
+    const py::gil_scoped_release release;
+    blas::use_one_thread();
+    const index_t minor = lapack::potrf_upper<double>(rv);
+    if (minor != 0) return minor;
+    for (index_t i = 0; i < rv.rows; ++i)
+        for (index_t j = 0; j < rv.cols; ++j) iv(i, j) = rv(i, j) = j < i ? 0.0 : rv(i, j);
+    return lapack::trtri_upper<double>(iv);
+}
+
+// Returns 1 + the index of a zero pivot, 0 if there is none.
+index_t invert_upper(py::array& r) {
+    const auto rv = output_matrix<double>(r, "r");
+    require(rv.rows == rv.cols, "r: expected a square matrix");
+    require_row_major(rv, "r");
+    const py::gil_scoped_release release;
+    blas::use_one_thread();
+    return lapack::trtri_upper<double>(rv);
+}
+
+// An empty q: R only.
+void tall_skinny(const py::array& a, int exponent, py::array& q, py::array& r) {
+    visit_real(a, "a", [&](auto tag) {
+        using T = decltype(tag);
+        const auto av = input_matrix<T>(a, "a");
+        auto qv = output_matrix<T>(q, "q");
+        const auto rv = output_matrix<T>(r, "r");
+        if (qv.empty()) qv = {};
+        const py::gil_scoped_release release;
+        tsqr<T>(av, exponent, qv, rv);
+    });
+}
+
+void geqrt(py::array& a, py::array& t) {
+    visit_real(a, "a", [&](auto tag) {
+        using T = decltype(tag);
+        const auto av = output_matrix<T>(a, "a"), tv = output_matrix<T>(t, "t");
+        require(av.rows >= av.cols && tv.rows == av.cols && tv.cols == av.cols,
+                "geqrt: a is tall, t of its columns");
+        const py::gil_scoped_release release;
+        blas::use_one_thread();
+        lapack::geqrt<T>(av, tv);
+    });
+}
+
+void scaled_copy(const py::array& a, int exponent, py::array& out) {
+    visit_real(a, "a", [&](auto tag) {
+        using T = decltype(tag);
+        const auto av = input_matrix<T>(a, "a");
+        const auto ov = output_matrix<T>(out, "out");
+        const py::gil_scoped_release release;
+        copy_scaled<T>(av, exponent, ov);
+    });
+}
+
+void upper_in_place(py::array& a, index_t columns, int exponent) {
+    visit_real(a, "a", [&](auto tag) {
+        using T = decltype(tag);
+        const auto av = output_matrix<T>(a, "a");
+        const py::gil_scoped_release release;
+        scale_upper<T>(av, columns, exponent);
+    });
+}
+
+void upper_copy(const py::array& a, int exponent, py::array& out) {
+    visit_real(a, "a", [&](auto tag) {
+        using T = decltype(tag);
+        const auto av = input_matrix<T>(a, "a");
+        const auto ov = output_matrix<T>(out, "out");
+        const py::gil_scoped_release release;
+        extract_upper<T>(av, exponent, ov);
+    });
+}
+
 const char* route_name(CholeskyQrReport::Route route) {
     switch (route) {
         case CholeskyQrReport::Route::cholesky:
@@ -127,6 +303,37 @@ void register_qr(py::module_& m) {
           "Eigenvectors of the upper triangle of a as its rows; returns LAPACK's info.");
     m.def("small_cholesky", &factor, py::arg("a").noconvert(),
           "Upper Cholesky factor in the upper triangle of a; returns LAPACK's info.");
+    m.def("small_pivoted_qr", &pivoted, py::arg("a").noconvert(), py::arg("r").noconvert(),
+          py::arg("perm").noconvert(), "Overwrites the leading columns of a by Q; R to r.");
+    m.def("lu_swaps", &lu_swaps, py::arg("a").noconvert(), py::arg("swaps").noconvert(),
+          "Row swaps of the partially pivoted LU of a, which is overwritten.");
+    m.def("blocked_pivoted_qr", &blocked_pivoted, py::arg("a").noconvert(),
+          py::arg("t").noconvert(), py::arg("perm").noconvert(), py::arg("most_columns"),
+          py::arg("target_squares"), py::arg("seed"), "(columns factored, sketches taken).");
+    m.def("form_q", &pivoted_q, py::arg("a").noconvert(), py::arg("t").noconvert(),
+          py::arg("columns"), py::arg("q").noconvert(), "Leading columns of Q of the raw a.");
+    m.def("precondition", &precondition_columns, py::arg("a").noconvert(),
+          py::arg("columns").noconvert(), py::arg("factor").noconvert(), py::arg("solve"),
+          py::arg("q").noconvert(), py::arg("gram").noconvert(),
+          "q = a[:, columns] times the inverse, or with the triangle solved for; gram = q^T q.");
+    m.def("multiply_columns", &multiply_in_place, py::arg("q").noconvert(),
+          py::arg("m").noconvert(), py::arg("gram").noconvert(),
+          "q := q m, m upper triangular; gram of the result unless it is empty.");
+    m.def("cholesky_factor", &cholesky_factor, py::arg("r").noconvert(),
+          py::arg("inverse").noconvert(), "Order of the first bad leading minor, or 0.");
+    m.def("invert_upper", &invert_upper, py::arg("r").noconvert(),
+          "r := r^-1 in its upper triangle; 1 + the index of a zero pivot, or 0.");
+    m.def("tsqr", &tall_skinny, py::arg("a").noconvert(), py::arg("exponent"),
+          py::arg("q").noconvert(), py::arg("r").noconvert(),
+          "2^-exponent a = q r for tall a; q may be a, or empty for r only.");
+    m.def("geqrt", &geqrt, py::arg("a").noconvert(), py::arg("t").noconvert(),
+          "Reflectors and R in a, the upper triangle of T in t; both column-major.");
+    m.def("copy_scaled", &scaled_copy, py::arg("a").noconvert(), py::arg("exponent"),
+          py::arg("out").noconvert(), "out = 2^exponent a.");
+    m.def("scale_upper", &upper_in_place, py::arg("a").noconvert(), py::arg("columns"),
+          py::arg("exponent"), "What is not reflectors of the raw a times 2^exponent, in place.");
+    m.def("extract_upper", &upper_copy, py::arg("a").noconvert(), py::arg("exponent"),
+          py::arg("out").noconvert(), "R of the raw a, turned to a nonnegative diagonal.");
     m.def("solve_right", &solve_right, py::arg("r").noconvert(), py::arg("b").noconvert(),
           "b := b r^-1, r upper triangular.");
 }

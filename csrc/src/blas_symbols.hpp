@@ -35,7 +35,12 @@
     void RANDNLA_BLAS_SYMBOL(P##geqrf_)(const int*, const int*, T*, const int*, T*, T*,            \
                                         const int*, int*);                                         \
     void RANDNLA_BLAS_SYMBOL(P##orgqr_)(const int*, const int*, const int*, T*, const int*,        \
-                                        const T*, T*, const int*, int*);
+                                        const T*, T*, const int*, int*);                           \
+    void RANDNLA_BLAS_SYMBOL(P##geqrt3_)(const int*, const int*, T*, const int*, T*, const int*,   \
+                                         int*);                                                    \
+    void RANDNLA_BLAS_SYMBOL(P##geqp3_)(const int*, const int*, T*, const int*, int*, T*, T*,      \
+                                        const int*, int*);                                         \
+    void RANDNLA_BLAS_SYMBOL(P##getrf_)(const int*, const int*, T*, const int*, int*, int*);
 
 extern "C" {
 RANDNLA_BLAS_PROTOTYPES(s, float)
@@ -69,6 +74,9 @@ struct Routines;
         static constexpr auto gesdd = RANDNLA_BLAS_SYMBOL(P##gesdd_);      \
         static constexpr auto geqrf = RANDNLA_BLAS_SYMBOL(P##geqrf_);      \
         static constexpr auto orgqr = RANDNLA_BLAS_SYMBOL(P##orgqr_);      \
+        static constexpr auto geqrt3 = RANDNLA_BLAS_SYMBOL(P##geqrt3_);    \
+        static constexpr auto geqp3 = RANDNLA_BLAS_SYMBOL(P##geqp3_);      \
+        static constexpr auto getrf = RANDNLA_BLAS_SYMBOL(P##getrf_);      \
     };
 RANDNLA_BLAS_ROUTINES(s, float)
 RANDNLA_BLAS_ROUTINES(d, double)

@@ -143,6 +143,63 @@ void geqrf_orgqr(MatrixView<T> a, MatrixView<T> r) {
     checked(info, "orgqr");
 }
 
+template <class T>
+void geqrt(MatrixView<T> a, MatrixView<T> t) {
+    if (a.empty()) return;
+    require(a.col_major() && t.col_major() && a.rows >= a.cols, "geqrt needs tall column-major A");
+    const int_t m = narrow(a.rows, "rows"), n = narrow(a.cols, "columns"),
+                ld = stride_of(a.transposed()), ldt = stride_of(t.transposed());
+    int_t info = 0;
+    Routines<T>::geqrt3(&m, &n, a.data, &ld, t.data, &ldt, &info);
+    checked(info, "geqrt3");
+}
+
+template <class T>
+void geqp3(MatrixView<T> a, int_t* perm, T* tau) {
+    if (a.empty()) return;
+    require(a.col_major(), "geqp3 needs a column-major matrix");
+    const int_t m = narrow(a.rows, "rows"), n = narrow(a.cols, "columns"),
+                ld = stride_of(a.transposed()), query = -1;
+    require_workspace(2.0 * n + 64.0 * (n + 1.0));
+    std::fill(perm, perm + n, 0);
+    int_t info = 0;
+    T size = 0;
+    Routines<T>::geqp3(&m, &n, a.data, &ld, perm, tau, &size, &query, &info);
+    const int_t lwork = workspace_size(size);
+    const Scratch<T> work(lwork);
+    Routines<T>::geqp3(&m, &n, a.data, &ld, perm, tau, work.data(), &lwork, &info);
+    checked(info, "geqp3");
+    for (int_t j = 0; j < n; ++j) --perm[j];
+}
+
+template <class T>
+void orgqr(MatrixView<T> a, const T* tau, index_t k) {
+    if (a.empty()) return;
+    require(a.col_major() && a.rows >= a.cols, "orgqr needs a tall column-major matrix");
+    const int_t m = narrow(a.rows, "rows"), n = narrow(a.cols, "columns"),
+                reflectors = narrow(k, "reflectors"), ld = stride_of(a.transposed()), query = -1;
+    require_workspace(64.0 * n);
+    int_t info = 0;
+    T size = 0;
+    Routines<T>::orgqr(&m, &n, &reflectors, a.data, &ld, tau, &size, &query, &info);
+    const int_t lwork = workspace_size(size);
+    const Scratch<T> work(lwork);
+    Routines<T>::orgqr(&m, &n, &reflectors, a.data, &ld, tau, work.data(), &lwork, &info);
+    checked(info, "orgqr");
+}
+
+template <class T>
+void getrf(MatrixView<T> a, int_t* swaps) {
+    if (a.empty()) return;
+    require(a.col_major(), "getrf needs a column-major matrix");
+    const int_t m = narrow(a.rows, "rows"), n = narrow(a.cols, "columns"),
+                ld = stride_of(a.transposed());
+    int_t info = 0;
+    Routines<T>::getrf(&m, &n, a.data, &ld, swaps, &info);
+    checked(info, "getrf");
+    for (int_t i = 0; i < std::min(m, n); ++i) --swaps[i];
+}
+
 #define RANDNLA_INSTANTIATE(T)                                                  \
     template index_t potrf_upper<T>(MatrixView<T>);                             \
     template index_t potri_upper<T>(MatrixView<T>);                             \
@@ -150,7 +207,11 @@ void geqrf_orgqr(MatrixView<T> a, MatrixView<T> r) {
     template index_t trtri_upper<T>(MatrixView<T>);                             \
     template index_t syevd<T>(MatrixView<T>, T*);                               \
     template index_t gesdd<T>(MatrixView<T>, MatrixView<T>, T*, MatrixView<T>); \
-    template void geqrf_orgqr<T>(MatrixView<T>, MatrixView<T>);
+    template void geqrf_orgqr<T>(MatrixView<T>, MatrixView<T>);                 \
+    template void geqrt<T>(MatrixView<T>, MatrixView<T>);                       \
+    template void geqp3<T>(MatrixView<T>, int_t*, T*);                          \
+    template void orgqr<T>(MatrixView<T>, const T*, index_t);                   \
+    template void getrf<T>(MatrixView<T>, int_t*);
 RANDNLA_INSTANTIATE(float)
 RANDNLA_INSTANTIATE(double)
 

@@ -10,6 +10,7 @@
 
 #include "randnla/blas.hpp"
 #include "randnla/qr_kernels.hpp"
+#include "randnla/workspace.hpp"
 
 namespace randnla {
 
@@ -52,6 +53,21 @@ void add_gram(MatrixView<const T> a, index_t panel, MatrixView<T> acc) {
         const index_t end = std::min(a.cols, j + panel);
         blas::gemm<T>(T(1), a.block(0, a.rows, j, end).transposed(), a.block(0, a.rows, j, a.cols),
                       T(1), acc.block(j, end, j, a.cols));
+    }
+}
+
+template <class T>
+void add_gram_wide(MatrixView<const T> a, index_t panel, MatrixView<double> acc) {
+    if constexpr (std::is_same_v<T, double>) {
+        add_gram<double>(a, panel, acc);
+    } else {
+        const index_t n = a.cols;
+        const Scratch<T> memory(n * n);
+        const auto own = row_major_view(memory.data(), n, n);
+        std::fill(own.data, own.data + n * n, T(0));
+        add_gram<T>(a, panel, own);
+        for (index_t i = 0; i < n; ++i)
+            for (index_t j = i; j < n; ++j) acc(i, j) += static_cast<double>(own(i, j));
     }
 }
 
@@ -116,6 +132,7 @@ MatrixView<const U> ScaledColumns<T>::load(index_t begin, index_t end, U* buffer
 
 #define RANDNLA_INSTANTIATE(T)                                                         \
     template void add_gram<T>(MatrixView<const T>, index_t, MatrixView<T>);            \
+    template void add_gram_wide<T>(MatrixView<const T>, index_t, MatrixView<double>);  \
     template void multiply_upper<T>(MatrixView<const T>, MatrixView<const T>, index_t, \
                                     MatrixView<T>);                                    \
     template class ScaledColumns<T>;

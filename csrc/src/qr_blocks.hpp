@@ -28,6 +28,10 @@ void for_each_block(const SlabPlan& plan, const BlockBody& body);
 template <class T>
 void add_gram(MatrixView<const T> a, index_t panel, MatrixView<T> acc);
 
+// The same with A's products in its own type and the sums over blocks in float64.
+template <class T>
+void add_gram_wide(MatrixView<const T> a, index_t panel, MatrixView<double> acc);
+
 // out = A M with M upper triangular, skipping its zero blocks.
 template <class T>
 void multiply_upper(MatrixView<const T> a, MatrixView<const T> m, index_t panel, MatrixView<T> out);

@@ -221,19 +221,6 @@ class CholeskyQr {
             }
     }
 
-    void add_gram_of_block(MatrixView<const T> block, MatrixView<double> sum) {
-        if constexpr (std::is_same_v<T, double>) {
-            add_gram<double>(block, plan_.panel, sum);
-        } else {
-            const Scratch<float> narrow(n_ * n_);
-            const auto own = row_major_view(narrow.data(), n_, n_);
-            std::fill(own.data, own.data + n_ * n_, 0.0F);
-            add_gram<float>(block, plan_.panel, own);
-            for (index_t i = 0; i < n_; ++i)
-                for (index_t j = i; j < n_; ++j) sum(i, j) += static_cast<double>(own(i, j));
-        }
-    }
-
     // Q = Y R^{-1} and gram_ = Q^T Q, block by block. False if Y is too ill-conditioned for it.
     bool precondition_by_gram() {
         for (index_t j = 0; j < n_; ++j)
@@ -250,7 +237,7 @@ class CholeskyQr {
             const auto block = source.template load<T>(begin, end, buffer.data());
             const auto out = q_.block(begin, end, 0, n_);
             multiply_upper<T>(block, inverse, plan_.panel, out);
-            add_gram_of_block(out, sum);
+            add_gram_wide<T>(out, plan_.panel, sum);
         });
         return distance_from_identity(gram_) <= 0.5;
     }
@@ -315,7 +302,7 @@ class CholeskyQr {
             for (index_t i = 0; i < out.rows; ++i)
                 std::copy(&out(i, 0), &out(i, 0) + n_, &before(i, 0));
             multiply_upper<T>(before, inverse, plan_.panel, out);
-            if (!last) add_gram_of_block(out, sum);
+            if (!last) add_gram_wide<T>(out, plan_.panel, sum);
         });
     }
 

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from randnla.operators import Sparse as Sparse
     from randnla.operators import as_operator as as_operator
     from randnla.qr import qr as qr
+    from randnla.qr.pivoted import pivoted_qr as pivoted_qr
+    from randnla.qr.utv import utv as utv
     from randnla.sketching import SRFT as SRFT
     from randnla.sketching import SRHT as SRHT
     from randnla.sketching import CountSketch as CountSketch
@@ -79,7 +81,9 @@ _EXPORTS = {
     "Sign": "randnla.sketching",
     "SparseSign": "randnla.sketching",
     "leverage_scores": "randnla.sketching",
+    "pivoted_qr": "randnla.qr.pivoted",
     "qr": "randnla.qr",
+    "utv": "randnla.qr.utv",
     "sketch": "randnla.sketching",
 }
 

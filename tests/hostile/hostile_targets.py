@@ -31,6 +31,7 @@ class Target:
     kind: str = "general"
     exact_layouts: bool = False  # our own kernels alone: identical bits whatever the layout
     sees_all: bool = True  # False: reads a part of A only and cannot promise to find NaN
+    whole: bool = False  # neither rank nor tol means all columns
     rows_needed: int = 0  # a sample cannot be larger than what it is drawn from
     dense_only: bool = False
     mapped_tolerance: float = 1e-8  # a memmap is another kind of input, by a route that `info` names
@@ -154,6 +155,37 @@ def check_qr(result: Any, truth: Array, eps: float) -> str | None:
     )
 
 
+def check_pivoted_qr(result: Any, truth: Array, eps: float) -> str | None:
+    Q, R, perm = (np.asarray(x) for x in result)
+    k, e = min(RANK, *truth.shape), exponent(truth)
+    if (Q.shape, R.shape) != ((truth.shape[0], k), (k, truth.shape[1])):
+        return f"shapes {Q.shape}, {R.shape}"
+    if np.any(np.sort(perm) != np.arange(truth.shape[1])):
+        return f"perm is no permutation: {perm}"
+    if np.any(np.tril(R, -1)) or np.any(np.diagonal(R).real < 0):
+        return "R is not upper triangular with a nonnegative diagonal"
+    # Pivoting by columns is within a factor of some units of the optimum on these spectra.
+    return not_orthonormal(Q, "Q", eps) or residual_too_large(
+        rescale(truth, e)[:, perm] - rescale(Q, 0) @ rescale(R, e), truth, e, k, eps, 4.0
+    )
+
+
+def check_utv(result: Any, truth: Array, eps: float) -> str | None:
+    U, T, Vh = (np.asarray(x) for x in result)
+    m, n = truth.shape
+    k, e = min(RANK, m, n), exponent(truth)
+    if (U.shape, T.shape, Vh.shape) != ((m, k), (k, k), (k, n)):
+        return f"shapes {U.shape}, {T.shape}, {Vh.shape}"
+    if np.any(np.tril(T, -1)):
+        return "T is not upper triangular"
+    return (
+        not_orthonormal(U, "U", eps)
+        or not_orthonormal(Vh.conj().T, "V", eps)
+        or residual_too_large(rescale(truth, e) - rescale(U, 0) @ rescale(T, e) @ Vh, truth, e, k, eps, 1.3)
+        or sign_rule_broken(U)
+    )
+
+
 def check_pca(result: Any, truth: Array, eps: float) -> str | None:
     components = np.asarray(result.components)
     m, n = truth.shape
@@ -243,6 +275,23 @@ ROWS_NEEDED = {"srht": 5, "srft": 8, "row_sampling": 1, "pca": 2}
 _OWN_KERNELS = {"sparse_sign", "countsketch", "srht", "row_sampling"}
 
 
+def _more_qr_targets() -> list[Target]:
+    found = [
+        Target(
+            "qr tsqr",
+            lambda A, **keywords: randnla.qr(A, **{"method": "tsqr", **keywords}),
+            check_qr,
+            dense_only=True,
+            parameters=parameters(randnla.qr) - {"method"},
+        )
+    ]
+    for name, check in (("pivoted_qr", check_pivoted_qr), ("utv", check_utv)):
+        function = getattr(randnla, name)
+        call = _with_rank(function)
+        found.append(Target(name, call, check, dense_only=True, whole=True, parameters=parameters(function)))
+    return found
+
+
 def _targets() -> dict[str, Target]:
     from randnla.sketching.choose import MAPS
 
@@ -260,6 +309,7 @@ def _targets() -> dict[str, Target]:
     ]
     if hasattr(randnla, "qr"):
         found.append(Target("qr", randnla.qr, check_qr, dense_only=True, parameters=parameters(randnla.qr)))
+        found += _more_qr_targets()
     found.append(
         Target(
             "leverage_scores",

@@ -140,3 +140,59 @@ def test_triangular_solve_right(dtype):
         B = layout(rng.standard_normal((500, 40)).astype(dtype))
         X = kernels.triangular_solve_right(B, R)
         assert np.abs(X @ R - B).max() <= 40 * np.finfo(dtype).eps * np.abs(X).max() * np.abs(R).max()
+
+
+@pytest.mark.parametrize("dtype", [*REAL, np.complex64, np.complex128])
+@pytest.mark.parametrize("shape", [(7, 3), (3, 7), (40, 40), (0, 3), (3, 0)])
+def test_small_pivoted_qr(shape, dtype):
+    A = small(shape, dtype)
+    before = A.copy()
+    Q, R, perm = kernels.small_pivoted_qr(A)
+    k = min(shape)
+    eps = np.finfo(dtype).eps
+    np.testing.assert_array_equal(A, before)
+    assert (Q.shape, R.shape) == ((shape[0], k), (k, shape[1]))
+    np.testing.assert_array_equal(np.sort(perm), np.arange(shape[1]))
+    assert not np.tril(R, -1).any()
+    diagonal = np.diagonal(R)
+    assert np.all(diagonal.imag == 0)
+    assert np.all(diagonal.real >= 0)
+    assert np.all(np.diff(diagonal.real) <= 0)
+    assert np.linalg.norm(Q.conj().T @ Q - np.eye(k)) <= 50 * eps * max(k, 1) ** 0.5
+    assert np.linalg.norm(Q @ R - A[:, perm]) <= 30 * max(shape) ** 0.5 * eps * np.linalg.norm(A)
+    scaled = kernels.small_pivoted_qr(A * dtype(2.0**-31))
+    np.testing.assert_array_equal(scaled[0], Q)
+    np.testing.assert_array_equal(scaled[1], R * dtype(2.0**-31))
+
+
+@pytest.mark.parametrize("dtype", [*REAL, np.complex64, np.complex128])
+@pytest.mark.parametrize("shape", [(7, 3), (3, 7), (40, 40), (0, 3), (3, 0)])
+def test_lu_pivots(shape, dtype):
+    A = small(shape, dtype)
+    order = kernels.lu_pivots(A)
+    np.testing.assert_array_equal(np.sort(order), np.arange(shape[0]))
+    if min(shape):
+        assert np.argmax(np.abs(A.real[:, 0]) + np.abs(A.imag[:, 0])) == order[0]
+        # Without further exchanges every multiplier is at most 1 (complex: 1-norm pivots, sqrt 2).
+        work = A[order].astype(np.complex128)
+        for j in range(min(shape)):
+            multipliers = work[j + 1 :, j] / work[j, j]
+            assert np.abs(multipliers).max(initial=0) <= (1.42 if np.iscomplexobj(A) else 1.0) + 1e-4
+            work[j + 1 :] -= multipliers[:, None] * work[j]
+
+
+def small(shape, dtype):
+    rng = np.random.default_rng(7)
+    A = rng.standard_normal(shape)
+    return (A + 1j * rng.standard_normal(shape) if np.issubdtype(dtype, np.complexfloating) else A).astype(
+        dtype
+    )
+
+
+@pytest.mark.parametrize("kernel", [kernels.small_pivoted_qr, kernels.lu_pivots])
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_pivots_refuse_non_finite(kernel, bad):
+    A = np.ones((6, 4))
+    A[3, 1] = bad
+    with pytest.raises(NonFiniteError, match=r"A: .*\(3, 1\)"):
+        kernel(A)

@@ -190,8 +190,10 @@ def test_bad_input(bad):
 
 def test_bad_arguments():
     A = np.eye(3)
-    with pytest.raises(InputError, match="'auto', 'householder', 'cholesky'"):
-        randnla.qr(A, method="tsqr")
+    with pytest.raises(InputError, match="'auto', 'householder', 'cholesky', 'tsqr'"):
+        randnla.qr(A, method="lapack")
+    with pytest.raises(InputError, match="mode: expected one of 'reduced', 'r'"):
+        randnla.qr(A, mode="raw")
     with pytest.raises(InputError, match="check_finite"):
         randnla.qr(A, check_finite=1)
     with pytest.raises(InputError, match="rng"):

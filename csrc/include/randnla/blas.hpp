@@ -77,4 +77,24 @@ index_t gesdd(MatrixView<T> a, MatrixView<T> u, T* s, MatrixView<T> vh);
 template <class T>
 void geqrf_orgqr(MatrixView<T> a, MatrixView<T> r);
 
+// Householder QR of the column-major A (m x n, m >= n) as Q = I - V T V^T: R on and V below the
+// diagonal of A (V's unit diagonal is implied), T upper triangular in the column-major n x n t,
+// whose lower part is left alone. The diagonal of T holds the reflectors' tau.
+template <class T>
+void geqrt(MatrixView<T> a, MatrixView<T> t);
+
+// Column pivoted QR of the column-major A: reflectors and R in A, perm[j] = the column of A that
+// column j of A P was.
+template <class T>
+void geqp3(MatrixView<T> a, blas::int_t* perm, T* tau);
+
+// The first min(m, n) columns of Q from the k <= min(m, n) reflectors that lie in A.
+template <class T>
+void orgqr(MatrixView<T> a, const T* tau, index_t k);
+
+// Partially pivoted LU of the column-major A: swaps[i] = the row (from 0) that row i was swapped
+// with at step i, i < min(m, n). Zero pivots are no failure here: the swaps are all that is asked.
+template <class T>
+void getrf(MatrixView<T> a, blas::int_t* swaps);
+
 }  // namespace randnla::lapack

@@ -58,6 +58,8 @@ class Info:
         the work areas of LAPACK are not counted.
     certificate : str
         How the error was certified.
+    condition : float
+        Upper bound of the condition of what was orthogonalized, after preconditioning.
     """
 
     rank: int | None = None
@@ -77,6 +79,7 @@ class Info:
     stream_version: int | None = None
     memory: int | None = None
     certificate: str | None = None
+    condition: float | None = None
 
     def __post_init__(self) -> None:
         for item in dataclasses.fields(self):
@@ -203,3 +206,37 @@ class QRResult(Result):
     Q: Any
     R: Any
     info: Info = field(default_factory=Info, kw_only=True)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class PivotedQRResult(Result):
+    """``A[:, perm] ~ Q @ R``: Q (m, k) orthonormal, R (k, n) upper trapezoidal, perm (n,)."""
+
+    Q: Any
+    R: Any
+    perm: Any
+    info: Info = field(default_factory=Info, kw_only=True)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class RawPivotedQRResult(Result):
+    """The same in LAPACK's format: R above the reflectors in QR (m, n), their factors tau, and perm (n,)."""
+
+    QR: Any
+    tau: Any
+    perm: Any
+    info: Info = field(default_factory=Info, kw_only=True)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class UTVResult(Result):
+    """``A ~ U @ T @ Vh``: U (m, k) and Vh (k, n) orthonormal, T (k, k) upper triangular."""
+
+    U: Any
+    T: Any
+    Vh: Any
+    info: Info = field(default_factory=Info, kw_only=True)
+
+    def to_dense(self) -> Any:
+        """The (m, n) array ``U @ T @ Vh``."""
+        return self.U @ self.T @ self.Vh

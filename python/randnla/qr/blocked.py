@@ -13,20 +13,31 @@ from randnla._backend.errors import InputError, NonFiniteError
 from randnla._backend.kernels import qr as kernels
 from randnla._backend.results import Info, QRResult
 from randnla._backend.rng import STREAM_VERSION, seed_from
+from randnla.operators import RowStream, as_operator
 
-METHODS = ("auto", "householder", "cholesky")
+from .tsqr import tsqr, tsqr_stream
+
+METHODS = ("auto", "householder", "cholesky", "tsqr")
+MODES = ("reduced", "r")
 
 
-def qr(A: Any, *, method: str = "auto", rng: Any = None, check_finite: bool = True) -> QRResult:
+def qr(
+    A: Any, *, method: str = "auto", mode: str = "reduced", rng: Any = None, check_finite: bool = True
+) -> QRResult:
     """Thin QR factorization ``A = Q @ R`` with orthonormal Q, whatever the condition or rank of `A`.
 
     Parameters
     ----------
-    A : (m, n) array
-        Any layout; float16 is worked in float32, integers and bools in float64.
-    method : {"auto", "cholesky", "householder"}, default "auto"
-        "cholesky" is fast for tall `A`; "householder" is LAPACK's. "auto" takes "cholesky" for real
-        `A` with at least twice as many rows as columns, a choice by shape and dtype alone.
+    A : (m, n) array, or RowStream
+        Any layout; float16 is worked in float32, integers and bools in float64. A stream of rows, or with
+        "tsqr" a memmap, is read once; only "tsqr" takes streams.
+    method : {"auto", "cholesky", "householder", "tsqr"}, default "auto"
+        "cholesky" is fast for tall `A`; "householder" is LAPACK's; "tsqr" factors stretches of rows by
+        Householder's method and then their triangles, for `A` with many more rows than columns. "auto" takes
+        "cholesky" for real `A` with at least twice as many rows as columns, "tsqr" for a stream and
+        "householder" else: a choice by shape, dtype and kind alone.
+    mode : {"reduced", "r"}, default "reduced"
+        "r" returns None for Q, which spares "tsqr" half of the work, and for a stream the memory.
     rng : None, int, SeedSequence or Generator, default None
         Seed of the sketch that preconditions an ill-conditioned `A`.
     check_finite : bool, default True
@@ -37,12 +48,12 @@ def qr(A: Any, *, method: str = "auto", rng: Any = None, check_finite: bool = Tr
     QRResult
         ``Q, R = qr(A)``: Q is (m, k) and R (k, n), k = min(m, n). The diagonal of R is real and
         nonnegative, which makes the factorization of an `A` of full rank unique. ``info.path`` tells the
-        route taken: "cholesky", "sketch+cholesky" or "householder".
+        route taken: "cholesky", "sketch+cholesky", "householder", "tree" or, for R of a stream, "fold".
 
     Raises
     ------
     InputError
-        `A` is not a dense matrix of numbers, `method` is unknown, or R does not fit in the dtype.
+        `A` is not a dense matrix of numbers, `method` or `mode` is unknown, or R does not fit in the dtype.
     NonFiniteError
         `A` holds NaN or Inf.
 
@@ -54,13 +65,16 @@ def qr(A: Any, *, method: str = "auto", rng: Any = None, check_finite: bool = Tr
     sign sketch S A preconditions A first (Balabanov, arXiv:2210.09953), by substitution in float64, which
     brings any condition down to about 3; columns that depend on those before them give way to random
     directions. Where A has fewer than 8 n rows, or is complex, Householder's method is the fallback.
+    "tsqr" is the tree of Demmel, Grigori, Hoemmen and Langou (SIAM J. Sci. Comput. 34, 2012), a leaf of
+    rows to a core's cache; for fewer rows than columns, or complex A, it is Householder's method too.
 
     ||Q^H Q - I||_F stays below 50 eps sqrt(n) and ||A - Q R||_F below a modest multiple of eps ||A||_F.
     Powers of two are exact: qr(2^p A) has the same Q and 2^p R, bit for bit, while nothing over- or
     underflows.
 
     *Cost*: "cholesky" 4 m n^2 flops and three passes over m x n, all products on the thread team;
-    preconditioning adds about as much again. "householder" 4 m n^2 flops.
+    preconditioning adds about as much again. "householder" 4 m n^2 flops. "tsqr" 5 m n^2 (R alone
+    3 m n^2) on the team; R of a stream holds 8 MB of its rows, or 17 n if that is more, at a time.
 
     Examples
     --------
@@ -75,17 +89,28 @@ def qr(A: Any, *, method: str = "auto", rng: Any = None, check_finite: bool = Tr
     """
     validate.choice(method, METHODS, name="method")
     validate.flag(check_finite, name="check_finite")
+    validate.choice(mode, MODES, name="mode")
     kind = namespace.kind_of(A)
     if namespace.is_sparse(A):
         raise InputError("A: expected a dense matrix, got a sparse one; densify it first")
-    matrix = validate.as_matrix(A)
+    stream = _stream_of(A, method, check_finite=check_finite)
+    matrix: Any = validate.as_matrix(A) if stream is None else stream
     m, n = matrix.shape
-    if method == "auto":
-        method = "cholesky" if m >= 2 * n and not np.iscomplexobj(matrix) else "householder"
+    if method == "auto" and stream is not None:
+        method = "tsqr"
+    elif method == "auto":
+        method = "cholesky" if m >= 2 * n and matrix.dtype.kind != "c" else "householder"
+    if stream is not None and method != "tsqr":
+        raise InputError(f"method: expected 'tsqr' or 'auto' for a stream of rows, got {method!r}")
     drawn = seed_from(rng)  # checked on every route
     seed = drawn if method == "cholesky" else None
+    Q: Any
     try:
-        if seed is None:
+        if stream is not None:
+            Q, R, path = tsqr_stream(stream, with_q=mode != "r")
+        elif method == "tsqr":
+            Q, R, path = tsqr(matrix, with_q=mode != "r", name="A")
+        elif seed is None:
             path = "householder"
             Q, R = kernels.householder_qr(matrix, name="A")
         else:
@@ -96,7 +121,8 @@ def qr(A: Any, *, method: str = "auto", rng: Any = None, check_finite: bool = Tr
         k, path = min(m, n), "non-finite"
         Q, R = np.full((m, k), np.nan, matrix.dtype), np.full((k, n), np.nan, matrix.dtype)
     else:
-        _require_range(R, matrix)
+        require_range(R, matrix)
+    Q = None if mode == "r" else Q
     sketched = path == "sketch+cholesky"
     info = Info(
         rank=min(m, n),
@@ -110,6 +136,16 @@ def qr(A: Any, *, method: str = "auto", rng: Any = None, check_finite: bool = Tr
     return QRResult(Q, R, info=info)
 
 
-def _require_range(R: Any, A: Any) -> None:
+def _stream_of(A: Any, method: str, *, check_finite: bool) -> RowStream | None:
+    """The stream that `A` is or, for "tsqr", that a memmap can be read as."""
+    if isinstance(A, RowStream):
+        return A
+    if method == "tsqr" and isinstance(A, np.ndarray) and A.ndim == 2 and A.dtype.kind in "biufc":
+        op = as_operator(A, check_finite=check_finite)
+        return op if isinstance(op, RowStream) else None
+    return None
+
+
+def require_range(R: Any, A: Any) -> None:
     if not np.isfinite(R).all():
         raise InputError(f"A: the norm of a column exceeds the range of {A.dtype}; scale A down")

@@ -78,6 +78,63 @@ def householder_qr(Y: Array, *, name: str = "Y") -> tuple[Array, Array]:
     return Q, scale_by_power(R, exponent)
 
 
+def householder_panel(Y: Array) -> tuple[Array, Array, Array]:
+    """Reflectors of a finite tall matrix of moderate scale: ``Y = (I - V T V^H) [R; 0]``.
+
+    Returns
+    -------
+    V : (m, n) array, unit lower trapezoidal
+    T : (n, n) array, upper triangular
+    R : (n, n) array, upper triangular, diagonal of any sign
+    """
+    n = Y.shape[1]
+    work = np.array(Y, order="F", copy=True)
+    T = np.zeros((n, n), Y.dtype, order="F")
+    if is_compiled(work):
+        _core.geqrt(work, T)
+        R = np.triu(work[:n])
+    else:
+        import scipy.linalg
+
+        (work, tau), R = scipy.linalg.qr(work, mode="raw", check_finite=False)
+        R = R[:n]
+    V = np.tril(work, -1)
+    V[np.arange(n), np.arange(n)] = 1
+    if not is_compiled(work):
+        # T^-1 + T^-H = V^H V for reflectors that are not the identity; those have a zero row and column.
+        live = np.flatnonzero(tau)
+        inner = V[:, live].conj().T @ V[:, live]
+        inverse = np.triu(inner, 1) + np.diag(1 / tau[live])
+        T[np.ix_(live, live)] = scipy.linalg.solve_triangular(inverse, np.eye(live.size), check_finite=False)
+    return V, T, R
+
+
+def tsqr(Y: Array, *, with_q: bool = True, overwrite: bool = False, name: str = "Y") -> tuple[Array, Array]:
+    """Householder QR of a finite real (m, n) matrix, m >= n, leaf by leaf on the team.
+
+    Parameters
+    ----------
+    Y : (m, n) float32 or float64 array of any layout
+    with_q : bool
+        False: R only, and an empty Q.
+    overwrite : bool
+        Put Q where the C-contiguous Y was.
+    name : str
+
+    Returns
+    -------
+    Q : (m, n) array
+    R : (n, n) array, diagonal nonnegative
+    """
+    exponent = _exponent(Y, name)
+    R = np.zeros((Y.shape[1], Y.shape[1]), Y.dtype)
+    Q = np.empty(Y.shape if with_q else (0, 0), Y.dtype)
+    if overwrite and with_q:
+        Q = Y
+    _core.tsqr(Y, exponent, Q, R)
+    return Q, scale_by_power(R, exponent)
+
+
 def _unit_signs(diagonal: Array) -> Array:
     magnitude = np.abs(diagonal)
     ones = np.ones_like(diagonal)
@@ -146,6 +203,61 @@ def small_svd(A: Array) -> tuple[Array, Array, Array]:
     else:
         U, s, Vh = np.linalg.svd(work, full_matrices=False)
     return U, scale_by_power(s, exponent), Vh
+
+
+def small_pivoted_qr(A: Array, *, name: str = "A") -> tuple[Array, Array, Array]:
+    """Column pivoted QR of a finite matrix by LAPACK's geqp3: ``A[:, perm] = Q @ R``.
+
+    Returns
+    -------
+    Q : (m, min(m, n)) array
+    R : (min(m, n), n) array, upper trapezoidal, its real diagonal nonnegative and nonincreasing
+    perm : (n,) int64 array
+    """
+    exponent = _exponent(A, name)
+    work = _normalized(A, exponent, order="F")
+    m, n = A.shape
+    k = min(m, n)
+    if k == 0:
+        return np.zeros((m, 0), A.dtype), np.zeros((0, n), A.dtype), np.arange(n)
+    if is_compiled(work):
+        R, order = np.empty((k, n), A.dtype), np.empty(n, np.int32)
+        _core.small_pivoted_qr(work, R, order)
+        Q = work[:, :k]
+    else:
+        import scipy.linalg
+
+        Q, R, order = scipy.linalg.qr(work, mode="economic", pivoting=True, check_finite=False)
+    signs = _unit_signs(np.diagonal(R))
+    Q, R = Q * signs, R * signs.conj()[:, None]
+    np.fill_diagonal(R[:, :k], np.diagonal(R).real)
+    return Q, scale_by_power(R, exponent), order.astype(np.int64)
+
+
+def lu_pivots(A: Array, *, name: str = "A") -> Array:
+    """The order in which the partially pivoted LU of a finite matrix takes its rows.
+
+    Returns
+    -------
+    (m,) int64 array
+        ``A[order] = L @ U``; the first min(m, n) entries are the pivots.
+    """
+    m, n = A.shape
+    work = _normalized(A, _exponent(A, name), order="F")
+    if min(m, n) == 0:
+        return np.arange(m)
+    if is_compiled(work):
+        swaps = np.empty(min(m, n), np.int32)
+        _core.lu_swaps(work, swaps)
+    else:
+        from scipy.linalg import lapack
+
+        (getrf,) = lapack.get_lapack_funcs(("getrf",), (work,))
+        swaps = getrf(work)[1]
+    order = np.arange(m)
+    for i, j in enumerate(swaps):
+        order[i], order[j] = order[j], order[i]
+    return order
 
 
 def small_eigh(A: Array) -> tuple[Array, Array]:
