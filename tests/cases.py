@@ -288,6 +288,7 @@ DECOMPOSITIONS: dict[str, Decomposition] = {
     "range_finder": Decomposition(
         lambda A, **o: randnla.range_finder(A, 4, **o), lambda r, A: r.Q @ (r.Q.conj().T @ A)
     ),
+    "qb": Decomposition(lambda A, **o: randnla.qb(A, 4, **o), lambda r, A: r.Q @ r.B),
     "qr": Decomposition(lambda A, **o: randnla.qr(A), lambda r, A: r.Q @ r.R),
 }
 AVAILABLE_DECOMPOSITIONS = {name: row for name, row in DECOMPOSITIONS.items() if name in randnla.__all__}

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -56,6 +57,12 @@ class QB:
     bound: error.Certificate
     norm: float | None  # ||A||_F, where known
     captured: float = 0.0  # ||B||_F^2
+    exact: bool = True  # B = Q^H A to rounding; else the certificate is of A - Q B
+
+    def beside(self, tail: Array | float) -> Any:
+        """The error when rows of B of norm `tail` are left out: they are orthogonal to (I - Q Q^H) A."""
+        outside = self.bound.estimate
+        return np.hypot(outside, tail) if self.exact else outside + tail
 
 
 def number_of_blocks(goal: Goal) -> int:
@@ -67,7 +74,12 @@ def number_of_blocks(goal: Goal) -> int:
     return max(1, count)
 
 
-def empty(problem: Problem, goal: Goal, exponent: int) -> QB:
+def failure_of_a_test(goal: Goal, tests: int = 1) -> float:
+    """Each of at most J tests, `tests` a block, may fail with probability failure / J; a fixed rank has one."""
+    return goal.failure / (tests * number_of_blocks(goal) if goal.tol else 1)
+
+
+def empty(problem: Problem, goal: Goal, exponent: int, *, exact: bool = True) -> QB:
     """No columns yet; knows ||A||_F where the operator does."""
     norm = problem.op.frobenius_norm()
     if norm is None and goal.certificate == "exact":
@@ -80,6 +92,7 @@ def empty(problem: Problem, goal: Goal, exponent: int) -> QB:
         exponent,
         error.Certificate(math.inf, "probe", goal.failure),
         norm if norm is not None and math.isfinite(norm) else None,
+        exact=exact,
     )
 
 
@@ -88,9 +101,10 @@ def grow(problem: Problem, goal: Goal) -> QB:
     count = goal.next_block(0)
     Y, Z, _, exponent = first_sketch(problem, count, "gaussian")
     state = empty(problem, goal, exponent)
-    per_test = goal.failure / number_of_blocks(goal)
+    per_test = failure_of_a_test(goal)
     residual = np.array(Z)
     start_size = error.frobenius(residual)
+    state.bound = _test(state, residual, goal, per_test, problem.inner)
     while count:
         _append(problem, state, Y, goal.power_iters)
         newest = state.Q[:, -count:]
@@ -130,7 +144,11 @@ def deflate(Q: Array, Y: Array) -> Array:
 
 def orthonormal_beside(problem: Problem, Q: Array, Y: Array) -> Array:
     """An orthonormal block that spans (I - Q Q^H) Y, orthogonal to Q to rounding."""
-    block, _ = orthonormalize(problem, deflate(Q, Y))
+    return reorthogonalize(problem, Q, orthonormalize(problem, deflate(Q, Y))[0])
+
+
+def reorthogonalize(problem: Problem, Q: Array, block: Array) -> Array:
+    """An orthonormal block, deflated once, made orthogonal to Q to rounding."""
     # What is left after deflation may be rounding noise, which does not know Q: twice is enough only for
     # blocks that were not. Noise that stays in the range of Q, as that of diagonal A, gives way to new
     # directions, and these are deflated twice.
@@ -174,7 +192,8 @@ def fill(problem: Problem, state: QB, size: int) -> None:
 def _append(problem: Problem, state: QB, Y: Array, power_iters: int) -> None:
     """One block: orthonormal to the basis to rounding, with its rows of B."""
     for _ in range(power_iters):
-        block, _ = orthonormalize(problem, deflate(state.Q, Y))
+        # Deflated twice: what a small remainder keeps of Q would be multiplied by the largest values.
+        block = deflate(state.Q, orthonormalize(problem, deflate(state.Q, Y))[0])
         W, _ = orthonormalize(problem, problem.adjoint(block))
         Y = problem.forward(W)
     block = orthonormal_beside(problem, state.Q, Y)
@@ -185,15 +204,18 @@ def _append(problem: Problem, state: QB, Y: Array, power_iters: int) -> None:
 def norm_below(state: QB, norm: str) -> float:
     """The norm of A, or a lower bound of it, in the units of the state."""
     if norm == "frobenius":
-        return state.norm if state.norm is not None else math.sqrt(state.captured)
-    # ||Q^H A||_2 <= ||A||_2; the first block holds the leading direction.
-    lead = qr.small_eigh(widen(dense.gram(state.Bh[:, :BLOCK], wide=True)))[0]
-    return math.sqrt(max(float(lead[-1]), 0.0)) if lead.size else 0.0
+        if state.norm is not None:
+            return state.norm
+        size = math.sqrt(state.captured)
+    else:
+        # ||Q^H A||_2 <= ||A||_2; the first block holds the leading direction.
+        lead = qr.small_eigh(widen(dense.gram(state.Bh[:, :BLOCK], wide=True)))[0]
+        size = math.sqrt(max(float(lead[-1]), 0.0)) if lead.size else 0.0
+    return size if state.exact else max(0.0, size - state.bound.estimate)
 
 
 def _test(state: QB, residual: Array, goal: Goal, failure: float, inner: int) -> error.Certificate:
-    # The basis does not depend on the probes, but the step at which it stops does: each of the at most
-    # J tests may fail with probability failure / J.
+    # The basis does not depend on the probes, but the step at which it stops does.
     if goal.norm == "frobenius" and goal.certificate != "probe" and state.norm is not None:
         exact = error.exact_error(state.norm, state.captured, residual.dtype, inner)
         if exact is not None:
