@@ -62,7 +62,9 @@ class QB:
     def beside(self, tail: Array | float) -> Any:
         """The error when rows of B of norm `tail` are left out: they are orthogonal to (I - Q Q^H) A."""
         outside = self.bound.estimate
-        return np.hypot(outside, tail) if self.exact else outside + tail
+        # Where the tail is all there is, the product of rounded factors is not the truncation.
+        floor = error.rounding_floor(math.sqrt(self.captured), self.Q.dtype, self.Q.shape[1])
+        return (np.hypot(outside, tail) if self.exact else outside + tail) + floor
 
 
 def number_of_blocks(goal: Goal) -> int:

@@ -176,7 +176,7 @@ def _adaptive(call: Call) -> tuple[Array, Info]:
     cap = call.limit if call.rank is None else call.rank
     q = 1 if call.power_iters is None else call.power_iters
     U, s, _, state, k, converged = adaptive_svd(call, cap, q)
-    estimate = math.hypot(state.bound.estimate, float(error.truncation_errors(s, call.norm)[k]))
+    estimate = float(state.beside(error.truncation_errors(s, call.norm)[k]))
     if call.norm == "spectral":
         size = float(np.max(s, initial=0.0))
     else:

@@ -352,8 +352,7 @@ def _to_tolerance(call: Call, method: str) -> Factors:
         )
     q = 0 if method == "proto" else (1 if call.power_iters is None else call.power_iters)
     U, s, V, state, k, converged = adaptive_svd(call, cap, q)
-    outside = state.bound.estimate
-    estimate = math.hypot(outside, float(error.truncation_errors(s, call.norm)[k]))
+    estimate = float(state.beside(error.truncation_errors(s, call.norm)[k]))
     captured = float((s[:k] ** 2).sum())
     relative = error.relative(estimate, captured)
     if call.norm == "spectral":
@@ -389,8 +388,8 @@ def adaptive_svd(call: Call, cap: int, q: int) -> tuple[Array, Array, Array, ada
         scale = float(max(s, default=0.0))
     else:
         scale = state.norm if state.norm is not None else float(np.linalg.norm(s))
-    errors = error.truncation_errors(s, call.norm)
-    k, converged = smallest_rank(errors, state.bound.estimate, call.tol * scale, cap)
+    errors = state.beside(error.truncation_errors(s, call.norm))
+    k, converged = smallest_rank(errors, 0.0, call.tol * scale, cap)
     return U[:, :k], s, V[:, :k], state, k, converged
 
 
