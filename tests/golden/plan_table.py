@@ -35,12 +35,12 @@ def table() -> dict[str, dict[str, str]]:
                 sizes = [plan.sketch_size(k, OVERSAMPLE, shape) for k in ranks]
                 for name in ("svd", "pca"):
                     found[name][key] = " ".join(
-                        plan.choose_svd(shape, dtype, k, l, POWERS, kind, centered=name == "pca")
-                        for k, l in zip(ranks, sizes, strict=True)
+                        plan.choose_svd(shape, dtype, k, size, POWERS, kind, centered=name == "pca")
+                        for k, size in zip(ranks, sizes, strict=True)
                     )
                 if m == n:
                     found["eigh"][key] = " ".join(
-                        plan.choose_eigh(shape, dtype, l, POWERS, kind) for l in sizes
+                        plan.choose_eigh(shape, dtype, size, POWERS, kind) for size in sizes
                     )
     for shape in SHAPES:
         for kind in KINDS:

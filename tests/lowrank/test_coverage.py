@@ -43,7 +43,14 @@ def adjoint(X):
 
 @pytest.mark.parametrize(
     ("spectrum", "complex_input"),
-    [("poly", False), ("geometric", False), ("step", False), ("flat", False), ("low_rank", False), ("poly", True)],
+    [
+        ("poly", False),
+        ("geometric", False),
+        ("step", False),
+        ("flat", False),
+        ("low_rank", False),
+        ("poly", True),
+    ],
 )
 def test_probes(spectrum, complex_input):
     A, _, Q, _, W = trials(spectrum, complex_input=complex_input)
@@ -71,7 +78,10 @@ def test_the_frobenius_bound_is_tight_at_rank_one():
     for failure in (0.01, 0.1):
         bounds = np.array([certificates.frobenius_bound(X, failure) for X in residual])
         below = np.array([certificates.frobenius_below(X, failure) for X in residual])
-        for misses in (np.count_nonzero(bounds < np.linalg.norm(u)), np.count_nonzero(below > np.linalg.norm(u))):
+        for misses in (
+            np.count_nonzero(bounds < np.linalg.norm(u)),
+            np.count_nonzero(below > np.linalg.norm(u)),
+        ):
             assert stats.binom.ppf(ALARM, TRIALS, failure) <= misses <= allowed(failure)
 
 
@@ -101,7 +111,9 @@ def test_the_identity_never_fails(spectrum, dtype):
     assert np.all(bounds <= 1.06 * true[seen])
 
 
-@pytest.mark.parametrize(("spectrum", "low", "high"), [("poly", 0.5, 2), ("step", 0.5, 2), ("flat", 0.9, 1.1)])
+@pytest.mark.parametrize(
+    ("spectrum", "low", "high"), [("poly", 0.5, 2), ("step", 0.5, 2), ("flat", 0.9, 1.1)]
+)
 def test_leave_one_out_is_unbiased_for_one_column_less(spectrum, low, high):
     _, Z, Q, R, _ = trials(spectrum, complex_input=False)
     estimates = np.array([certificates.leave_one_out(z, q, [r]) for z, q, r in zip(Z, Q, R, strict=True)])

@@ -127,7 +127,9 @@ def test_an_invariant_space_is_left():
     assert_orthonormal(zero.U)
 
 
-@pytest.mark.parametrize("form", [scipy.sparse.csr_array, randnla.RowStream, scipy.sparse.linalg.aslinearoperator])
+@pytest.mark.parametrize(
+    "form", [scipy.sparse.csr_array, randnla.RowStream, scipy.sparse.linalg.aslinearoperator]
+)
 @pytest.mark.parametrize("driver", ["svd", "range_finder", "eigh"])
 def test_kinds_of_input(form, driver):
     A, _ = hermitian(80, "harmonic")

@@ -79,7 +79,9 @@ METHODS = {
 }
 
 
-@pytest.mark.parametrize(("driver", "method"), [(d, m) for d, ms in METHODS.items() for m in ms if m != "auto"])
+@pytest.mark.parametrize(
+    ("driver", "method"), [(d, m) for d, ms in METHODS.items() for m in ms if m != "auto"]
+)
 def test_every_method_is_reached_and_named(driver, method):
     X = np.random.default_rng(0).standard_normal((60, 12))
     A = X @ X.T

@@ -77,7 +77,7 @@ def number_of_blocks(goal: Goal) -> int:
 
 
 def failure_of_a_test(goal: Goal, tests: int = 1) -> float:
-    """Each of at most J tests, `tests` a block, may fail with probability failure / J; a fixed rank has one."""
+    """The share of one of at most J tests, `tests` a block: failure / J; a fixed rank is tested once."""
     return goal.failure / (tests * number_of_blocks(goal) if goal.tol else 1)
 
 
