@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 the randnla developers
 # SPDX-License-Identifier: BSD-3-Clause
-"""Jackknife deviations of functions of Nystrom approximations: above the spread over sketches, not far above."""
+"""Jackknife deviations of functions of Nystrom approximations: above the spread over sketches, not far."""
 
 from __future__ import annotations
 

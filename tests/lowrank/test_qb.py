@@ -50,7 +50,7 @@ def test_the_estimate_is_within_a_per_cent_down_to_1e_6(k):
 
 def test_squares_alone_would_be_wrong_below_the_floor():
     # The mutant: sqrt(||A||^2 - ||B||^2) is 0 or anything once the error is below sqrt(u).
-    A, s = graded()
+    A, _ = graded()
     result = randnla.qb(A, 170, method="ei", rng=0)
     naive = np.sqrt(max(0.0, np.linalg.norm(A) ** 2 - np.linalg.norm(result.B) ** 2))
     true = error(A, result)

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 the randnla developers
 # SPDX-License-Identifier: BSD-3-Clause
-"""Halko, Martinsson and Tropp (2011), sections 4 and 5: every algorithm against its theorem and a tight law."""
+"""Halko, Martinsson and Tropp (2011), sections 4 and 5: every algorithm, its theorem and a tight law."""
 
 from __future__ import annotations
 

@@ -214,7 +214,7 @@ def prefix_error(core: Array, k: int, norm: str) -> float:
     rest = core[:, k:]
     if not rest.size:
         return 0.0
-    return float(np.linalg.norm(rest, 2)) if norm == "spectral" else frobenius(rest)
+    return float(qr.small_svd(rest)[1][0]) if norm == "spectral" else frobenius(rest)
 
 
 def truncation_errors(s: npt.NDArray[Any], norm: str) -> npt.NDArray[np.float64]:

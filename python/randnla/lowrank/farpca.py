@@ -26,10 +26,10 @@ def grow(problem: Problem, goal: Goal) -> QB:
 
     The probes meet A - Q B itself, so what rounding did to B is in the certificate.
     """
-    probe_map = gaussian_rows(problem, error.PROBES, stream=PROBE_STREAM).T
+    probe_map = gaussian_rows(problem, error.PROBES, stream=PROBE_STREAM).T.astype(problem.dtype)
     count = goal.next_block(0)
     Omega = basis_rows(problem, count).T
-    first, H, exponent = problem.pair(np.concatenate([Omega, probe_map], axis=1), count)
+    first, H, exponent = problem.pair(np.concatenate([Omega, probe_map.real], axis=1), count)
     probes, y = first[:, count:], first[:, :count]
     state = empty(problem, goal, exponent, exact=False)
     Y, W = (np.empty((rows, 0), problem.dtype) for rows in problem.shape)
@@ -37,13 +37,14 @@ def grow(problem: Problem, goal: Goal) -> QB:
     per_test, start_size = failure_of_a_test(goal, 2), error.frobenius(probes)  # and one for the finish
     while True:
         size = Y.shape[1] + count
-        y, H = _iterate(problem, Omega, y, H, W @ basis, goal.power_iters, exponent)
+        y, H = _iterate(problem, Omega, y, H, dense.gemm(W, basis), goal.power_iters, exponent)
         Y, W = np.concatenate([Y, y], axis=1), np.concatenate([W, H], axis=1)
         problem.hold(3 * (Y.nbytes + W.nbytes))
         basis = _whitening(Y).astype(problem.dtype)
-        Bh = W @ basis
+        Bh = dense.gemm(W, basis)
         state.captured = error.frobenius(Bh) ** 2
-        residual = probes - Y @ (basis @ (Bh.conj().T @ probe_map.astype(Y.dtype)))
+        core = dense.gemm(basis, dense.gemm(Bh.conj().T, probe_map))
+        residual = probes - dense.gemm(Y, core)
         state.bound = probe_test(state, residual, goal, per_test)
         problem.report("block")
         lost, count = basis.shape[1] < size, goal.next_block(size)
@@ -55,10 +56,10 @@ def grow(problem: Problem, goal: Goal) -> QB:
         Omega = basis_rows(problem, count, start=size).T
         y, H, _ = problem.pair(Omega, count, exponent)
     # The whitened Y is orthonormal to u times its squared condition: one factorization puts it right.
-    Q, R = orthonormalize(problem, Y @ basis)
+    Q, R = orthonormalize(problem, dense.gemm(Y, basis))
     state.captured = 0.0
     join(problem, state, Q, qr.triangular_solve_right(Bh, R))
-    residual = probes - Q @ (state.Bh.conj().T @ probe_map.astype(Q.dtype))
+    residual = probes - dense.gemm(Q, dense.gemm(state.Bh.conj().T, probe_map))
     state.bound = probe_test(state, residual, goal, per_test)
     if goal.tol == 0:
         fill(problem, state, goal.cap)
@@ -76,7 +77,7 @@ def _iterate(
     w = w.astype(y.dtype, copy=False)
     alpha = 0.0
     for step in range(power_iters):
-        H = H - projected @ (projected.conj().T @ w) - alpha * w
+        H = H - dense.gemm(projected, dense.gemm(projected.conj().T, w)) - H.real.dtype.type(alpha) * w
         w, s = _orthonormalize_by_gram(H)
         # The values say something once w was orthonormal.
         if step and s[-1] > alpha:
@@ -93,7 +94,7 @@ def _orthonormalize_by_gram(X: Array) -> tuple[Array, Array]:
         d, V = qr.small_eigh(widen(dense.gram(X, wide=True)))
         values = np.sqrt(np.maximum(d, 10 * unit_roundoff(np.float64) * float(d.max(initial=0.0))))[::-1]
         s = s if s.size else values
-        X = X @ (V[:, ::-1] / np.where(values > 0, values, 1.0)).astype(X.dtype)
+        X = dense.gemm(X, (V[:, ::-1] / np.where(values > 0, values, 1.0)).astype(X.dtype))
     return X, s
 
 

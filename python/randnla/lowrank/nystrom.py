@@ -74,8 +74,9 @@ def nystrom(
     spectral_function : callable, optional
         f of an array of eigenvalues, such as ``np.sqrt`` or ``lambda w: w``. ``info.deviation`` then tells
         how much f(A_k) varies from sketch to sketch: a jackknife estimate, on average too large, of its
-        standard deviation in the Frobenius norm. A large one says that `rank` or `oversample` is too small. It takes
-        no product with A and O((k + oversample)^4) flops. For a fixed rank and a Gaussian sketch.
+        standard deviation in the Frobenius norm. A large one says that `rank` or `oversample` is too
+        small. It takes no product with A and O((k + oversample)^4) flops. For a fixed rank and a Gaussian
+        sketch.
 
     Returns
     -------

@@ -45,10 +45,10 @@ def grow(problem: Problem, goal: Goal) -> QB:
 
     The probes meet A - Q B itself, so what rounding did to B is in the certificate.
     """
-    probe_map = gaussian_rows(problem, error.PROBES, stream=PROBE_STREAM).T
+    probe_map = gaussian_rows(problem, error.PROBES, stream=PROBE_STREAM).T.astype(problem.dtype)
     batch = goal.cap if goal.tol == 0 else min(goal.cap, BATCH * goal.block)
     Omega = basis_rows(problem, batch).T
-    Y, H, exponent = problem.pair(np.concatenate([Omega, probe_map], axis=1), batch)
+    Y, H, exponent = problem.pair(np.concatenate([Omega, probe_map.real], axis=1), batch)
     residual = np.array(Y[:, batch:])
     state = empty(problem, goal, exponent, exact=False)
     first = _refine(problem, state, (Omega, Y[:, :batch], H), goal.power_iters)
@@ -61,7 +61,8 @@ def grow(problem: Problem, goal: Goal) -> QB:
     for products in _blocks(problem, goal, state, first):
         count = append(problem, state, products, floor)
         newest = slice(state.Q.shape[1] - count, None)
-        residual -= dense.gemm(state.Q[:, newest], state.Bh[:, newest].conj().T @ probe_map.astype(H.dtype))
+        core = dense.gemm(state.Bh[:, newest].conj().T, probe_map)
+        residual -= dense.gemm(state.Q[:, newest], core)
         state.bound = probe_test(state, residual, goal, per_test)
         if count < products[1].shape[1]:
             problem.path.append("squares below resolution")
@@ -77,8 +78,8 @@ def _refine(problem: Problem, state: QB, products: Products, power_iters: int) -
     """Power iteration of Omega by A^H (I - Q Q^H) A, with its own products."""
     Omega, G, H = products
     for _ in range(power_iters):
-        known = state.Bh.conj().T @ Omega.astype(H.dtype, copy=False)
-        Omega, _ = orthonormalize(problem, H - state.Bh @ known)
+        known = dense.gemm(state.Bh.conj().T, Omega.astype(H.dtype, copy=False))
+        Omega, _ = orthonormalize(problem, H - dense.gemm(state.Bh, known))
         G, H, _ = problem.pair(Omega, Omega.shape[1], state.exponent)
         problem.report("power iteration")
     return Omega, G, H
@@ -106,10 +107,10 @@ def append(problem: Problem, state: QB, products: Products, floor: float) -> int
     Omega, G, H = products
     Q, Bh = state.Q, state.Bh
     # Y = (I - Q Q^H) G = G - Q K with K = B Omega to rounding, and what Q^H Y is not zero is put right.
-    K = Bh.conj().T @ Omega.astype(G.dtype, copy=False)
-    Y = G - Q @ K
-    K += (extra := Q.conj().T @ Y)
-    Y -= Q @ extra
+    K = dense.gemm(Bh.conj().T, Omega.astype(G.dtype, copy=False))
+    Y = G - dense.gemm(Q, K)
+    K += (extra := dense.gemm(Q.conj().T, Y))
+    Y -= dense.gemm(Q, extra)
     # Y = P X diag(s) V^H: rotated, the large directions are not spoiled by the small ones' errors.
     P, R = orthonormalize(problem, Y)
     X, s, Vh = qr.small_svd(widen(R))
@@ -117,7 +118,7 @@ def append(problem: Problem, state: QB, products: Products, floor: float) -> int
     block = narrow_product(P, X[:, kept])
     turn = (Vh[kept].conj().T / s[kept]).astype(G.dtype)
     # block^H A = diag(1/s) V^H (H^H - K^H B); once more deflated, it loses P2^H B.
-    overlap = Q.conj().T @ block
-    block_h = dense.gemm(H - Bh @ K, turn) - Bh @ overlap
+    overlap = dense.gemm(Q.conj().T, block)
+    block_h = dense.gemm(H - dense.gemm(Bh, K), turn) - dense.gemm(Bh, overlap)
     join(problem, state, reorthogonalize(problem, Q, block), block_h)
     return int(np.count_nonzero(kept))
