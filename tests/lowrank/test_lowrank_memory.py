@@ -9,8 +9,8 @@ import sys
 
 import pytest
 
-M, N, L = 60_000, 400, 40
-UNIT_MB = (M + N) * L * 4 / 2**20  # one block of each side in float32: 9 MB; A takes 92
+M, N, L = 40_000, 400, 40
+UNIT_MB = (M + N) * L * 4 / 2**20  # one block of each side in float32: 6 MB; A takes 61
 
 PROGRAM = """
 import numpy as np, randnla

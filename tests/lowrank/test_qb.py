@@ -260,6 +260,8 @@ def test_farpca_of_svd():
     assert true <= 1.001 * tail(s, 30)
     with pytest.raises(randnla.InputError, match="sketch"):
         randnla.svd(A, 5, method="farpca", sketch="srht")
+    with pytest.raises(randnla.InputError, match=r"certificate.*farpca"):
+        randnla.svd(scipy.sparse.csr_array(A), 5, method="farpca", certificate="exact")
     with pytest.raises(randnla.InputError, match=r"method.*tol"):
         randnla.svd(A, tol=0.1, method="krylov")
 
