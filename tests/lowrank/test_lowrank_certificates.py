@@ -129,6 +129,14 @@ COVERED = {
         "fro",
     ),
     **{
+        f"qb {name}": lambda A, H, r, name=name: (
+            A,
+            randnla.qb(A, 4, method=name, certificate="probe", **r),
+            "fro",
+        )
+        for name in ("ei", "pass_efficient", "farpca")
+    },
+    **{
         f"svd {name}": lambda A, H, r, name=name: (
             A,
             randnla.svd(A, 4, sketch=name, method="proto", certificate="probe", **r),
@@ -146,13 +154,15 @@ def test_coverage_of_every_path(path, dtype):
         dtype = np.float32
     A, _ = matrix(22, 18, "harmonic", dtype)
     H, _ = hermitian(18, "harmonic", dtype)
-    misses, trials = 0, TRIALS // (4 if path.startswith("svd") else 2)
+    misses, trials = 0, TRIALS // (4 if path.startswith(("svd", "qb")) else 2)
     for seed in range(trials):
         B, result, order = COVERED[path](A, H, {"rng": seed, "failure_probability": 0.1})
         assert result.info.certificate == "probe"
         assert result.info.failure_probability == 0.1
         if hasattr(result, "w"):
             found = error(B, result)
+        elif hasattr(result, "B"):
+            found = float(np.linalg.norm(B - result.Q @ result.B, order))
         elif hasattr(result, "Q"):
             found = projection_error(B, result, order)
         else:
