@@ -243,6 +243,23 @@ def scipy_svds(A: Any, k: int, solver: str, seed: int) -> SVD:
     return U[:, order], s[order], Vh[order]
 
 
+def by_hand_qb(A: Array, tol: float, block: int, q: int, rng: np.random.Generator) -> tuple[Array, Array]:
+    """Blocks until ||A||^2 - ||B||^2 falls below the tolerance: the textbook loop."""
+    Q, B = np.empty((A.shape[0], 0), A.dtype), np.empty((0, A.shape[1]), A.dtype)
+    left = (1 - tol**2) * np.linalg.norm(A) ** 2
+    while left > 0 and Q.shape[1] < min(A.shape):
+        Omega = rng.standard_normal((A.shape[1], block), dtype=A.dtype)
+        P = np.linalg.qr(A @ Omega - Q @ (B @ Omega))[0]
+        for _ in range(q):
+            Omega = np.linalg.qr(A.T @ P)[0]
+            P = np.linalg.qr(A @ Omega - Q @ (B @ Omega))[0]
+        P = np.linalg.qr(P - Q @ (Q.T @ P))[0]
+        C = P.T @ A
+        left -= np.linalg.norm(C) ** 2
+        Q, B = np.hstack([Q, P]), np.vstack([B, C])
+    return Q, B
+
+
 def numpy_svd(A: Array, k: int) -> SVD:
     U, s, Vh = np.linalg.svd(A, full_matrices=False)
     return U[:, :k], s[:k], Vh[:k]

@@ -288,6 +288,7 @@ DECOMPOSITIONS: dict[str, Decomposition] = {
     "range_finder": Decomposition(
         lambda A, **o: randnla.range_finder(A, 4, **o), lambda r, A: r.Q @ (r.Q.conj().T @ A)
     ),
+    "qb": Decomposition(lambda A, **o: randnla.qb(A, 4, **o), lambda r, A: r.Q @ r.B),
     "qr": Decomposition(lambda A, **o: randnla.qr(A), lambda r, A: r.Q @ r.R),
     "pivoted_qr": Decomposition(
         lambda A, **o: randnla.pivoted_qr(A, 4, **o), lambda r, A: (r.Q @ r.R)[:, np.argsort(r.perm)]

@@ -14,7 +14,9 @@ from . import data
 from .base import Bar, Case, Contender, Work
 
 
-def _svd(m: int, n: int, k: int, dtype: str, kind: str, *, slow: bool) -> Case:
+def _svd(
+    m: int, n: int, k: int, dtype: str, kind: str, *, slow: bool, method: str = "auto", q: int = 2
+) -> Case:
     svd = find("randnla", "svd")
     A, s = data.decaying(m, n, dtype, kind)
 
@@ -35,7 +37,31 @@ def _svd(m: int, n: int, k: int, dtype: str, kind: str, *, slow: bool) -> Case:
     def error(who: str, result: Any) -> float:
         return data.frobenius_error(A, *tuple(result)[:3]) / data.tail(s, k)
 
-    return Case(lambda: svd(A, k, power_iters=2, rng=0), contenders, error)
+    return Case(lambda: svd(A, k, power_iters=q, method=method, rng=0), contenders, error)
+
+
+def _qb(m: int, n: int, tol: float, dtype: str, method: str) -> Case:
+    qb = find("randnla", "qb")
+    A, s = data.decaying(m, n, dtype, "exp")
+    size = float(np.linalg.norm(s))
+    # What the peers that take a rank must be told: the least that meets the tolerance.
+    told = next(k for k in range(s.size) if data.tail(s, k) <= 0.98 * tol * size)
+
+    def contenders() -> dict[str, Contender]:
+        rng = np.random.default_rng(0)
+        return {
+            "by hand QB": lambda: peers.by_hand_qb(A, tol, 32, 1, rng),
+            "torch svd_lowrank, rank told": lambda: peers.torch_svd_lowrank(A, told, 2),
+            "sklearn QR, rank told": lambda: peers.sklearn_randomized_svd(A, told, 2, 0, "QR"),
+        }
+
+    def error(who: str, result: Any) -> float:
+        """Over the tolerance: at most 1 counts."""
+        factors = tuple(result)
+        Q, B = factors if len(factors) == 2 else (factors[0] * factors[1], factors[2])
+        return data.frobenius_error(A, Q, np.ones(len(B)), B) / (tol * size)
+
+    return Case(lambda: qb(A, tol=tol, method=method, rng=0), contenders, error)
 
 
 def _sparse_svd(m: int, n: int, density: float, k: int, dtype: str) -> Case:
@@ -141,6 +167,35 @@ WORKS = [
         error_limit=1.02,
         quick=False,
         note="the bar of float32; RandLAPACK's .075 s at 163 GFLOP/s is no Python peer",
+    ),
+    Work(
+        "svd krylov k=50 q=1",
+        "float32",
+        "5000x2000 i^-1.5",
+        lambda t: _svd(5000, 2000, 50, "float32", "poly", slow=False, method="krylov", q=1),
+        error_limit=1.02,
+        quick=False,
+        note="four products where the peers take six, at equal error",
+    ),
+    Work(
+        "svd farpca k=50 q=2",
+        "float32",
+        "5000x2000 i^-1.5",
+        lambda t: _svd(5000, 2000, 50, "float32", "poly", slow=False, method="farpca"),
+        error_limit=1.02,
+        quick=False,
+    ),
+    *(
+        Work(
+            f"qb tol=1e-3 {method}",
+            "float64",
+            "5000x2000 exp(-i/15)",
+            lambda t, method=method: _qb(5000, 2000, 1e-3, "float64", method),  # type: ignore[misc]
+            error_limit=1.0,
+            rounds=5,
+            quick=False,
+        )
+        for method in ("ei", "pass_efficient", "farpca")
     ),
     Work(
         "svd sparse k=100 q=2",

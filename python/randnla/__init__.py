@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from randnla.lowrank.eigh import eigh as eigh
     from randnla.lowrank.nystrom import nystrom as nystrom
     from randnla.lowrank.pca import pca as pca
+    from randnla.lowrank.qb import qb as qb
     from randnla.lowrank.range_finder import range_finder as range_finder
     from randnla.lowrank.svd import svd as svd
     from randnla.operators import Dense as Dense
@@ -60,6 +61,7 @@ _EXPORTS = {
     "eigh": "randnla.lowrank.eigh",
     "nystrom": "randnla.lowrank.nystrom",
     "pca": "randnla.lowrank.pca",
+    "qb": "randnla.lowrank.qb",
     "range_finder": "randnla.lowrank.range_finder",
     "svd": "randnla.lowrank.svd",
     "Dense": "randnla.operators",

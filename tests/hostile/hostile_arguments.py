@@ -60,6 +60,8 @@ ARGUMENTS: dict[str, Argument] = {
     **_refused("check_finite", 1, 0, "yes", None),
     **_refused("oversample", -1, 1.5, True, "10", None, NAN),
     **_refused("power_iters", -1, 1.5, True, "many", None, NAN),
+    **_refused("block", 0, -1, 1.5, True, "10", None, NAN),
+    **_refused("spectral_function", 3, "sqrt"),
     **_refused("max_memory", 0, -1, 1.5, "1GB", True),
     **_refused("callback", 3, "print"),
     **_refused("norm", "nuclear", 2, None),

@@ -143,6 +143,21 @@ def check_range(result: Any, truth: Array, eps: float) -> str | None:
     )
 
 
+def check_qb(result: Any, truth: Array, eps: float) -> str | None:
+    Q, B = (np.asarray(x) for x in result)
+    k, e = min(RANK, *truth.shape), exponent(truth)
+    if (Q.shape, B.shape) != ((truth.shape[0], k), (k, truth.shape[1])):
+        return f"shapes {Q.shape}, {B.shape}"
+    # Five columns without oversampling, one power iteration.
+    return (
+        not_orthonormal(Q, "Q", eps)
+        or residual_too_large(
+            rescale(truth, e) - rescale(Q, 0) @ rescale(B, e), truth, e, max(0, k - 2), eps, 1.5
+        )
+        or sign_rule_broken(Q)
+    )
+
+
 def check_qr(result: Any, truth: Array, eps: float) -> str | None:
     Q, R = (np.asarray(x) for x in result)
     k, e = min(truth.shape), exponent(truth)
@@ -264,6 +279,7 @@ def _with_rank(function: Callable[..., Any]) -> Callable[..., Any]:
 _DECOMPOSITIONS: list[tuple[str, Callable[[Any, Array, float], str | None], str]] = [
     ("svd", check_svd, "general"),
     ("range_finder", check_range, "general"),
+    ("qb", check_qb, "general"),
     ("pca", check_pca, "general"),
     ("eigh", check_eigen, "symmetric"),
     ("nystrom", check_eigen, "semidefinite"),
@@ -302,6 +318,8 @@ def _targets() -> dict[str, Target]:
             check,
             kind,
             parameters=parameters(getattr(randnla, name)),
+            # A stream takes the pass-efficient route, to another basis: 2 for each of its columns.
+            mapped_tolerance=2 * RANK if name == "qb" else 1e-8,
             rows_needed=ROWS_NEEDED.get(name, 0),
         )
         for name, check, kind in _DECOMPOSITIONS

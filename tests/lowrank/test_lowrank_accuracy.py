@@ -20,6 +20,8 @@ SVD_BOUND = {
     "gram": 1.0 + 1e-4,
     "full": 1.0 + 1e-4,
     "proto": 2.5,
+    "krylov": 1.02,
+    "farpca": 1.02,
     "row_extraction": 3.0,
 }
 
@@ -44,7 +46,7 @@ def test_svd_is_near_the_optimum(method, spectrum, dtype):
         assert np.all(result.s[7:] <= 50 * np.finfo(dtype).eps * result.s[0])
 
 
-@pytest.mark.parametrize("method", ["subspace", "nystrom", "full"])
+@pytest.mark.parametrize("method", ["subspace", "krylov", "nystrom", "full"])
 @pytest.mark.parametrize("spectrum", SPECTRA)
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_eigh_is_near_the_optimum(method, spectrum, dtype):
@@ -95,7 +97,7 @@ def test_power_iteration_loses_digits_where_subspace_iteration_does_not():
 @pytest.mark.parametrize("k", [0, 1, 40, 60])
 def test_every_rank(k):
     A, s = matrix(90, 60, "harmonic")
-    for method in ("auto", "subspace", "gram", "full"):
+    for method in ("auto", "subspace", "krylov", "farpca", "gram", "full"):
         result = randnla.svd(A, k, method=method, rng=0)
         assert result.U.shape == (90, k)
         assert result.Vh.shape == (k, 60)
@@ -105,7 +107,7 @@ def test_every_rank(k):
 
 @pytest.mark.parametrize("shape", [(30, 20), (20, 30)])
 def test_zero_matrix(shape):
-    for method in ("subspace", "proto", "gram", "full", "row_extraction", "power"):
+    for method in ("subspace", "proto", "krylov", "farpca", "gram", "full", "row_extraction", "power"):
         result = randnla.svd(np.zeros(shape), 5, method=method, rng=0)
         assert not result.s.any()
         assert_orthonormal(result.U)

@@ -52,7 +52,7 @@ def spectral_error(A, result):
     return float(np.linalg.norm(A - (result.U * result.s) @ result.Vh, 2))
 
 
-@pytest.mark.parametrize("method", ["proto", "power", "subspace", "row_extraction"])
+@pytest.mark.parametrize("method", ["proto", "power", "subspace", "krylov", "row_extraction", "farpca"])
 @pytest.mark.parametrize("spectrum", ["poly", "geometric", "step", "flat", "low_rank"])
 def test_svd_coverage(method, spectrum):
     # Five spectra share the thousand seeds of a method.
@@ -77,7 +77,7 @@ def test_svd_coverage(method, spectrum):
     assert misses <= allowed(0.05, seeds)
 
 
-@pytest.mark.parametrize("method", ["subspace", "nystrom", "one_pass", "row_extraction"])
+@pytest.mark.parametrize("method", ["subspace", "krylov", "nystrom", "one_pass", "row_extraction"])
 def test_eigh_coverage(method):
     A, _ = hermitian(30, "poly")
     misses = 0
@@ -129,12 +129,20 @@ COVERED = {
         "fro",
     ),
     **{
+        f"qb {name}": lambda A, H, r, name=name: (
+            A,
+            randnla.qb(A, 4, method=name, certificate="probe", **r),
+            "fro",
+        )
+        for name in ("ei", "pass_efficient", "farpca")
+    },
+    **{
         f"svd {name}": lambda A, H, r, name=name: (
             A,
             randnla.svd(A, 4, sketch=name, method="proto", certificate="probe", **r),
             "fro",
         )
-        for name in ("sign", "sparse_sign", "countsketch", "srht")
+        for name in ("sign", "sparse_sign", "countsketch", "srht", "srft")
     },
 }
 
@@ -146,13 +154,15 @@ def test_coverage_of_every_path(path, dtype):
         dtype = np.float32
     A, _ = matrix(22, 18, "harmonic", dtype)
     H, _ = hermitian(18, "harmonic", dtype)
-    misses, trials = 0, TRIALS // (4 if path.startswith("svd") else 2)
+    misses, trials = 0, TRIALS // (4 if path.startswith(("svd", "qb")) else 2)
     for seed in range(trials):
         B, result, order = COVERED[path](A, H, {"rng": seed, "failure_probability": 0.1})
         assert result.info.certificate == "probe"
         assert result.info.failure_probability == 0.1
         if hasattr(result, "w"):
             found = error(B, result)
+        elif hasattr(result, "B"):
+            found = float(np.linalg.norm(B - result.Q @ result.B, order))
         elif hasattr(result, "Q"):
             found = projection_error(B, result, order)
         else:
@@ -273,8 +283,8 @@ def test_refusals():
     with pytest.raises(randnla.InputError, match="certificate"):
         randnla.eigh(A, 3, certificate="leave_one_out")
     with pytest.raises(randnla.InputError, match="method"):
-        randnla.svd(A, 3, method="krylov")
+        randnla.svd(A, 3, method="no_such")
     with pytest.raises(randnla.InputError, match="method"):
-        randnla.eigh(A, 3, method="krylov")
+        randnla.eigh(A, 3, method="no_such")
     with pytest.raises(randnla.InputError, match="method"):
-        randnla.range_finder(A, 3, method="krylov")
+        randnla.range_finder(A, 3, method="no_such")

@@ -97,10 +97,11 @@ def test_complex_agrees_with_numpy():
 
 
 REPLAYED = {
-    "svd": ("subspace", "proto", "power", "row_extraction", "gram", "full", "auto"),
-    "pca": ("subspace", "proto", "power", "row_extraction", "gram", "full", "auto"),
-    "eigh": ("subspace", "nystrom", "row_extraction", "one_pass", "full", "auto"),
-    "range_finder": ("subspace", "proto", "power", "auto"),
+    "svd": ("subspace", "proto", "power", "krylov", "row_extraction", "farpca", "gram", "full", "auto"),
+    "pca": ("subspace", "proto", "power", "krylov", "row_extraction", "farpca", "gram", "full", "auto"),
+    "eigh": ("subspace", "krylov", "nystrom", "row_extraction", "one_pass", "full", "auto"),
+    "range_finder": ("subspace", "proto", "power", "krylov", "auto"),
+    "qb": ("ei", "pass_efficient", "farpca", "auto"),
     "nystrom": (None,),
 }
 

@@ -189,7 +189,7 @@ def traced_peak(solve):
         tracemalloc.stop()
 
 
-@pytest.mark.parametrize("method", ["subspace", "proto", "power", "gram", "full", "tol"])
+@pytest.mark.parametrize("method", ["subspace", "proto", "power", "krylov", "farpca", "gram", "full", "tol"])
 def test_memory_is_estimated_to_a_factor(method):
     # NumPy reports its arrays to tracemalloc; the compiled kernels' own scratch is not in it.
     A, _ = matrix(4000, 400, "poly", np.float32)

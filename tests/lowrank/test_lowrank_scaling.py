@@ -13,7 +13,7 @@ from lowrank_cases import hermitian, matrix
 
 import randnla
 
-METHODS = ("subspace", "proto", "power", "row_extraction", "gram", "full")
+METHODS = ("subspace", "proto", "power", "krylov", "row_extraction", "farpca", "gram", "full")
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -40,7 +40,7 @@ def test_svd_float32(method, p):
 
 
 @pytest.mark.parametrize("p", [-900, -333, -1, 1, 500, 999])
-@pytest.mark.parametrize("method", ["subspace", "nystrom", "row_extraction", "one_pass", "full"])
+@pytest.mark.parametrize("method", ["subspace", "krylov", "nystrom", "row_extraction", "one_pass", "full"])
 def test_eigh(method, p):
     A, _ = hermitian(40, "poly")
     base = randnla.eigh(A, 5, method=method, rng=0)
@@ -49,7 +49,7 @@ def test_eigh(method, p):
     assert np.array_equal(np.ldexp(base.w, p), scaled.w)
 
 
-SKETCHES = ("gaussian", "sign", "sparse_sign", "countsketch", "srht")
+SKETCHES = ("gaussian", "sign", "sparse_sign", "countsketch", "srht", "srft")
 
 
 @pytest.mark.parametrize("sketch", SKETCHES)
@@ -65,6 +65,22 @@ def test_every_sketch(sketch, form):
             scaled = randnla.svd(form(np.ldexp(B, p)), 5, sketch=sketch, method="subspace", rng=0)
             assert np.array_equal(base.U, scaled.U), (dtype, p)
             assert np.array_equal(np.ldexp(base.s, p), scaled.s), (dtype, p)
+
+
+@pytest.mark.parametrize("form", [np.asarray, scipy.sparse.csr_array, randnla.RowStream])
+@pytest.mark.parametrize("method", ["ei", "pass_efficient", "farpca"])
+def test_qb(method, form):
+    A = np.random.default_rng(2).integers(-9, 10, (120, 70)).astype(np.float64)
+    powers = {np.float32: (-110, -60, -30, 60, 110), np.float64: (-1000, -300, 400, 1000)}
+    for dtype, exponents in powers.items():
+        B = A.astype(dtype)
+        for call in ({"rank": 5}, {"tol": 0.5}):
+            base = randnla.qb(form(B), method=method, rng=0, **call)
+            for p in exponents:
+                scaled = randnla.qb(form(np.ldexp(B, p)), method=method, rng=0, **call)
+                assert np.array_equal(base.Q, scaled.Q), (dtype, p)
+                assert np.array_equal(np.ldexp(base.B, p), scaled.B), (dtype, p)
+                assert np.ldexp(base.info.error_estimate, p) == scaled.info.error_estimate
 
 
 @pytest.mark.parametrize("p", [-900, 999])

@@ -76,10 +76,16 @@ def test_memmap_is_read_in_blocks_once_a_product(tmp_path):
     assert np.array_equal(op.normal_matmat(np.eye(16, dtype=np.float32)), A.T @ A)
     above, beside = op.sketch_both(randnla.Sign(4, 1000, rng=0), randnla.Sign(4, 16, rng=0))
     assert op.passes == passes + 2
+    image, square = op.matmat_both(np.eye(16, 3, dtype=np.float32))
+    assert op.passes == passes + 3
+    assert np.array_equal(image, A[:, :3])
+    assert np.allclose(square, A.T @ A[:, :3])
+    with pytest.raises(randnla.InputError, match="X: expected a block"):
+        op.matmat_both(np.ones(16))
     assert np.allclose(above, randnla.Sign(4, 1000, rng=0).to_dense() @ A)
     assert np.allclose(beside, A @ randnla.Sign(4, 16, rng=0).to_dense().T)
     assert op.frobenius_norm() == pytest.approx(np.linalg.norm(A.astype(float)))
-    assert op.passes == passes + 2
+    assert op.passes == passes + 3
     fortran = np.memmap(tmp_path / "f.bin", dtype=">f4", mode="w+", shape=A.shape, order="F")
     fortran[:] = A
     assert np.array_equal(as_operator(fortran).to_dense(), A)

@@ -60,6 +60,9 @@ class Info:
         How the error was certified.
     condition : float
         Upper bound of the condition of what was orthogonalized, after preconditioning.
+    deviation : float
+        Jackknife estimate, on average too large, of the standard deviation over sketches of the spectral
+        function that was asked for, in the Frobenius norm.
     """
 
     rank: int | None = None
@@ -80,6 +83,7 @@ class Info:
     memory: int | None = None
     certificate: str | None = None
     condition: float | None = None
+    deviation: float | None = None
 
     def __post_init__(self) -> None:
         for item in dataclasses.fields(self):
@@ -197,6 +201,19 @@ class RangeResult(Result):
 
     Q: Any
     info: Info = field(default_factory=Info, kw_only=True)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class QBResult(Result):
+    """``A ~ Q @ B``: Q (m, k) orthonormal, B (k, n)."""
+
+    Q: Any
+    B: Any
+    info: Info = field(default_factory=Info, kw_only=True)
+
+    def to_dense(self) -> Any:
+        """The (m, n) array ``Q @ B``."""
+        return self.Q @ self.B
 
 
 @dataclass(frozen=True, eq=False, repr=False)

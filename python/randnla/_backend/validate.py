@@ -203,6 +203,14 @@ def power_iters(value: Any, *, name: str = "power_iters") -> int | None:
     return integer(value, name=name, low=0)
 
 
+def block(value: Any, *, name: str = "block") -> int | None:
+    """Columns of a block: a positive integer, or None where the caller left it at "auto"."""
+    if isinstance(value, str):
+        choice(value, ("auto",), name=name)
+        return None
+    return integer(value, name=name, low=1)
+
+
 def choice(value: Any, allowed: Sequence[str], *, name: str) -> str:
     """One of a few words."""
     if not isinstance(value, str) or value not in allowed:

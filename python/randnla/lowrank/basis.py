@@ -15,7 +15,7 @@ from .error import PROBES
 from .problem import Problem
 from .scaling import Array, normalize, real_dtype
 
-BASIS_STREAM, PROBE_STREAM = 0, 1
+BASIS_STREAM, PROBE_STREAM, FILL_STREAM = 0, 1, 2
 
 PROBE_START = 1 << 62
 """First row of the probes: public maps begin at row 0 and can never reach it, whatever their stream."""
@@ -36,13 +36,16 @@ class Sample:
     triangles: list[Array] = field(default_factory=list)
 
 
-def gaussian_rows(problem: Problem, count: int, *, stream: int, start: int = 0) -> Array:
-    """Rows start, ..., start + count - 1 of an endless standard Gaussian matrix of n columns.
+def gaussian_rows(
+    problem: Problem, count: int, *, stream: int, start: int = 0, length: int | None = None
+) -> Array:
+    """Rows start, ..., start + count - 1 of an endless standard Gaussian matrix of n (`length`) columns.
 
     They are rows of the map ``Gaussian(d, n, rng=seed, stream=stream)`` times sqrt(d): a larger sketch
     of one seed contains the smaller.
     """
-    rows = np.empty((count, problem.shape[1]), real_dtype(problem.dtype))
+    columns = problem.shape[1] if length is None else length
+    rows = np.empty((count, columns), real_dtype(problem.dtype))
     streams.fill_dense_map(rows, kind="gaussian", seed=problem.seed, stream=stream, row_start=start)
     return rows
 

@@ -43,6 +43,7 @@ class Call:
     sketch: Any  # "gaussian", or a function (d, m) -> map
     certificate: str
     failure: float | None
+    block: int | None = None  # columns of a block, where the caller named it
     spectrum_norm: float | None = None  # ||A||_F, where a route came to know all singular values
 
     @property
@@ -72,6 +73,7 @@ def begin(
     sketch: Any = "auto",
     certificate: Any = "auto",
     failure_probability: Any = None,
+    block: Any = "auto",
     rng: Any = None,
     check_finite: Any = True,
     max_memory: Any = None,
@@ -109,6 +111,7 @@ def begin(
         made,
         certificate,
         failure,
+        validate.block(block),
     )
 
 
@@ -118,6 +121,7 @@ SKETCHES = {
     "sparse_sign": "SparseSign",
     "countsketch": "CountSketch",
     "srht": "SRHT",
+    "srft": "SRFT",
 }
 
 

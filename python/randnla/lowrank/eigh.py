@@ -18,6 +18,7 @@ from randnla._backend.results import EighResult, Info
 from . import adaptive, error, factor, gram, plan
 from .basis import Sample, basis_rows, first_sketch, iterate, orthonormalize
 from .call import Call, account, begin, certify_product, numerical_rank, smallest_rank
+from .krylov import sample_krylov
 from .scaling import Array, fix_signs, in_units, normalize, real_dtype, restore, unit_roundoff
 
 Pairs = tuple[Array, Array, Info]
@@ -35,6 +36,7 @@ def eigh(
     sketch: Any = "auto",
     certificate: str = "auto",
     failure_probability: float | None = None,
+    block: int | str = "auto",
     warm_start: Any = None,
     rng: Any = None,
     check_finite: bool = True,
@@ -61,11 +63,12 @@ def eigh(
         data: two passes where Q^H A Q is definite and the probes prefer its Nystrom approximation,
         else four. ``info.path`` says "definite core" or "indefinite core".
     method : str
-        "subspace" (Rayleigh-Ritz on the basis), "nystrom" (positive semidefinite A only),
+        "subspace" (Rayleigh-Ritz on the basis), "krylov" (Rayleigh-Ritz on the products of all powers, 2q + 1
+        times the memory), "nystrom" (positive semidefinite A only),
         "row_extraction" (no pass after the basis; the least accurate), "one_pass" (A is read once),
         "full" (LAPACK), or "auto": subspace, or full where that is cheaper by the cost model.
-    sketch, certificate, failure_probability, rng, check_finite, max_memory, callback
-        As in `svd`; "leave_one_out" is not offered, "exact" only of "subspace" and "full".
+    sketch, certificate, failure_probability, block, rng, check_finite, max_memory, callback
+        As in `svd`; "leave_one_out" is not offered, "exact" only of "subspace", "krylov" and "full".
     warm_start : array of shape (n, j), optional
         A guess of the leading vectors, such as those of a matrix nearby; Gaussian columns fill it up to
         the sketch size. For a fixed rank only.
@@ -114,6 +117,7 @@ def eigh(
         sketch=sketch,
         certificate=certificate,
         failure_probability=failure_probability,
+        block=block,
         rng=rng,
         check_finite=check_finite,
         max_memory=max_memory,
@@ -202,8 +206,10 @@ def _decompose(call: Call, method: str, start: Array | None) -> Pairs:
             return _two_passes_or_more(call, k, min(n, k + max(call.oversample, 3 * k // 4)))
     if method == "full":
         return _by_lapack(call, k)
-    if call.certificate == "exact" and method != "subspace":
-        raise InputError(f"certificate: 'exact' needs method='subspace' or 'full', got {method!r}")
+    if call.certificate == "exact" and method not in ("subspace", "krylov"):
+        raise InputError(f"certificate: 'exact' needs method='subspace', 'krylov' or 'full', got {method!r}")
+    if method == "krylov":
+        return _by_krylov(call, start, size, q)
     Y, Z, probe_map, exponent = first_sketch(problem, size, call.sketch, start_block(call, start, size))
     require_hermitian(probe_map, Z)
     if method == "one_pass":
@@ -249,6 +255,20 @@ def _two_passes_or_more(call: Call, k: int, size: int) -> Pairs:
     return finish(call, sample, w, V, e1, k, "subspace", candidates=2)
 
 
+def _by_krylov(call: Call, start: Array | None, size: int, q: int) -> Pairs:
+    problem, k = call.problem, call.rank
+    assert k is not None
+    block = min(call.block or size, size)
+    first = start_block(call, start, block)
+    sample, W = sample_krylov(
+        problem, size, block, q, sketch=call.sketch, start=first, hermitian=True, check=require_hermitian
+    )
+    T = factor.hermitian_part(dense.gemm(sample.Q.conj().T, W))
+    w, X = factor.by_magnitude(*qr.small_eigh(T))
+    V = factor.narrow_product(sample.Q, X)
+    return finish(call, sample, w, V, sample.exponent, k, "krylov")
+
+
 def _one_pass(call: Call, start: Array | None, sample: Sample, k: int) -> Pairs:
     problem, Y = call.problem, sample.Q
     if start is None:
@@ -273,7 +293,7 @@ def finish(
 ) -> Pairs:
     """Truncate to k pairs, certify, fix signs; the probes may have chosen among `candidates`."""
     problem, V = call.problem, V[:, :k]
-    ritz = method == "subspace" and "definite core" not in problem.path
+    ritz = method == "krylov" or (method == "subspace" and "definite core" not in problem.path)
     known = _exact(call, w, exponent, k) if ritz else None
     if known is None:
         certificate, relative = certify_product(call, sample, V, w, V, exponent, candidates=candidates)

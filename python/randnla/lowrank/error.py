@@ -139,6 +139,11 @@ def exact_error(norm: float, captured_squared: float, dtype: npt.DTypeLike, inne
     return norm * math.sqrt(fraction + slack) if fraction >= least else None
 
 
+def is_sharp(estimate: float, norm: float, dtype: npt.DTypeLike, inner: int) -> bool:
+    """Whether `exact_error` exceeds the error by 1 % at most: its slack is a fiftieth of the difference."""
+    return estimate**2 >= 51 * squares_slack(dtype, inner) * norm**2
+
+
 def rounding_floor(magnitude: float, dtype: npt.DTypeLike, size: int) -> float:
     """What rounding alone puts between A and a product of computed factors of ``size`` columns.
 
@@ -171,27 +176,45 @@ def leave_one_out(Z: Array, Q: Array, triangles: Sequence[Array]) -> float:
     # it is orthogonal to all other columns of R. Hence
     #   Q_j Q_j^H = Q Q^H - (Q s_j)(Q s_j)^H,
     #   ||(I - Q_j Q_j^H) z_j||^2 = ||(I - Q Q^H) z_j||^2 + |s_j^H Q^H z_j|^2.
+    S = left_out_directions(Q.shape[1], triangles)
+    if S is None:
+        return 0.0
+    inside = dense.gemm(Q.conj().T, Z)
+    left_out = np.abs(np.einsum("ij,ij->j", S.conj(), inside)) ** 2
+    outside = column_norms(Z - dense.gemm(Q, inside)) ** 2
+    return math.sqrt(float((outside + left_out).sum()) / max(1, Q.shape[1]))
+
+
+def left_out_directions(size: int, triangles: Sequence[Array]) -> Array | None:
+    """The normalized columns of R^{-H}, R the product of the triangles, the first on the right.
+
+    None where R is singular.
+    """
     # R is the *cumulative* product; R^{-H} is applied factor by factor, rescaling columns between,
     # since cond(R) = (sigma_1 / sigma_l)^(2q+1) may exceed 1/u while each factor is benign.
-    size = Q.shape[1]
-    wide = np.complex128 if np.iscomplexobj(Q) else np.float64
+    wide = np.result_type(np.float64, *triangles)
     S = np.eye(size, dtype=wide)
     for R in triangles:
         diagonal = np.abs(np.diagonal(R))
         if size and diagonal.min() <= unit_roundoff(wide) * diagonal.max():
-            return 0.0
+            return None
         S = qr.triangular_solve_right(S.conj().T, R.astype(wide)).conj().T
         S /= np.linalg.norm(S, axis=0)
-    inside = dense.gemm(Q.conj().T, Z)
-    left_out = np.abs(np.einsum("ij,ij->j", S.conj(), inside)) ** 2
-    outside = column_norms(Z - dense.gemm(Q, inside)) ** 2
-    return math.sqrt(float((outside + left_out).sum()) / max(1, size))
+    return S
 
 
 def relative(estimate: float, captured_squared: float) -> float:
     """error / ||A||_F given ||A||_F^2 = captured + error^2; grows with the estimate, so a bound stays one."""
     whole = math.hypot(estimate, math.sqrt(captured_squared))
     return estimate / whole if whole else 0.0
+
+
+def prefix_error(core: Array, k: int, norm: str) -> float:
+    """The norm of the rows k, k+1, ... of B, from `core` with B^H = P core, P orthonormal."""
+    rest = core[:, k:]
+    if not rest.size:
+        return 0.0
+    return float(qr.small_svd(rest)[1][0]) if norm == "spectral" else frobenius(rest)
 
 
 def truncation_errors(s: npt.NDArray[Any], norm: str) -> npt.NDArray[np.float64]:

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from randnla._backend import namespace, validate
-from randnla._backend.errors import NonFiniteError
+from randnla._backend.errors import InputError, NonFiniteError
 from randnla._backend.results import EighResult
 
-from . import error, factor
-from .basis import Sample, basis_rows, first_sketch, orthonormalize
+from . import error, factor, jackknife
+from .basis import Sample, basis_rows, first_sketch, iterate, orthonormalize
 from .call import Call, begin, smallest_rank
 from .eigh import (
     Pairs,
@@ -27,7 +27,8 @@ from .eigh import (
     start_block,
     undefined,
 )
-from .scaling import Array
+from .jackknife import SpectralFunction
+from .scaling import Array, normalize
 
 
 def nystrom(
@@ -42,6 +43,7 @@ def nystrom(
     certificate: str = "auto",
     failure_probability: float | None = None,
     warm_start: Any = None,
+    spectral_function: SpectralFunction | None = None,
     rng: Any = None,
     check_finite: bool = True,
     max_memory: int | None = None,
@@ -69,6 +71,12 @@ def nystrom(
         As in `svd`; "exact" and "leave_one_out" are not offered.
     warm_start : array of shape (n, j), optional
         A guess of the leading vectors, such as the V of a matrix nearby.
+    spectral_function : callable, optional
+        f of an array of eigenvalues, such as ``np.sqrt`` or ``lambda w: w``. ``info.deviation`` then tells
+        how much f(A_k) varies from sketch to sketch: a jackknife estimate, on average too large, of its
+        standard deviation in the Frobenius norm. A large one says that `rank` or `oversample` is too
+        small. It takes no product with A and O((k + oversample)^4) flops. For a fixed rank and a Gaussian
+        sketch.
 
     Returns
     -------
@@ -127,8 +135,9 @@ def nystrom(
     )
     require_square(call)
     start = checked_start(call, warm_start)
+    _require_exchangeable(call, start, spectral_function)
     try:
-        w, V, info = _decompose(call, start)
+        w, V, info = _decompose(call, start, spectral_function)
     except NonFiniteError:
         if call.check_finite:
             raise
@@ -136,7 +145,16 @@ def nystrom(
     return EighResult(*namespace.restore_all(call.kind, w, V), info=info)
 
 
-def _decompose(call: Call, start: Array | None) -> Pairs:
+def _require_exchangeable(call: Call, start: Array | None, function: SpectralFunction | None) -> None:
+    if function is None:
+        return
+    if not callable(function):
+        raise InputError(f"spectral_function: expected a function of an array, got {type(function).__name__}")
+    if call.tol is not None or start is not None or call.sketch != "gaussian":
+        raise InputError("spectral_function: needs a fixed rank and a Gaussian sketch without warm_start")
+
+
+def _decompose(call: Call, start: Array | None, function: SpectralFunction | None) -> Pairs:
     problem = call.problem
     if call.tol is not None:
         return _to_tolerance(call)
@@ -146,25 +164,31 @@ def _decompose(call: Call, start: Array | None) -> Pairs:
     size = min(n, k + call.oversample)
     q = (1 if start is None else 0) if call.power_iters is None else call.power_iters
     Omega = start_block(call, start, size)
+    triangles: list[Array] = []
     if q == 0:
         # One pass: the core needs an orthonormal test matrix with Y = A Omega.
-        Omega = _orthonormal_test_matrix(call, Omega, size)
+        Omega = _orthonormal_test_matrix(call, Omega, size, triangles)
     Y, Z, probe_map, exponent = first_sketch(problem, size, call.sketch, Omega)
     require_hermitian(probe_map, Z)
     if q == 0:
         assert Omega is not None
-        sample = Sample(Omega, exponent, probe_map, Z)
-        w, V = factor.nystrom_core(problem, Omega, Y)
-        return finish(call, sample, w, V, exponent, k, "nystrom")
-    Q, _ = orthonormalize(problem, Y)
-    for _ in range(q - 1):
-        Q, _ = orthonormalize(problem, problem.forward(Q))
-        problem.report("subspace iteration")
-    w, V, e1 = factor.nystrom_eigh(problem, Q)
-    return finish(call, Sample(Q, exponent, probe_map, Z), w, V, e1, k, "nystrom")
+        Q, e1 = Omega, exponent
+    else:
+        Q = iterate(problem, Y, 0, triangles)
+        for _ in range(q - 1):
+            Q, R = orthonormalize(problem, problem.forward(Q))
+            triangles.append(R)
+            problem.report("subspace iteration")
+        Y = problem.forward(Q)
+        e1 = normalize(Y) - problem.shift
+    w, V = factor.nystrom_core(problem, Q, Y)
+    w, V, info = finish(call, Sample(Q, exponent, probe_map, Z), w, V, e1, k, "nystrom")
+    if function is not None:
+        info = info.replace(deviation=jackknife.deviation(problem, Q, Y, triangles, k, function, e1))
+    return w, V, info
 
 
-def _orthonormal_test_matrix(call: Call, start: Array | None, size: int) -> Array:
+def _orthonormal_test_matrix(call: Call, start: Array | None, size: int, triangles: list[Array]) -> Array:
     problem = call.problem
     if start is None:
         if call.sketch == "gaussian":
@@ -173,7 +197,7 @@ def _orthonormal_test_matrix(call: Call, start: Array | None, size: int) -> Arra
             S = call.sketch(size, problem.shape[1])
             problem.sketch = str(S.kind)
             start = S.to_dense().T.astype(problem.dtype)
-    return orthonormalize(problem, start)[0]
+    return iterate(problem, start, 0, triangles)
 
 
 def _to_tolerance(call: Call) -> Pairs:

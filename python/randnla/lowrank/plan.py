@@ -7,9 +7,10 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-RANGE_METHODS = ("auto", "proto", "power", "subspace", "adaptive")
-SVD_METHODS = ("auto", "proto", "power", "subspace", "row_extraction", "gram", "full")
-EIGH_METHODS = ("auto", "subspace", "nystrom", "row_extraction", "one_pass", "full")
+RANGE_METHODS = ("auto", "proto", "power", "subspace", "krylov", "adaptive")
+QB_METHODS = ("auto", "ei", "pass_efficient", "farpca")
+SVD_METHODS = ("auto", "proto", "power", "subspace", "krylov", "row_extraction", "farpca", "gram", "full")
+EIGH_METHODS = ("auto", "subspace", "krylov", "nystrom", "row_extraction", "one_pass", "full")
 SVD_POWER_ITERS = 2
 """q = 2 brings the Frobenius error within 1.02 of the optimum on every decaying spectrum tested."""
 
@@ -102,3 +103,10 @@ def choose_eigh(shape: tuple[int, int], dtype: npt.DTypeLike, size: int, power_i
 def prefers_full(shape: tuple[int, int], kind: str) -> bool:
     """In tolerance mode the rank is unknown: a short side of at most 256 goes to LAPACK."""
     return kind == "dense" and min(shape) <= 256
+
+
+def choose_qb(dtype: npt.DTypeLike, tol: float | None, kind: str) -> str:
+    """Each block its own products, or one pair for many where a pass is dear and squares resolve `tol`."""
+    # 100 sqrt(u) leaves the squares of the pass-efficient products two digits.
+    resolved = tol is None or tol >= 100 * float(np.finfo(dtype).eps / 2) ** 0.5
+    return "pass_efficient" if kind == "stream" and resolved else "ei"

@@ -14,7 +14,7 @@ import numpy as np
 from randnla._backend.errors import NonFiniteError
 from randnla.operators import Dense, LinearOperator, Sparse
 
-from .scaling import Array, largest_magnitude, normalize, real_dtype, scale_by_power
+from .scaling import Array, exponent_of, largest_magnitude, normalize, real_dtype, scale_by_power
 
 
 @dataclass
@@ -124,6 +124,34 @@ class Problem:
             Y = self._redo(product, X, limits.maxexp // 2)
         exponent = normalize(Y)
         return Y, exponent - self.shift
+
+    def pair(self, X: Array, count: int, exponent: int | None = None) -> tuple[Array, Array, int]:
+        """Y = A X and H = A^H Y for the first `count` columns of Y, A in units of 2^exponent.
+
+        One pass over a stream of rows. The first call finds the exponent.
+        """
+        op: Any = self.op
+        limits = np.finfo(real_dtype(self.dtype))
+        both = hasattr(op, "matmat_both")
+        width = X.shape[1] if both else count  # as in the one pass, for the same bits
+        if both and not self.shift and abs(exponent or 0) < limits.maxexp // 3:
+            with np.errstate(over="ignore", invalid="ignore"):
+                Y, H = op.matmat_both(X)
+            # Squares of what lies further out leave the range.
+            if 2.0 ** (-limits.maxexp // 3) < largest_magnitude(Y) < 2.0 ** (limits.maxexp // 3):
+                self.passes += 1
+                self.matvecs += 2 * X.shape[1]
+                self.widest = max(self.widest, X.shape[1])
+                if exponent is None:
+                    exponent = exponent_of(largest_magnitude(Y))
+                return scale_by_power(Y, -exponent), scale_by_power(H[:, :count], -2 * exponent), exponent
+            self.path.append("two products")
+        if exponent is None:
+            Y, exponent = self.first(X)
+        else:
+            Y = scale_by_power(self.forward(X), -exponent - self.shift)
+        H = scale_by_power(self.adjoint(Y[:, :width]), -exponent - self.shift)
+        return Y, H[:, :count], exponent
 
     def _redo(self, product: Callable[[Array], Array], X: Array, shift: int) -> Array:
         # Exact: the shifted operand gives A X times a power of two, free of over- and underflow.

@@ -26,6 +26,7 @@ from .call import (
     relative_error,
     require_leave_one_out,
 )
+from .krylov import sample_krylov
 from .scaling import Array, fix_signs, in_units
 from .svd import adaptive_svd
 
@@ -42,6 +43,7 @@ def range_finder(
     sketch: Any = "auto",
     certificate: str = "auto",
     failure_probability: float | None = None,
+    block: int | str = "auto",
     rng: Any = None,
     check_finite: bool = True,
     max_memory: int | None = None,
@@ -65,9 +67,9 @@ def range_finder(
     power_iters : int or "auto"
         Multiplications of the sketch by A A^H; "auto" is 2, or 1 for each block of "adaptive".
     method : str
-        "proto", "power", "subspace" (Algorithms 4.1, 4.3, 4.4), "adaptive" (blocked 4.2; needs `tol`), or
-        "auto": subspace for a rank, adaptive for a tolerance.
-    sketch, certificate, failure_probability, rng, check_finite, max_memory, callback
+        "proto", "power", "subspace" (Algorithms 4.1, 4.3, 4.4), "krylov" (the products of all powers),
+        "adaptive" (blocked 4.2; needs `tol`), or "auto": subspace for a rank, adaptive for a tolerance.
+    sketch, certificate, failure_probability, block, rng, check_finite, max_memory, callback
         As in `svd`.
 
     Returns
@@ -89,7 +91,7 @@ def range_finder(
 
     Notes
     -----
-    *Algorithm*: Halko, Martinsson and Tropp (2011), Algorithms 4.1 to 4.4.
+    *Algorithm*: Halko, Martinsson and Tropp (2011), Algorithms 4.1 to 4.4; Musco and Musco (2015).
 
     *Cost*: 2q + 1 passes (2q + 2 with oversampling), each of 2 m n (k + oversample) flops.
 
@@ -112,6 +114,7 @@ def range_finder(
         sketch=sketch,
         certificate=certificate,
         failure_probability=failure_probability,
+        block=block,
         rng=rng,
         check_finite=check_finite,
         max_memory=max_memory,
@@ -142,6 +145,13 @@ def _find(call: Call, method: str) -> tuple[Array, Info]:
     q = plan.SVD_POWER_ITERS if call.power_iters is None else call.power_iters
     size = plan.sketch_size(k, call.oversample, problem.shape)
     method = "subspace" if method == "auto" else method
+    if method == "krylov":
+        sample, Bh = sample_krylov(problem, size, min(call.block or size, size), q, sketch=call.sketch)
+        U, s, _ = factor.svd_of_adjoint(problem, sample.Q, Bh, k)
+        certificate, relative = certify_projection(call, sample, s, sample.exponent, k)
+        fix_signs(U)
+        found = numerical_rank(call, s, k)
+        return U, account(call, certificate, relative, method=method, rank=found, converged=True)
     sample = sample_range(problem, size, q, method=method, sketch=call.sketch)
     if size > k or call.certificate == "exact":
         U, s, _, exponent = factor.direct_svd(problem, sample.Q, k)
@@ -166,7 +176,7 @@ def _adaptive(call: Call) -> tuple[Array, Info]:
     cap = call.limit if call.rank is None else call.rank
     q = 1 if call.power_iters is None else call.power_iters
     U, s, _, state, k, converged = adaptive_svd(call, cap, q)
-    estimate = math.hypot(state.bound.estimate, float(error.truncation_errors(s, call.norm)[k]))
+    estimate = float(state.beside(error.truncation_errors(s, call.norm)[k]))
     if call.norm == "spectral":
         size = float(np.max(s, initial=0.0))
     else:

@@ -14,7 +14,7 @@ from randnla._backend import namespace, validate
 from randnla._backend.errors import InputError, NonFiniteError
 from randnla._backend.results import Info, SVDResult
 
-from . import adaptive, error, factor, gram, plan
+from . import adaptive, error, factor, farpca, gram, plan
 from .basis import Sample, iterate, probe_rows, sample_range
 from .call import (
     Call,
@@ -26,6 +26,8 @@ from .call import (
     require_leave_one_out,
     smallest_rank,
 )
+from .krylov import sample_krylov
+from .residual import require_exact, sharpen
 from .scaling import Array, fix_signs, in_units, real_dtype, restore
 
 
@@ -41,6 +43,7 @@ def svd(
     sketch: Any = "auto",
     certificate: str = "auto",
     failure_probability: float | None = None,
+    block: int | str = "auto",
     rng: Any = None,
     check_finite: bool = True,
     max_memory: int | None = None,
@@ -66,22 +69,28 @@ def svd(
         the optimum where the spectrum decays (1 for each block in tolerance mode).
     method : str
         "subspace" (orthonormalized after every product), "power" (only at the end), "proto" (no power
-        iteration), "row_extraction" (no second pass after the basis), "gram" (eigenvectors of the Gram
-        matrix of the short side), "full" (LAPACK), or "auto": the cheapest of subspace, gram and full
-        by a cost model of shape, dtype and rank.
+        iteration), "krylov" (the same products, all of them kept: a far smaller error where singular
+        values decay slowly, for q + 1 times the memory), "row_extraction" (no second pass after the
+        basis), "farpca" (products and Gram matrices alone), "gram" (eigenvectors of the Gram matrix of the
+        short side), "full" (LAPACK), or "auto": the cheapest of subspace, gram and full by a cost model
+        of shape, dtype and rank. With `tol`: "auto", "subspace", "proto", "farpca" or "full".
     sketch : str or random map
         "gaussian" (what "auto" always means: theory and certificates are for it), "sign",
-        "sparse_sign", "countsketch", "srht", or a map of rank + oversample rows and n columns. In
-        tolerance mode only "gaussian" grows; "gram" and "full" draw no map.
+        "sparse_sign", "countsketch", "srht", "srft", or a map of rank + oversample rows and n columns. In
+        tolerance mode and by "farpca" only "gaussian" grows; "gram" and "full" draw no map.
     certificate : {"auto", "probe", "exact", "leave_one_out"}
         See `randnla.lowrank.error`. "auto" in the Frobenius norm takes the exact identity of arrays,
         sparse matrices and streams, at the price of reading A once more, where the error stands above
         rounding. Below that, for operators and in the spectral norm it takes ten Gaussian probes that
         ride on the first product. Methods "gram" and "full" know the whole spectrum and are exact
         whatever is asked. "leave_one_out" is for a fixed rank, the Frobenius norm, Gaussian sketches and
-        methods "proto" and "subspace"; "row_extraction" has no "exact".
+        methods "proto" and "subspace"; "row_extraction" has no "exact". Of "farpca" it is as in `qb`.
     failure_probability : float, optional
         Of a probe certificate; 1e-4 in the Frobenius norm and 1e-10 in the spectral unless given.
+    block : int or "auto"
+        Columns of a block of "krylov" and "farpca". "auto" is rank + oversample; smaller blocks of "krylov"
+        take more products in sequence and less memory for the same rank, and find a repeated value no more
+        often than they have columns. In tolerance mode "auto" is 32.
     rng : int, SeedSequence, Generator or None
         ``info.seed`` given back replays the call.
     check_finite : bool, default True
@@ -113,7 +122,8 @@ def svd(
     Notes
     -----
     *Algorithm*: Halko, Martinsson and Tropp (2011), Algorithm 4.4 (4.1, 4.3 on request) followed by 5.1
-    (5.2 on request), certified by equation 4.3. In tolerance mode, blocks with the stopping rule of
+    (5.2 on request), certified by equation 4.3; block Krylov iteration of Musco and Musco (2015); farPCA of
+    Feng and Yu (2023). In tolerance mode, blocks with the stopping rule of
     Algorithm 4.2 or the identity of Yu, Gu and Li (2018). Multiplying A by a power of two multiplies s by
     it and changes no bit of U and Vh, unless entries leave the normal range.
 
@@ -141,6 +151,7 @@ def svd(
         sketch=sketch,
         certificate=certificate,
         failure_probability=failure_probability,
+        block=block,
         rng=rng,
         check_finite=check_finite,
         max_memory=max_memory,
@@ -197,6 +208,13 @@ def _fixed_rank(call: Call, method: str) -> Factors:
         return _by_gram(call, k)
     if method == "full":
         return _by_lapack(call, k)
+    if method == "farpca":
+        return _by_farpca(call)
+    if method == "krylov":
+        sample, Bh = sample_krylov(problem, size, min(call.block or size, size), q, sketch=call.sketch)
+        U, s, V = factor.svd_of_adjoint(problem, sample.Q, Bh, k)
+        certificate, relative = certify_projection(call, sample, s, sample.exponent, k)
+        return _finish(call, U, s, V, sample.exponent, certificate, relative, method)
     sample = sample_range(
         problem, size, q, method="subspace" if method == "row_extraction" else method, sketch=call.sketch
     )
@@ -227,6 +245,34 @@ def _finish(
     found = numerical_rank(call, s, k)
     info = account(call, certificate, relative, method=method, rank=found, converged=converged)
     return U, restore(s[:k], exponent, real_dtype(call.problem.dtype)), V, info
+
+
+def _by_farpca(call: Call) -> Factors:
+    problem = call.problem
+    if call.sketch != "gaussian":
+        raise InputError("sketch: method='farpca' needs sketch='gaussian'")
+    require_exact(call, "farpca")
+    cap = call.limit if call.rank is None else call.rank
+    size, q = sketch_of(call, cap)
+    failure = error.DEFAULT_FAILURE[call.norm] if call.failure is None else call.failure
+    block = call.block or (size if call.tol is None else adaptive.BLOCK)
+    # A - U_k diag(s_k) V_k^H = (A - Q B) + (Q B - (Q B)_k): half of the tolerance for each.
+    goal = adaptive.Goal(call.tol or 0.0, call.norm, size, q, failure, 0.25, call.certificate, block)
+    state = farpca.grow(problem, goal)
+    sharpen(call, state)
+    U, s, V = factor.svd_of_adjoint(problem, state.Q, state.Bh, None)
+    errors = state.beside(error.truncation_errors(s, call.norm))
+    scale = adaptive.norm_below(state, call.norm)
+    k, converged = cap, True
+    if call.tol is not None:
+        k, converged = smallest_rank(errors, 0.0, call.tol * scale, cap)
+    estimate = float(errors[k])
+    certificate = error.Certificate(
+        in_units(estimate, state.exponent), state.bound.source, state.bound.failure_probability
+    )
+    relative = estimate / scale if scale else float(estimate > 0)
+    U, V = U[:, :k], V[:, :k]
+    return _finish(call, U, s, V, state.exponent, certificate, relative, "farpca", converged=converged)
 
 
 def _by_lapack(call: Call, k: int | None) -> Factors:
@@ -298,12 +344,15 @@ def _to_tolerance(call: Call, method: str) -> Factors:
     cap = call.limit if call.rank is None else call.rank
     if method in ("auto", "full") and (method == "full" or plan.prefers_full(problem.shape, problem.kind)):
         return _by_lapack(call, None)
+    if method == "farpca":
+        return _by_farpca(call)
     if method not in ("auto", "subspace", "proto"):
-        raise InputError(f"method: with tol, expected 'auto', 'subspace', 'proto' or 'full', got {method!r}")
+        raise InputError(
+            f"method: with tol, expected 'auto', 'subspace', 'proto', 'farpca' or 'full', got {method!r}"
+        )
     q = 0 if method == "proto" else (1 if call.power_iters is None else call.power_iters)
     U, s, V, state, k, converged = adaptive_svd(call, cap, q)
-    outside = state.bound.estimate
-    estimate = math.hypot(outside, float(error.truncation_errors(s, call.norm)[k]))
+    estimate = float(state.beside(error.truncation_errors(s, call.norm)[k]))
     captured = float((s[:k] ** 2).sum())
     relative = error.relative(estimate, captured)
     if call.norm == "spectral":
@@ -339,8 +388,8 @@ def adaptive_svd(call: Call, cap: int, q: int) -> tuple[Array, Array, Array, ada
         scale = float(max(s, default=0.0))
     else:
         scale = state.norm if state.norm is not None else float(np.linalg.norm(s))
-    errors = error.truncation_errors(s, call.norm)
-    k, converged = smallest_rank(errors, state.bound.estimate, call.tol * scale, cap)
+    errors = state.beside(error.truncation_errors(s, call.norm))
+    k, converged = smallest_rank(errors, 0.0, call.tol * scale, cap)
     return U[:, :k], s, V[:, :k], state, k, converged
 
 

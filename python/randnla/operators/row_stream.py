@@ -53,7 +53,8 @@ class RowStream(LinearOperator):
     Notes
     -----
     *Cost*: memory O(n r) for blocks of r rows besides the products. The Frobenius norm is gathered in the
-    first pass that any product makes. `normal_matmat` and `sketch_both` make two products in one pass.
+    first pass that any product makes. `normal_matmat`, `matmat_both` and `sketch_both` make two products in
+    one pass.
 
     Examples
     --------
@@ -153,6 +154,19 @@ class RowStream(LinearOperator):
         for _, block in self.blocks():
             out += block.conj().T @ (block @ columns)
         return out if X.ndim == 2 else out[:, 0]
+
+    def matmat_both(self, X: Any) -> tuple[Array, Array]:
+        """``(A @ X, A.conj().T @ (A @ X))`` of a block X (n, k), in one pass."""
+        X = self._block(X, self.shape[1], "A @ X", "X")
+        if X.ndim != 2:
+            raise InputError(f"X: expected a block of shape ({self.shape[1]}, k), got shape {X.shape}")
+        dtype = np.result_type(self.dtype, X.dtype)
+        Y, Z = np.empty((self.shape[0], X.shape[1]), dtype), np.zeros(X.shape, dtype)
+        for row, block in self.blocks():
+            rows = Y[row : row + block.shape[0]]
+            np.matmul(block, X, out=rows)
+            Z += block.conj().T @ rows
+        return Y, Z
 
     def sketch(self, S: Any) -> Array:
         """``S @ A`` in one pass, a block of columns of S at a time."""
