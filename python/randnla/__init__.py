@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from randnla.lowrank.eigh import eigh as eigh
     from randnla.lowrank.nystrom import nystrom as nystrom
     from randnla.lowrank.pca import pca as pca
+    from randnla.lowrank.rpcholesky import rpcholesky as rpcholesky
     from randnla.lowrank.range_finder import range_finder as range_finder
     from randnla.lowrank.svd import svd as svd
     from randnla.operators import Dense as Dense
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from randnla.operators import DiagonalPlusLowRank as DiagonalPlusLowRank
     from randnla.operators import Kronecker as Kronecker
     from randnla.operators import KroneckerSum as KroneckerSum
+    from randnla.operators import EntryOperator as EntryOperator
+    from randnla.operators import KernelMatrix as KernelMatrix
     from randnla.operators import LinearOperator as LinearOperator
     from randnla.operators import LowRank as LowRank
     from randnla.operators import RowStream as RowStream
@@ -59,12 +62,15 @@ _EXPORTS = {
     "nystrom": "randnla.lowrank.nystrom",
     "pca": "randnla.lowrank.pca",
     "range_finder": "randnla.lowrank.range_finder",
+    "rpcholesky": "randnla.lowrank.rpcholesky",
     "svd": "randnla.lowrank.svd",
     "Dense": "randnla.operators",
     "Diagonal": "randnla.operators",
     "DiagonalPlusLowRank": "randnla.operators",
     "Kronecker": "randnla.operators",
     "KroneckerSum": "randnla.operators",
+    "EntryOperator": "randnla.operators",
+    "KernelMatrix": "randnla.operators",
     "LinearOperator": "randnla.operators",
     "LowRank": "randnla.operators",
     "RowStream": "randnla.operators",

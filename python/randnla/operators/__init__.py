@@ -8,6 +8,8 @@ from randnla.operators.dense import Dense
 from randnla.operators.diagonal import Diagonal
 from randnla.operators.kronecker import Kronecker, KroneckerSum
 from randnla.operators.lowrank import DiagonalPlusLowRank, LowRank
+from randnla.operators.entries import EntryOperator
+from randnla.operators.kernel import KernelMatrix
 from randnla.operators.row_stream import RowStream
 from randnla.operators.sparse import Sparse
 from randnla.operators.structured import Structured
@@ -24,6 +26,8 @@ __all__ = [
     "RowStream",
     "Sparse",
     "Structured",
+    "EntryOperator",
+    "KernelMatrix",
     "Wrapped",
     "as_operator",
     "is_foreign",
