@@ -259,6 +259,8 @@ class _Run:
         allowed = 64 * unit_roundoff(self.oracle.dtype) * math.sqrt(len(self.pivots) + 16) * size
         if self.rest.size and float(self.rest.min()) < -allowed:
             i = int(np.argmin(self.rest))
+            # A matrix that is not even Hermitian is the likelier mistake: that raises here.
+            self.oracle.block(np.array([i, int(np.argmax(self.diagonal))]))
             value = in_units(float(self.rest[i]), self.oracle.exponent)
             raise BreakdownError(
                 f"A: not positive semidefinite: diagonal entry {i} of the residual is {value:.3g} after "
