@@ -13,7 +13,7 @@ import numpy.typing as npt
 from randnla._backend.errors import InputError, NonFiniteError
 from randnla.operators import Dense, EntryOperator, KernelMatrix, LinearOperator, RowStream, Sparse
 
-from .scaling import Array, exponent_of, scale_by_power, unit_roundoff
+from .scaling import Array, exponent_of, in_units, scale_by_power, unit_roundoff
 
 Indices = npt.NDArray[np.int64]
 
@@ -62,7 +62,8 @@ class Oracle:
         d = np.array(values.real, np.float64)
         largest = float(np.max(np.abs(d), initial=0.0))
         self.exponent = -(-exponent_of(largest) // 2) * 2 if math.isfinite(largest) else 0
-        return scale_by_power(d, -self.exponent)
+        self._known = scale_by_power(d, -self.exponent)
+        return self._known.copy()
 
     def block(self, indices: Indices) -> Array:
         """A(indices, indices) in double precision.
@@ -88,7 +89,14 @@ class Oracle:
             i, j = np.unravel_index(int(np.argmax(skew)), skew.shape)
             raise InputError(
                 f"A: expected a Hermitian matrix, entries {(int(indices[i]), int(indices[j]))} and "
-                f"{(int(indices[j]), int(indices[i]))} differ by {math.ldexp(skew[i, j], self.exponent):.3g}"
+                f"{(int(indices[j]), int(indices[i]))} differ by {in_units(float(skew[i, j]), self.exponent):.3g}"
+            )
+        off = np.abs(np.diagonal(B).real - self._known[indices])
+        if np.any(off > math.sqrt(unit_roundoff(self.dtype)) * np.max(size, initial=0.0) ** 2):
+            i = int(np.argmax(off))
+            raise InputError(
+                f"A: its diagonal has {in_units(self._known[indices[i]], self.exponent):.6g} at index "
+                f"{int(indices[i])}, its entries {in_units(float(B[i, i].real), self.exponent):.6g}"
             )
         return B
 

@@ -87,7 +87,7 @@ def rpcholesky(
     and Webber (2024). With ``k >= r / eps + r log(1 / (eps eta))`` columns the expected trace error is at
     most 1 + eps times that of the best rank r approximation, eta the latter's relative size (Theorem 5.1).
     The stabilizing shift of a block's factor is replaced by leaving out proposals that the others of their
-    block determine to half the digits.
+    block determine to a third of the digits.
 
     *Error*: the residual's diagonal is known, so ``info.error_estimate`` is its trace, not an estimate (plus
     the rounding of float64, at most 1e-15 sqrt(k) of the trace of A); it bounds the trace norm, the Frobenius
@@ -110,9 +110,7 @@ def rpcholesky(
     True
     """
     validate.choice(method, METHODS, name="method")
-    call = begin(
-        A, rank, tol, rng=rng, check_finite=check_finite, max_memory=max_memory, callback=callback
-    )
+    call = begin(A, rank, tol, rng=rng, check_finite=check_finite, max_memory=max_memory, callback=callback)
     m, n = call.problem.shape
     if m != n:
         raise InputError(f"A: expected a square matrix, got shape {(m, n)}")
@@ -178,8 +176,8 @@ class _Run:
                 chances = pivots.uniforms(proposals, seed=seed, draw=draw)
             elif self.method == "block":
                 drawn = drawn[np.sort(np.unique(drawn, return_index=True)[1])]
-                # In place of a shift: what the block determines to half the digits adds only rounding.
-                chances = np.full(len(drawn), math.sqrt(unit_roundoff(self.oracle.dtype)))
+                # In place of a shift: what the block determines to a third of the digits adds rounding.
+                chances = np.full(len(drawn), unit_roundoff(self.oracle.dtype) ** (1 / 3))
             H = self._residual(drawn)
             if not np.isfinite(H).all():
                 return False
@@ -256,7 +254,9 @@ class _Run:
 
     def _require_semidefinite(self) -> None:
         size = float(np.max(self.diagonal, initial=0.0))
-        allowed = 64 * unit_roundoff(self.oracle.dtype) * math.sqrt(len(self.pivots) + 16) * size
+        # A pivot of which its block left a share s adds rounding of u / s; u^(1/3) is the least of a block.
+        u = unit_roundoff(self.oracle.dtype)
+        allowed = max(64 * u * math.sqrt(len(self.pivots) + 16), 4 * u ** (2 / 3)) * size
         if self.rest.size and float(self.rest.min()) < -allowed:
             i = int(np.argmin(self.rest))
             # A matrix that is not even Hermitian is the likelier mistake: that raises here.
