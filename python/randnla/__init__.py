@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from randnla.lowrank.eigh import eigh as eigh
     from randnla.lowrank.nystrom import nystrom as nystrom
     from randnla.lowrank.pca import pca as pca
-    from randnla.lowrank.rpcholesky import rpcholesky as rpcholesky
     from randnla.lowrank.range_finder import range_finder as range_finder
+    from randnla.lowrank.rpcholesky import rpcholesky as rpcholesky
     from randnla.lowrank.svd import svd as svd
     from randnla.operators import Dense as Dense
     from randnla.operators import Diagonal as Diagonal

@@ -337,13 +337,13 @@ def test_oracles_that_lie():
     with pytest.raises(InputError, match=r"A: its diagonal has 2 at index \d+, its entries 1"):
         randnla.rpcholesky(made(diagonal=lambda: 2 * np.diag(A)), 10, rng=0)
 
-    class Failure(Exception):
+    class FailureError(Exception):
         pass
 
     def failing(i, j):
-        raise Failure("disk")
+        raise FailureError("disk")
 
-    with pytest.raises(Failure, match="disk"):
+    with pytest.raises(FailureError, match="disk"):
         randnla.rpcholesky(made(entries=failing), 10, rng=0)
 
 
@@ -362,7 +362,7 @@ def test_unscreened_non_finite_entries_give_nan():
 
 
 def test_rounds_that_accept_none_come_to_an_end(monkeypatch):
-    """The rounds of a block that disagrees with the diagonal strike its proposals off instead of repeating."""
+    """Proposals of a round that keeps none are struck off."""
 
     def none(H, chances, floor, limit):
         return np.zeros(0, np.int64), np.zeros((0, 0))

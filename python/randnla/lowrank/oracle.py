@@ -93,10 +93,10 @@ class Oracle:
             )
         off = np.abs(np.diagonal(B).real - self._known[indices])
         if np.any(off > math.sqrt(unit_roundoff(self.dtype)) * np.max(size, initial=0.0) ** 2):
-            i = int(np.argmax(off))
+            worst = int(np.argmax(off))
             raise InputError(
-                f"A: its diagonal has {in_units(self._known[indices[i]], self.exponent):.6g} at index "
-                f"{int(indices[i])}, its entries {in_units(float(B[i, i].real), self.exponent):.6g}"
+                f"A: its diagonal has {in_units(self._known[indices[worst]], self.exponent):.6g} at index "
+                f"{int(indices[worst])}, its entries {in_units(float(B[worst, worst].real), self.exponent):.6g}"
             )
         return B
 

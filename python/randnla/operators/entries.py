@@ -117,7 +117,7 @@ class EntryOperator(LinearOperator):
         rows = validate.indices(rows, self.shape[0], name="rows")
         columns = validate.indices(columns, self.shape[1], name="columns")
         if self._entries is None:
-            return self.columns(columns)[rows]
+            return np.asarray(self.columns(columns)[rows])
         if not (len(rows) and len(columns)):
             return np.zeros((len(rows), len(columns)), self.dtype)
         block = self._entries(rows.copy(), columns.copy())

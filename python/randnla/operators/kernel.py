@@ -125,7 +125,10 @@ class KernelMatrix(LinearOperator):
         size = min(self.shape)
         if self.points is self.points2:
             # k(0) = 1; a point that is not finite has no distance to itself.
-            return np.ones(size, self.dtype) + 0 * self.points[:size].sum(axis=1, dtype=self.dtype)
+            ones: Array = np.where(np.isfinite(self.points[:size]).all(axis=1), 1.0, np.nan).astype(
+                self.dtype
+            )
+            return ones
         step, out = 64, np.empty(size, self.dtype)
         for i in range(0, size, step):
             part = slice(i, min(size, i + step))
