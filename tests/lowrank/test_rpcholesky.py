@@ -288,7 +288,7 @@ def test_indefinite_matrices_are_named():
         randnla.rpcholesky(A - 2 * np.diag(np.arange(50) == 3), 5, rng=0)
     hidden = np.array([[1.0, 2.0], [2.0, 1.0]])
     for method in METHODS:
-        with pytest.raises(BreakdownError, match="A: not positive semidefinite: .* after 1 pivots"):
+        with pytest.raises(BreakdownError, match=r"A: not positive semidefinite: .* after 1 pivots"):
             randnla.rpcholesky(hidden, 2, method=method, rng=0)
     with pytest.raises(BreakdownError, match="its diagonal is zero"):
         randnla.rpcholesky(np.array([[0.0, 1.0], [1.0, 0.0]]), 1, rng=0)

@@ -210,7 +210,7 @@ class QRResult(Result):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class CholeskyLowRank(Result):
-    """``A ~ F @ F.conj().T``: F (n, k), with ``F[pivots]`` lower triangular; pivots (k,) in the order drawn."""
+    """``A ~ F @ F.conj().T``: F (n, k), with ``F[pivots]`` lower triangular; pivots (k,) as drawn."""
 
     F: Any
     pivots: Any

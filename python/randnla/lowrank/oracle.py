@@ -87,17 +87,17 @@ class Oracle:
         # Products such as X X^T are Hermitian to rounding only.
         if np.any(skew > math.sqrt(unit_roundoff(self.dtype)) * (size[:, None] * size + np.max(size) ** 2)):
             i, j = np.unravel_index(int(np.argmax(skew)), skew.shape)
+            gap = in_units(float(skew[i, j]), self.exponent)
             raise InputError(
                 f"A: expected a Hermitian matrix, entries {(int(indices[i]), int(indices[j]))} and "
-                f"{(int(indices[j]), int(indices[i]))} differ by {in_units(float(skew[i, j]), self.exponent):.3g}"
+                f"{(int(indices[j]), int(indices[i]))} differ by {gap:.3g}"
             )
         off = np.abs(np.diagonal(B).real - self._known[indices])
         if np.any(off > math.sqrt(unit_roundoff(self.dtype)) * np.max(size, initial=0.0) ** 2):
             worst = int(np.argmax(off))
-            raise InputError(
-                f"A: its diagonal has {in_units(self._known[indices[worst]], self.exponent):.6g} at index "
-                f"{int(indices[worst])}, its entries {in_units(float(B[worst, worst].real), self.exponent):.6g}"
-            )
+            i, told = int(indices[worst]), in_units(float(B[worst, worst].real), self.exponent)
+            known = in_units(float(self._known[i]), self.exponent)
+            raise InputError(f"A: its diagonal has {known:.6g} at index {i}, its entries {told:.6g}")
         return B
 
     def columns(self, indices: Indices) -> Array:

@@ -58,7 +58,8 @@ def rpcholesky(
         "block" keeps all proposals that are not numerically dependent: its pivots crowd where the residual
         is large, and no theorem bounds its error. "auto" is "accelerated".
     block : int or "auto"
-        Proposals a round; "auto" is half the rank, 200 at most. "simple" takes none.
+        Proposals a round; "auto" is half the rank, 200 at most. With `tol`, no more than pivots so far
+        (or 10). "simple" takes none.
     rng, check_finite, max_memory, callback
         As in `svd`; the callback is told rank, error and entries after each round.
 
@@ -168,12 +169,15 @@ class _Run:
             if not weights.any():
                 self.call.problem.path.append("rank exhausted")
                 break
-            seed, draw = self.call.problem.seed, self.rounds
+            seed, draw, count = self.call.problem.seed, self.rounds, proposals
+            if self.call.tol is not None:
+                # Columns beyond the tolerance are read for nothing: at most about as many as are kept.
+                count = min(proposals, max(10, len(self.pivots)))
             self.rounds += 1
-            drawn = pivots.propose(weights, proposals, seed=seed, draw=draw)
-            chances = np.zeros(proposals)
+            drawn = pivots.propose(weights, count, seed=seed, draw=draw)
+            chances = np.zeros(count)
             if self.method == "accelerated":
-                chances = pivots.uniforms(proposals, seed=seed, draw=draw)
+                chances = pivots.uniforms(count, seed=seed, draw=draw)
             elif self.method == "block":
                 drawn = drawn[np.sort(np.unique(drawn, return_index=True)[1])]
                 # In place of a shift: what the block determines to a third of the digits adds rounding.

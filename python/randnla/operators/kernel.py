@@ -125,10 +125,8 @@ class KernelMatrix(LinearOperator):
         size = min(self.shape)
         if self.points is self.points2:
             # k(0) = 1; a point that is not finite has no distance to itself.
-            ones: Array = np.where(np.isfinite(self.points[:size]).all(axis=1), 1.0, np.nan).astype(
-                self.dtype
-            )
-            return ones
+            finite = np.isfinite(self.points[:size]).all(axis=1)
+            return np.where(finite, 1.0, np.nan).astype(self.dtype)
         step, out = 64, np.empty(size, self.dtype)
         for i in range(0, size, step):
             part = slice(i, min(size, i + step))
