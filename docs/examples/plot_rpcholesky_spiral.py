@@ -4,9 +4,10 @@
 A spiral: where random pivots go
 ================================
 
-The kernel matrix of a spiral whose points lie ever farther apart. Uniform sampling takes nearly all of its
-pivots from the dense core, greedy pivoting from the sparse arms. Randomly pivoted Cholesky draws them in
-proportion to what is still unexplained, and comes closest to the best approximation of each rank.
+The kernel matrix of a spiral whose points lie ever farther apart. Uniform sampling returns to the dense core
+again and again, greedy pivoting takes one point of the sparse arms after the other. Randomly pivoted Cholesky
+draws pivots in proportion to what is still unexplained: of the three it comes closest to the best
+approximation of rank 100.
 """
 
 import matplotlib.pyplot as plt
