@@ -273,6 +273,8 @@ def scipy_eigh(A: Array, k: int) -> Eigen:
 def numpy_eigh(A: Array, k: int) -> Eigen:
     w, V = np.linalg.eigh(A)
     return w[: -k - 1 : -1], V[:, : -k - 1 : -1]
+
+
 # Kernel matrices of points, Gaussian.
 
 

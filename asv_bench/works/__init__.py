@@ -2,8 +2,17 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The rows of the ratio table, one file a room."""
 
-from . import batched, dispatch, generator, lowrank, qr, sketching_dense, sketching_sparse, sketching_trig
-from . import generator, kernels, lowrank, qr, sketching_dense, sketching_sparse, sketching_trig
+from . import (
+    batched,
+    dispatch,
+    generator,
+    kernels,
+    lowrank,
+    qr,
+    sketching_dense,
+    sketching_sparse,
+    sketching_trig,
+)
 from .base import Bar, Case, Work
 
 ROOMS = {

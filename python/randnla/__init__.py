@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     from randnla.operators import Dense as Dense
     from randnla.operators import Diagonal as Diagonal
     from randnla.operators import DiagonalPlusLowRank as DiagonalPlusLowRank
-    from randnla.operators import Kronecker as Kronecker
-    from randnla.operators import KroneckerSum as KroneckerSum
     from randnla.operators import EntryOperator as EntryOperator
     from randnla.operators import KernelMatrix as KernelMatrix
+    from randnla.operators import Kronecker as Kronecker
+    from randnla.operators import KroneckerSum as KroneckerSum
     from randnla.operators import LinearOperator as LinearOperator
     from randnla.operators import LowRank as LowRank
     from randnla.operators import RowStream as RowStream

@@ -6,10 +6,10 @@ from randnla.operators.base import LinearOperator
 from randnla.operators.convert import as_operator, is_foreign
 from randnla.operators.dense import Dense
 from randnla.operators.diagonal import Diagonal
-from randnla.operators.kronecker import Kronecker, KroneckerSum
-from randnla.operators.lowrank import DiagonalPlusLowRank, LowRank
 from randnla.operators.entries import EntryOperator
 from randnla.operators.kernel import KernelMatrix
+from randnla.operators.kronecker import Kronecker, KroneckerSum
+from randnla.operators.lowrank import DiagonalPlusLowRank, LowRank
 from randnla.operators.row_stream import RowStream
 from randnla.operators.sparse import Sparse
 from randnla.operators.structured import Structured
@@ -19,6 +19,8 @@ __all__ = [
     "Dense",
     "Diagonal",
     "DiagonalPlusLowRank",
+    "EntryOperator",
+    "KernelMatrix",
     "Kronecker",
     "KroneckerSum",
     "LinearOperator",
@@ -26,8 +28,6 @@ __all__ = [
     "RowStream",
     "Sparse",
     "Structured",
-    "EntryOperator",
-    "KernelMatrix",
     "Wrapped",
     "as_operator",
     "is_foreign",
