@@ -95,9 +95,9 @@ class Oracle:
         off = np.abs(np.diagonal(B).real - self._known[indices])
         if np.any(off > math.sqrt(unit_roundoff(self.dtype)) * np.max(size, initial=0.0) ** 2):
             worst = int(np.argmax(off))
-            i, told = int(indices[worst]), in_units(float(B[worst, worst].real), self.exponent)
-            known = in_units(float(self._known[i]), self.exponent)
-            raise InputError(f"A: its diagonal has {known:.6g} at index {i}, its entries {told:.6g}")
+            spot, told = int(indices[worst]), in_units(float(B[worst, worst].real), self.exponent)
+            known = in_units(float(self._known[spot]), self.exponent)
+            raise InputError(f"A: its diagonal has {known:.6g} at index {spot}, its entries {told:.6g}")
         return B
 
     def columns(self, indices: Indices) -> Array:

@@ -9,7 +9,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from randnla._backend.kernels import streams, trig
+from randnla._backend.kernels import dense, streams, trig
 
 from .scaling import Array
 
@@ -67,7 +67,7 @@ def select(H: Array, chances: Real, floor: Real, limit: int) -> tuple[Indices, A
         if not rest[j] > needed[j]:
             continue
         a = len(kept)
-        column = H[j:, j] - L[j:, :a] @ L[j, :a].conj()
+        column = H[j:, j] - dense.gemm(L[j:, :a], L[j : j + 1, :a].conj().T)[:, 0]
         column /= math.sqrt(rest[j])
         L[j:, a] = column
         L[j, a] = math.sqrt(rest[j])

@@ -198,7 +198,7 @@ class _Run:
     def _residual(self, drawn: pivots.Indices) -> Array:
         H = self.oracle.block(drawn)
         rows = self.F[drawn, : len(self.pivots)].astype(H.dtype)
-        return np.asarray(H - rows @ rows.conj().T)
+        return dense.gemm(rows, rows.conj().T, H, alpha=-1.0, beta=1.0)
 
     def _append(self, chosen: pivots.Indices, L: Array) -> bool:
         """The columns (A - F F^H)(:, chosen) L^-H; False if they are not finite."""
