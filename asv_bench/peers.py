@@ -327,6 +327,39 @@ def numpy_eigh(A: Array, k: int) -> Eigen:
     return w[: -k - 1 : -1], V[:, : -k - 1 : -1]
 
 
+# Kernel matrices of points, Gaussian.
+
+
+def sklearn_kernel_product(X: Array, V: Array, h: float) -> Array:
+    from sklearn.metrics.pairwise import rbf_kernel
+
+    return rbf_kernel(X, gamma=0.5 / h**2) @ V
+
+
+def scipy_kernel_product(X: Array, V: Array, h: float) -> Array:
+    from scipy.spatial.distance import cdist
+
+    return np.exp(cdist(X, X, "sqeuclidean") / (-2 * h * h)).astype(X.dtype, copy=False) @ V
+
+
+def torch_kernel_product(X: Array, V: Array, h: float) -> Array:
+    import torch
+
+    T = torch.from_numpy(X)
+    return (torch.exp(torch.cdist(T, T).square_().mul_(-0.5 / h**2)) @ torch.from_numpy(V)).numpy()
+
+
+def by_hand_rpcholesky(X: Array, h: float, k: int, rng: np.random.Generator) -> Array:
+    n, rest = len(X), np.ones(len(X))
+    F = np.zeros((n, k), order="F")
+    for j in range(k):
+        s = rng.choice(n, p=rest / rest.sum())
+        g = np.exp(((X - X[s]) ** 2).sum(1) / (-2 * h * h)) - F[:, :j] @ F[s, :j]
+        F[:, j] = g / np.sqrt(g[s])
+        rest = np.maximum(rest - F[:, j] ** 2, 0)
+    return F
+
+
 # Principal components: components (k, n), mean, scores.
 
 Components = tuple[Array, Array, Array]

@@ -86,6 +86,14 @@ BACKENDS: dict[str, Callable[[np.ndarray], Any]] = {
 # -- operators: from an array, an operator of the same values ----------------------------------------
 
 
+def _entries(A):
+    return operators.EntryOperator(A.shape, entries=lambda i, j: A[np.ix_(i, j)], dtype=A.dtype)
+
+
+def _columns(A):
+    return operators.EntryOperator(A.shape, columns=lambda j: A[:, j], dtype=A.dtype)
+
+
 def _stream(A):
     return operators.RowStream(
         lambda: (A[i : i + 7] for i in range(0, len(A), 7)), shape=A.shape, dtype=A.dtype
@@ -97,6 +105,8 @@ OPERATORS: dict[str, Callable[[np.ndarray], operators.LinearOperator]] = {
     "Sparse_csr": lambda A: operators.Sparse(scipy.sparse.csr_array(A)),
     "Sparse_csc": lambda A: operators.Sparse(scipy.sparse.csc_matrix(A)),
     "Sparse_coo": lambda A: operators.Sparse(scipy.sparse.coo_array(A)),
+    "EntryOperator": _entries,
+    "EntryOperator_columns": _columns,
     "RowStream": _stream,
     "RowStream_transposed": lambda A: _stream(A.T).T,
     "as_operator_scipy": lambda A: randnla.as_operator(scipy.sparse.linalg.aslinearoperator(A)),
@@ -282,6 +292,9 @@ DECOMPOSITIONS: dict[str, Decomposition] = {
     "nystrom": Decomposition(
         lambda A, **o: randnla.nystrom(A, 4, **o), lambda r, A: (r.V * r.w) @ r.V.conj().T, symmetric=True
     ),
+    "rpcholesky": Decomposition(
+        lambda A, **o: randnla.rpcholesky(A, 4, **o), lambda r, A: r.F @ r.F.conj().T, symmetric=True
+    ),
     "pca": Decomposition(
         lambda A, **o: randnla.pca(A, 4, **o), lambda r, A: r.scores @ r.components + r.mean
     ),
@@ -305,6 +318,7 @@ OTHERS: dict[str, str] = {
     "InputError": "backend/test_errors.py",
     "NonFiniteError": "backend/test_errors.py",
     "StateError": "backend/test_errors.py",
+    "KernelMatrix": "operators/test_kernel_matrix.py",
     "LinearOperator": "operators/test_operators.py",
     "as_operator": "operators/test_operators.py",
     "sketch": "sketching/test_sketch.py",

@@ -2,7 +2,17 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The rows of the ratio table, one file a room."""
 
-from . import batched, dispatch, generator, lowrank, qr, sketching_dense, sketching_sparse, sketching_trig
+from . import (
+    batched,
+    dispatch,
+    generator,
+    kernels,
+    lowrank,
+    qr,
+    sketching_dense,
+    sketching_sparse,
+    sketching_trig,
+)
 from .base import Bar, Case, Work
 
 ROOMS = {
@@ -14,6 +24,7 @@ ROOMS = {
     "lowrank": lowrank.WORKS,
     "dispatch": dispatch.WORKS,
     "batched": batched.WORKS,
+    "kernels": kernels.WORKS,
 }
 WORKS = [work for room in ROOMS.values() for work in room]
 

@@ -7,6 +7,7 @@ PYBIND11_MODULE(_core, m, pybind11::mod_gil_not_used()) {
     m.doc() = "Compiled core of randnla. Use the functions of the package, not these.";
     register_runtime(m);
     register_dense(m);
+    register_kernels(m);
     register_sparse(m);
     register_qr(m);
     register_streams(m);

@@ -9,6 +9,7 @@ namespace randnla::bindings {
 
 void register_runtime(pybind11::module_& m);
 void register_dense(pybind11::module_& m);
+void register_kernels(pybind11::module_& m);
 void register_sparse(pybind11::module_& m);
 void register_qr(pybind11::module_& m);
 void register_streams(pybind11::module_& m);

@@ -22,10 +22,13 @@ if TYPE_CHECKING:
     from randnla.lowrank.pca import pca as pca
     from randnla.lowrank.qb import qb as qb
     from randnla.lowrank.range_finder import range_finder as range_finder
+    from randnla.lowrank.rpcholesky import rpcholesky as rpcholesky
     from randnla.lowrank.svd import svd as svd
     from randnla.operators import Dense as Dense
     from randnla.operators import Diagonal as Diagonal
     from randnla.operators import DiagonalPlusLowRank as DiagonalPlusLowRank
+    from randnla.operators import EntryOperator as EntryOperator
+    from randnla.operators import KernelMatrix as KernelMatrix
     from randnla.operators import Kronecker as Kronecker
     from randnla.operators import KroneckerSum as KroneckerSum
     from randnla.operators import LinearOperator as LinearOperator
@@ -63,12 +66,15 @@ _EXPORTS = {
     "pca": "randnla.lowrank.pca",
     "qb": "randnla.lowrank.qb",
     "range_finder": "randnla.lowrank.range_finder",
+    "rpcholesky": "randnla.lowrank.rpcholesky",
     "svd": "randnla.lowrank.svd",
     "Dense": "randnla.operators",
     "Diagonal": "randnla.operators",
     "DiagonalPlusLowRank": "randnla.operators",
     "Kronecker": "randnla.operators",
     "KroneckerSum": "randnla.operators",
+    "EntryOperator": "randnla.operators",
+    "KernelMatrix": "randnla.operators",
     "LinearOperator": "randnla.operators",
     "LowRank": "randnla.operators",
     "RowStream": "randnla.operators",

@@ -33,6 +33,8 @@ class Info:
         The method and the random map used, after ``"auto"`` was resolved.
     passes, matvecs : int
         Times all of `A` was read; columns `A` or its adjoint was applied to.
+    entries : int
+        Entries of `A` that were read, where not all are.
     error_estimate : float
         Absolute error of the result in the norm `error_kind`.
     error_kind : str
@@ -70,6 +72,7 @@ class Info:
     sketch: str | None = None
     passes: int | None = None
     matvecs: int | None = None
+    entries: int | None = None
     error_estimate: float | None = None
     error_kind: str | None = None
     error_relative: float | None = None
@@ -257,3 +260,16 @@ class UTVResult(Result):
     def to_dense(self) -> Any:
         """The (m, n) array ``U @ T @ Vh``."""
         return self.U @ self.T @ self.Vh
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class CholeskyLowRank(Result):
+    """``A ~ F @ F.conj().T``: F (n, k), with ``F[pivots]`` lower triangular; pivots (k,) as drawn."""
+
+    F: Any
+    pivots: Any
+    info: Info = field(default_factory=Info, kw_only=True)
+
+    def to_dense(self) -> Any:
+        """The (n, n) array ``F @ F.conj().T``."""
+        return self.F @ self.F.conj().T

@@ -152,6 +152,19 @@ def _range(low: object, high: object) -> str:
     return f"<= {high}" if low is None else f"in [{low}, {high}]"
 
 
+def indices(value: Any, size: int, *, name: str) -> npt.NDArray[np.int64]:
+    """A vector of integers in [0, size)."""
+    array = np.asarray(value)
+    if array.ndim != 1 or (array.dtype.kind not in "iu" and array.size):
+        raise InputError(
+            f"{name}: expected a vector of integers, got shape {array.shape} and dtype {array.dtype}"
+        )
+    outside = (array < 0) | (array >= size) if array.size else np.zeros(0, bool)
+    if outside.any():
+        raise InputError(f"{name}: expected integers in [0, {size}), got {array[np.argmax(outside)]}")
+    return array.astype(np.int64)
+
+
 def real(value: Any, *, name: str, low: float | None = None, high: float | None = None) -> float:
     """A finite real number in [low, high]; bools, strings and arrays are refused."""
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.integer, np.floating)):

@@ -15,7 +15,7 @@ from randnla._backend.kernels import dense, qr
 
 from . import error
 from .adaptive import QB, Goal, empty, failure_of_a_test, fill, is_rounding, join, probe_test, reaches
-from .basis import PROBE_STREAM, basis_rows, gaussian_rows, orthonormalize
+from .basis import basis_rows, orthonormalize, probe_rows
 from .factor import widen
 from .problem import Problem
 from .scaling import Array, unit_roundoff
@@ -26,7 +26,7 @@ def grow(problem: Problem, goal: Goal) -> QB:
 
     The probes meet A - Q B itself, so what rounding did to B is in the certificate.
     """
-    probe_map = gaussian_rows(problem, error.PROBES, stream=PROBE_STREAM).T.astype(problem.dtype)
+    probe_map = probe_rows(problem).T.astype(problem.dtype)
     count = goal.next_block(0)
     Omega = basis_rows(problem, count).T
     first, H, exponent = problem.pair(np.concatenate([Omega, probe_map.real], axis=1), count)

@@ -29,7 +29,7 @@ from .adaptive import (
     reaches,
     reorthogonalize,
 )
-from .basis import PROBE_STREAM, basis_rows, gaussian_rows, orthonormalize
+from .basis import basis_rows, orthonormalize, probe_rows
 from .factor import narrow_product, widen
 from .problem import Problem
 from .scaling import Array, unit_roundoff
@@ -45,7 +45,7 @@ def grow(problem: Problem, goal: Goal) -> QB:
 
     The probes meet A - Q B itself, so what rounding did to B is in the certificate.
     """
-    probe_map = gaussian_rows(problem, error.PROBES, stream=PROBE_STREAM).T.astype(problem.dtype)
+    probe_map = probe_rows(problem).T.astype(problem.dtype)
     batch = goal.cap if goal.tol == 0 else min(goal.cap, BATCH * goal.block)
     Omega = basis_rows(problem, batch).T
     Y, H, exponent = problem.pair(np.concatenate([Omega, probe_map.real], axis=1), batch)

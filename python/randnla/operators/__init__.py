@@ -6,6 +6,8 @@ from randnla.operators.base import LinearOperator
 from randnla.operators.convert import as_operator, is_foreign
 from randnla.operators.dense import Dense
 from randnla.operators.diagonal import Diagonal
+from randnla.operators.entries import EntryOperator
+from randnla.operators.kernel import KernelMatrix
 from randnla.operators.kronecker import Kronecker, KroneckerSum
 from randnla.operators.lowrank import DiagonalPlusLowRank, LowRank
 from randnla.operators.row_stream import RowStream
@@ -17,6 +19,8 @@ __all__ = [
     "Dense",
     "Diagonal",
     "DiagonalPlusLowRank",
+    "EntryOperator",
+    "KernelMatrix",
     "Kronecker",
     "KroneckerSum",
     "LinearOperator",
