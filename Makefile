@@ -16,7 +16,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMPS := $(VENV)/.stamps
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
-CANDIDATES := $(PYTHON) python3 python3.14 python3.13 python3.12 python3.11 python
+CANDIDATES := $(or $(PYTHON),python3 python3.14 python3.13 python3.12 python3.11 python)
 SOURCES := pyproject.toml CMakeLists.txt README.md LICENSE \
            $(shell find csrc cmake python/randnla -type f ! -name '*.so' ! -name '*.pyc' 2>/dev/null)
 
@@ -53,7 +53,7 @@ asan: $(STAMPS)/build
 	build/asan/csrc/randnla_native_tests
 
 clean:
-	rm -rf build dist wheelhouse demo-output docs/_build docs/gallery/generated docs/reference/generated
+	rm -rf build dist wheelhouse demo-output docs/_build docs/gallery/generated docs/reference/generated docs/sg_execution_times.rst
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	rm -f $(STAMPS)/package
 	find python -name '*.so' -delete

@@ -117,6 +117,9 @@ void gemm_packed_input(T alpha, MatrixView<const T> a, Layout la, MatrixView<con
 void use_one_thread() {
 #ifdef RANDNLA_BLAS_VENDORED
     if (scipy_openblas_get_num_threads() != 1) scipy_openblas_set_num_threads(1);
+#else
+    if (openblas_set_num_threads != nullptr && openblas_get_num_threads() != 1)
+        openblas_set_num_threads(1);
 #endif
 }
 
@@ -124,7 +127,8 @@ std::string config() {
 #ifdef RANDNLA_BLAS_VENDORED
     return scipy_openblas_get_config();
 #else
-    return "system";
+    const std::string found = openblas_get_config != nullptr ? openblas_get_config() : "unknown";
+    return found + " (system)";
 #endif
 }
 
@@ -132,7 +136,7 @@ std::string core_name() {
 #ifdef RANDNLA_BLAS_VENDORED
     return scipy_openblas_get_corename();
 #else
-    return "unknown";
+    return openblas_get_corename != nullptr ? openblas_get_corename() : "unknown processors";
 #endif
 }
 

@@ -50,6 +50,12 @@ void scipy_openblas_set_num_threads(int);
 int scipy_openblas_get_num_threads();
 char* scipy_openblas_get_config();
 char* scipy_openblas_get_corename();
+#else
+// Null where the system's BLAS is not OpenBLAS.
+[[gnu::weak]] void openblas_set_num_threads(int);
+[[gnu::weak]] int openblas_get_num_threads();
+[[gnu::weak]] char* openblas_get_config();
+[[gnu::weak]] char* openblas_get_corename();
 #endif
 }
 

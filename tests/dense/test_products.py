@@ -108,3 +108,20 @@ def test_a_strided_operand_is_packed_panel_by_panel():
     """In a process of its own: A is 256 MB behind its strides, of which 128 MB are elements."""
     run = subprocess.run([sys.executable, "-c", STRIDED_MEMORY], capture_output=True, text=True, check=True)
     assert float(run.stdout) < 16
+
+
+@pytest.mark.parametrize("shape", [(900, 5, 700), (300, 2000, 310), (5, 3000, 1), (0, 4, 3), (4, 0, 3)])
+def test_numpy_products_go_in_blocks(monkeypatch: pytest.MonkeyPatch, shape: tuple[int, int, int]) -> None:
+    """Sums of small integers are exact in any order; no call multiplies more than was asked for."""
+    monkeypatch.setattr(dense, "CALL_SIZE", 1 << 16)
+    m, k, n = shape
+    rng = np.random.default_rng(2)
+    A, B = (
+        rng.integers(-3, 4, size) + 1j * rng.integers(-3, 4, size) for size in ((m, k), (k, n))
+    )  # fmt: skip
+    np.testing.assert_array_equal(dense.matmul(A, B), A @ B)
+    out = np.full((m, 2 * n), np.nan, complex)[:, ::2]
+    assert dense.matmul(A, B, out) is out
+    np.testing.assert_array_equal(out, A @ B)
+    np.testing.assert_array_equal(dense.gram(A), A.conj().T @ A)
+    np.testing.assert_array_equal(dense.moments(A)[0], A.conj().T @ A)

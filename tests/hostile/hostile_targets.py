@@ -33,7 +33,9 @@ class Target:
     sees_all: bool = True  # False: reads a part of A only and cannot promise to find NaN
     whole: bool = False  # neither rank nor tol means all columns
     rows_needed: int = 0  # a sample cannot be larger than what it is drawn from
+    needed_axis: int = 0  # whose length that is
     dense_only: bool = False
+    takes_vectors: bool = False  # one axis is no mistake there
     mapped_tolerance: float = 1e-8  # a memmap is another kind of input, by a route that `info` names
     refuses: Callable[[Array], bool] = lambda truth: False  # matrices that are no input of it
     parameters: frozenset[str] = frozenset()

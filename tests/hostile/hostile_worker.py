@@ -18,7 +18,8 @@ import hostile_arguments
 import numpy as np
 import scipy.sparse as sp
 from hostile_inputs import LAYOUTS, MATRICES, dense_truth
-from hostile_targets import TARGETS, Target
+from hostile_products import TARGETS
+from hostile_targets import Target
 
 
 def fingerprint(A: Any) -> str:

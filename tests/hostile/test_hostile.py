@@ -22,7 +22,8 @@ import numpy as np
 import pytest
 from hostile_arguments import ARGUMENTS
 from hostile_inputs import LAYOUTS, MATRICES, NON_FINITE, SHAPES, Hostile, dense_truth
-from hostile_targets import TARGETS, Target
+from hostile_products import TARGETS
+from hostile_targets import Target
 
 import randnla
 
@@ -39,8 +40,10 @@ class Worker:
 
     def _start(self) -> None:
         read, write = os.pipe()
+        ours = os.environ.get("PYTHONPATH")
         self.process = subprocess.Popen(
             [sys.executable, str(HERE / "hostile_worker.py"), str(write)],
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, (str(HERE.parent), ours)))},
             stdin=subprocess.PIPE,
             pass_fds=[write],
             text=True,
@@ -118,6 +121,7 @@ def matrix_cases() -> list[Any]:
         pytest.param(target, case, id=f"{target.name}-{case.name}")
         for target in TARGETS.values()
         for case in MATRICES.values()
+        if not (target.takes_vectors and case.name == "1-D")
     ]
 
 
@@ -134,7 +138,7 @@ def test_matrix(worker: Worker, target: Target, case: Hostile) -> None:
         assert_error(outcome, case.promise, case.pattern)
     elif refused(target, case):
         assert_error(outcome, "InputError", r"^A: ")
-    elif case in SHAPES and len(case.make(target.base())) < target.rows_needed:
+    elif case in SHAPES and case.make(target.base()).shape[target.needed_axis] < target.rows_needed:
         assert_error(outcome, "InputError", r"^(size|d|m|A): expected")
     elif not is_square_case(target, case):
         assert_error(outcome, "InputError", r"^A\b.*(square|symmetric|Hermitian)")

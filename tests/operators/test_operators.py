@@ -10,7 +10,7 @@ from cases import OPERATORS
 
 import randnla
 from randnla import InputError, NonFiniteError
-from randnla.operators import Dense, RowStream, Sparse, as_operator
+from randnla.operators import Dense, RowStream, Sparse, as_operator, sparse
 
 
 def data(dtype, shape=(30, 8)):
@@ -258,3 +258,14 @@ def test_other_arguments():
     assert as_operator(Dense(np.eye(2))).shape == (2, 2)
     with pytest.raises(InputError, match="scalar"):
         _ = np.inf * Dense(np.eye(2))
+
+
+@pytest.mark.parametrize("form", ["csr", "csc"])
+def test_complex_sparse_products_go_some_columns_at_a_time(monkeypatch, form):
+    A = scipy.sparse.random_array((50, 40), density=0.2, rng=np.random.default_rng(3), format=form) * (1 + 2j)
+    X = np.random.default_rng(4).standard_normal((40, 13)) + 1j
+    Y = A @ X
+    expected = Sparse(A).matmat(X), Sparse(A).rmatmat(Y)
+    monkeypatch.setattr(sparse, "_CALL_SIZE", 4 * A.nnz + 1)
+    np.testing.assert_array_equal(Sparse(A).matmat(X), expected[0])
+    np.testing.assert_array_equal(Sparse(A).rmatmat(Y), expected[1])

@@ -7,10 +7,12 @@ Every script runs in a process of its own with a hard limit, so that a hang fail
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -141,49 +143,112 @@ def test_eight_threads_give_the_serial_bits(name: str) -> None:
 
 
 INTERRUPT = """
-import os, signal, threading, time
+import json, os, signal, threading
+import scipy.sparse as sp
+from randnla import operators
+from randnla._backend.kernels import dense
+randnla.set_num_threads(THREADS)
 rng = np.random.default_rng(5)
-B = rng.standard_normal((6000, 1500))
-def long():
-    return CALL
-clean = long()
-delays, finished = [], 0
-for turn in range(8):
+B = rng.standard_normal((5000, 1200))
+B32, F, G = B.astype(np.float32), np.asfortranarray(B), B.T @ B / 5000
+H = B[:1200] + B[:1200].T
+C = B[:1500, :800] + 1j * B[1500:3000, :800]
+CH = C[:800] + C[:800].conj().T
+P = sp.random_array((60000, 8000), density=2e-3, rng=rng, format="csr")
+PC = P * (1 + 2j)
+X, Y = rng.standard_normal((8000, 250)), rng.standard_normal((60000, 120))
+def computed():
+    # Seconds that each thread of this process has had a core.
+    found = {}
+    for task in os.listdir("/proc/self/task"):
+        with open(f"/proc/self/task/{task}/schedstat") as file:
+            found[task] = int(file.read().split()[0]) / 1e9
+    return found
+def interrupted(call):
     sent = []
     def send():
-        sent.append(time.perf_counter())
+        sent.append(computed())
         os.kill(os.getpid(), signal.SIGINT)
-    timer = threading.Timer(float(rng.uniform(0.0, 0.08)), send)
+    timer = threading.Timer(float(rng.uniform(0.0, 0.05)), send)
     try:
         timer.start()
         while True:
-            long()
-            finished += 1
+            call()
     except KeyboardInterrupt:
-        delays.append(time.perf_counter() - sent[0])
+        after = computed()
     timer.join()
-again = long()
-assert same(again, clean)
-print(sorted(delays)[len(delays) // 2])
+    return max(after[task] - sent[0].get(task, 0.0) for task in after)
+found = {}
+for text in CALLS:
+    call = eval("lambda: " + text)
+    clean = call()
+    found[text] = [interrupted(call) for turn in range(3)]
+    assert same(call(), clean), text
+print(json.dumps(found))
 """
 
-
-@pytest.mark.parametrize(
-    "call",
-    [
-        "randnla.svd(B, 100, rng=1, power_iters=4)",
-        "(randnla.sketch(B, 800, kind='gaussian', rng=1),)",
-        "(randnla.sketch(B, 800, kind='sparse_sign', rng=1),)",
-        "(randnla.sketch(B, 800, kind='srht', rng=1),)",
-        "randnla.qr(B[:, :300], rng=1)",
+# Calls of .1 s and more: what has no checkpoint in that time is found. Maps that a matrix of this size
+# meets in some milliseconds (the last of the sketches) are here for the second half of the promise.
+INTERRUPTED = {
+    "products": [
+        "(dense.gemm(B.T, B),)",
+        "(dense.gemm(B32.T, B32),)",
+        "(dense.gram(B),)",
+        "dense.moments(B)",
+        "([dense.screen(B).sum_squares for _ in range(20)],)",
+        "(operators.Sparse(P).matmat(X),)",
+        "(operators.Sparse(P).rmatmat(Y),)",
     ],
-)
-def test_interrupt_is_answered_and_leaves_no_trace(call: str) -> None:
-    """SIGINT at random times: KeyboardInterrupt soon, and the next call equals a clean run.
+    "drivers": [
+        "randnla.svd(B, 100, rng=1, power_iters=2, method='subspace')",
+        "randnla.svd(P, 30, rng=1, power_iters=0)",
+        "randnla.eigh(H, 200, rng=1, method='subspace')",
+        "randnla.nystrom(G, 200, rng=1, power_iters=3)",
+        "randnla.pca(B, 100, rng=1, method='subspace')",
+        "randnla.range_finder(B, 100, rng=1)",
+        "randnla.qr(B[:, :300], rng=1, method='cholesky')",
+        "(randnla.leverage_scores(B[:, :300], rng=1),)",
+    ],
+    "sketches": [
+        "(randnla.sketch(B, 800, kind='gaussian', rng=1),)",
+        "(randnla.sketch(F, 800, kind='sign', rng=1),)",
+        *(
+            f"(randnla.sketch(P, 200, kind='{kind}', rng=1),)"
+            for kind in ("gaussian", "sparse_sign", "srht", "srft")
+        ),
+        *(
+            f"(randnla.sketch(B, 800, kind='{kind}', rng=1),)"
+            for kind in ("sparse_sign", "countsketch", "srht", "srft", "row_sampling")
+        ),
+    ],
+    "complex": [
+        "(dense.gemm(C.conj().T, C),)",
+        "(dense.gram(C),)",
+        "dense.moments(C)",
+        "(operators.Sparse(PC).matmat(X[:, :50] + 0j),)",
+        "(operators.Sparse(PC).rmatmat(Y[:, :50] + 0j),)",
+        "randnla.svd(C, 40, rng=1, method='subspace', power_iters=4)",
+        "randnla.eigh(CH, 40, rng=1, method='subspace', power_iters=4)",
+        "(randnla.sketch(C, 600, kind='gaussian', rng=1),)",
+    ],
+}
 
-    The promise is 100 ms on a free machine; the median of 8 on a machine busy with other tests gets 300.
+
+@pytest.mark.skipif(not Path("/proc/self/schedstat").exists(), reason="reads how long threads ran")
+@pytest.mark.parametrize(
+    ("group", "threads"), [("products", 1), ("drivers", 2), ("sketches", 2), ("complex", 1)]
+)
+def test_interrupt_is_answered_within_a_tenth_of_a_second(group: str, threads: int) -> None:
+    """SIGINT at random times, all answered in 100 ms; the next call equals a clean one bit for bit.
+
+    The time is that of the thread which computed longest between the signal and KeyboardInterrupt, by the
+    kernel's account: on a free machine the time that passes, on a busy one without the wait for a core.
     """
-    assert float(run(INTERRUPT.replace("CALL", call))) < 0.3
+    script = INTERRUPT.replace("CALLS", repr(INTERRUPTED[group])).replace("THREADS", str(threads))
+    found = json.loads(run(script, OMP_NUM_THREADS=str(threads), OPENBLAS_NUM_THREADS="1"))
+    assert found.keys() == set(INTERRUPTED[group])
+    late = {call: times for call, times in found.items() if max(times) > 0.1}
+    assert not late
 
 
 def test_flushed_denormals_of_others_do_not_change_the_bits() -> None:

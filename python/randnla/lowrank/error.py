@@ -148,9 +148,11 @@ def rounding_floor(magnitude: float, dtype: npt.DTypeLike, size: int) -> float:
     """What rounding alone puts between A and a product of computed factors of ``size`` columns.
 
     Each entry of U diag(s) V^H and of the projection Q^H A is a sum whose rounding errors grow like
-    the root of its length; 4 u sqrt(size) ||A||_F covers both on every spectrum of the tests.
+    the root of its length; 6 u sqrt(size) ||A||_F covers both on every spectrum of the tests (of a
+    thousand exact fits of rank 7 the worst took 4.4), and twice that where a product is four.
     """
-    return 4 * unit_roundoff(dtype) * math.sqrt(size + 1) * magnitude
+    factor = 12 if np.dtype(dtype).kind == "c" else 6
+    return factor * unit_roundoff(dtype) * math.sqrt(size + 1) * magnitude
 
 
 def leave_one_out(Z: Array, Q: Array, triangles: Sequence[Array]) -> float:

@@ -56,7 +56,7 @@ class Dense(Structured):
         if self.dtype.kind != "c":
             return dense.gemm(self.array.T, Y)
         # Conjugate the thin factor twice rather than copy A once.
-        return np.asarray(self.array.T @ Y.conj()).conj()
+        return dense.matmul(self.array.T, Y.conj()).conj()
 
     def sketch(self, S: Any) -> Array:
         """``S @ A`` by the map's own kernel."""

@@ -11,6 +11,7 @@ import numpy as np
 
 from randnla._backend import validate
 from randnla._backend.errors import InputError
+from randnla._backend.kernels import dense
 from randnla.operators.base import Array, LinearOperator
 from randnla.operators.norms import SumOfSquares
 
@@ -137,13 +138,13 @@ class RowStream(LinearOperator):
     def _matmat(self, X: Array) -> Array:
         out = np.zeros((self.shape[0], X.shape[1]), dtype=np.result_type(self.dtype, X.dtype))
         for row, block in self.blocks():
-            np.matmul(block, X, out=out[row : row + block.shape[0]])
+            dense.matmul(block, X, out[row : row + block.shape[0]])
         return out
 
     def _rmatmat(self, Y: Array) -> Array:
         out = np.zeros((self.shape[1], Y.shape[1]), dtype=np.result_type(self.dtype, Y.dtype))
         for row, block in self.blocks():
-            out += block.conj().T @ Y[row : row + block.shape[0]]
+            out += dense.matmul(block.conj().T, Y[row : row + block.shape[0]])
         return out
 
     def normal_matmat(self, X: Any) -> Array:
@@ -152,7 +153,7 @@ class RowStream(LinearOperator):
         columns = X if X.ndim == 2 else X[:, None]
         out = np.zeros(columns.shape, dtype=np.result_type(self.dtype, X.dtype))
         for _, block in self.blocks():
-            out += block.conj().T @ (block @ columns)
+            out += dense.matmul(block.conj().T, dense.matmul(block, columns))
         return out if X.ndim == 2 else out[:, 0]
 
     def matmat_both(self, X: Any) -> tuple[Array, Array]:

@@ -75,7 +75,10 @@ def build(cls: type[Map], state: Any) -> Map:
         )
     except (InputError, TypeError) as error:
         raise StateError(f"state of kind {target.kind!r}: {error}") from error
-    return made[slice(*rows), slice(*cols)]
+    result = made[slice(*rows), slice(*cols)]
+    if result.state_dict()["digest"] != fields["digest"]:  # such as nnz beyond d
+        raise StateError(f"state of kind {target.kind!r}: no map has exactly these fields")
+    return result
 
 
 def revive(cls: type[Map], state: dict[str, Any]) -> Map:
