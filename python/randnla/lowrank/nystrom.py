@@ -22,7 +22,6 @@ from .eigh import (
     finish,
     grow_basis,
     report_tolerance,
-    require_hermitian,
     require_square,
     start_block,
     undefined,
@@ -150,7 +149,7 @@ def _decompose(call: Call, start: Array | None) -> Pairs:
         # One pass: the core needs an orthonormal test matrix with Y = A Omega.
         Omega = _orthonormal_test_matrix(call, Omega, size)
     Y, Z, probe_map, exponent = first_sketch(problem, size, call.sketch, Omega)
-    require_hermitian(probe_map, Z)
+    factor.require_hermitian(probe_map, Z)
     if q == 0:
         assert Omega is not None
         sample = Sample(Omega, exponent, probe_map, Z)
