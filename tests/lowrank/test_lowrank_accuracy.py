@@ -133,14 +133,3 @@ def test_dispatch_depends_on_shape_and_dtype_only():
     assert randnla.svd(np.ones((900, 900), np.float32), 4, rng=0).info.method == "subspace"
     assert randnla.svd(np.eye(60), 50, rng=0).info.method in ("gram", "full")
     assert randnla.eigh(np.eye(100), 90, rng=0).info.method == "full"
-
-
-@pytest.mark.parametrize("spectrum", ["poly", "harmonic", "geometric", "step"])
-@pytest.mark.parametrize("signs", [False, True])
-def test_default_eigh_takes_more_passes_only_where_the_core_is_indefinite(spectrum, signs):
-    A, w = hermitian(500, spectrum, np.float32, signs=signs)
-    result = randnla.eigh(A, 16, rng=0)
-    assert result.info.method == "subspace"
-    assert result.info.passes == (4 if signs else 2)
-    assert error(A, result) <= 1.05 * tail(w, 16)
-    assert error(A, result) <= result.info.error_estimate

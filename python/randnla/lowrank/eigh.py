@@ -15,11 +15,11 @@ from randnla._backend.errors import InputError, NonFiniteError
 from randnla._backend.kernels import dense, qr
 from randnla._backend.results import EighResult, Info
 
-from . import adaptive, error, factor, gram, plan
+from . import adaptive, definite, error, factor, gram, plan
 from .basis import Sample, basis_rows, first_sketch, iterate, orthonormalize
 from .call import Call, account, begin, certify_product, numerical_rank, smallest_rank
 from .krylov import sample_krylov
-from .scaling import Array, fix_signs, in_units, normalize, real_dtype, restore, unit_roundoff
+from .scaling import Array, fix_signs, in_units, real_dtype, restore
 
 Pairs = tuple[Array, Array, Info]
 
@@ -59,9 +59,10 @@ def eigh(
         Columns of the sketch beyond the rank.
     power_iters : int or "auto"
         Multiplications of the sketch by A^2; "auto" is 2, or 0 with `warm_start`. With both `method`
-        and `power_iters` at "auto" the sketch has at least 1.75 k columns, and the work depends on the
-        data: two passes where Q^H A Q is definite and the probes prefer its Nystrom approximation,
-        else four. ``info.path`` says "definite core" or "indefinite core".
+        and `power_iters` at "auto" the sketch has at least 1.75 k columns, and the number of passes, two
+        to four, depends on the data: where Q^H A Q is definite and the probes prefer its Nystrom
+        approximation, passes end when the computed spectrum predicts an error within 2 % of the least;
+        otherwise there are four. ``info.path`` says "definite core" or "indefinite core".
     method : str
         "subspace" (Rayleigh-Ritz on the basis), "krylov" (Rayleigh-Ritz on the products of all powers, 2q + 1
         times the memory), "nystrom" (positive semidefinite A only),
@@ -96,7 +97,7 @@ def eigh(
     *Algorithm*: Halko, Martinsson and Tropp (2011), Algorithm 4.4 followed by 5.3 (5.4, 5.5, 5.6 on
     request).
 
-    *Cost*: 2q + 2 passes, (2q + 2) 2 n^2 (k + oversample) flops.
+    *Cost*: 2q + 2 passes, (2q + 2) 2 n^2 (k + oversample) flops; by default two to four passes.
 
     Examples
     --------
@@ -172,17 +173,6 @@ def start_block(call: Call, start: Array | None, size: int) -> Array | None:
     return np.concatenate([start, rows.T.astype(start.dtype)], axis=1)
 
 
-def require_hermitian(probe_map: Array, probes: Array) -> None:
-    """Omega^H (A Omega) of the probes must be Hermitian; costs nothing.
-
-    Raises
-    ------
-    InputError
-        Its other half exceeds the root of the unit roundoff.
-    """
-    gram.require_hermitian(factor.widen(dense.gemm(probe_map.T, probes)), unit_roundoff(probes.dtype))
-
-
 def _decompose(call: Call, method: str, start: Array | None) -> Pairs:
     problem = call.problem
     n = problem.shape[0]
@@ -203,7 +193,8 @@ def _decompose(call: Call, method: str, start: Array | None) -> Pairs:
         ):
             method = "subspace"
         elif method == "subspace" and call.power_iters is None:
-            return _two_passes_or_more(call, k, min(n, k + max(call.oversample, 3 * k // 4)))
+            sample, w, V, e1 = definite.pairs(call, k)
+            return finish(call, sample, w, V, e1, k, "subspace", candidates=definite.CANDIDATES)
     if method == "full":
         return _by_lapack(call, k)
     if call.certificate == "exact" and method not in ("subspace", "krylov"):
@@ -211,7 +202,7 @@ def _decompose(call: Call, method: str, start: Array | None) -> Pairs:
     if method == "krylov":
         return _by_krylov(call, start, size, q)
     Y, Z, probe_map, exponent = first_sketch(problem, size, call.sketch, start_block(call, start, size))
-    require_hermitian(probe_map, Z)
+    factor.require_hermitian(probe_map, Z)
     if method == "one_pass":
         return _one_pass(call, start_block(call, start, size), Sample(Y, exponent, probe_map, Z), k)
     sample = Sample(iterate(problem, Y, q, []), exponent, probe_map, Z)
@@ -224,44 +215,20 @@ def _decompose(call: Call, method: str, start: Array | None) -> Pairs:
     return finish(call, sample, w, V, e1, k, method)
 
 
-def _two_passes_or_more(call: Call, k: int, size: int) -> Pairs:
-    """The default: two passes where Q^H A Q is definite, four where it is not.
-
-    A wider sketch and the Nystrom core reach in two passes what Rayleigh-Ritz reaches in five. A definite
-    core does not prove that A is, so the probes must agree that Nystrom is the better of the two.
-    """
-    problem = call.problem
-    Y, Z, probe_map, exponent = first_sketch(problem, size, "gaussian")
-    require_hermitian(probe_map, Z)
-    Q, _ = orthonormalize(problem, Y)
-    Y = problem.forward(Q)
-    e1 = normalize(Y) - problem.shift
-    T = factor.hermitian_part(dense.gemm(Q.conj().T, Y))
-    w, X = factor.by_magnitude(*qr.small_eigh(T))
-    top = float(np.abs(w).max(initial=0.0))
-    sample = Sample(Q, exponent, probe_map, Z)
-    if float(w.min(initial=0.0)) >= -8 * size * unit_roundoff(problem.dtype) * top:
-        values, V = factor.nystrom_core(problem, Q, Y)
-        ritz = factor.narrow_product(Q, X)
-        ours, _ = certify_product(call, sample, V[:, :k], values, V[:, :k], e1)
-        theirs, _ = certify_product(call, sample, ritz[:, :k], w, ritz[:, :k], e1)
-        if ours.estimate <= theirs.estimate:
-            problem.path.append("definite core")
-            return finish(call, sample, values, V, e1, k, "subspace", candidates=2)
-    problem.path.append("indefinite core")
-    Q, _ = orthonormalize(problem, Y)
-    sample.Q = orthonormalize(problem, problem.forward(Q))[0]
-    w, V, e1 = factor.direct_eigh(problem, sample.Q)
-    return finish(call, sample, w, V, e1, k, "subspace", candidates=2)
-
-
 def _by_krylov(call: Call, start: Array | None, size: int, q: int) -> Pairs:
     problem, k = call.problem, call.rank
     assert k is not None
     block = min(call.block or size, size)
     first = start_block(call, start, block)
     sample, W = sample_krylov(
-        problem, size, block, q, sketch=call.sketch, start=first, hermitian=True, check=require_hermitian
+        problem,
+        size,
+        block,
+        q,
+        sketch=call.sketch,
+        start=first,
+        hermitian=True,
+        check=factor.require_hermitian,
     )
     T = factor.hermitian_part(dense.gemm(sample.Q.conj().T, W))
     w, X = factor.by_magnitude(*qr.small_eigh(T))

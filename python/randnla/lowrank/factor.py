@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import scipy.linalg
 
-from randnla._backend.errors import BreakdownError
+from randnla._backend.errors import BreakdownError, InputError
 from randnla._backend.kernels import dense, qr
 
 from .basis import orthonormalize
@@ -104,6 +104,29 @@ def hermitian_part(T: Array) -> Array:
     return (T + T.conj().T) / 2
 
 
+def require_symmetry(X: Array, roundoff: float) -> None:
+    """Refuse a square X whose skew part exceeds the root of the unit roundoff.
+
+    Raises
+    ------
+    InputError
+        X is not Hermitian.
+    """
+    if float(np.linalg.norm(X - X.conj().T)) > 4 * math.sqrt(roundoff) * float(np.linalg.norm(X)):
+        raise InputError("A: expected a symmetric (Hermitian) matrix, and it is not")
+
+
+def require_hermitian(probe_map: Array, probes: Array) -> None:
+    """Omega^H (A Omega) of the probes must be Hermitian; costs nothing.
+
+    Raises
+    ------
+    InputError
+        Its other half exceeds the root of the unit roundoff.
+    """
+    require_symmetry(widen(dense.gemm(probe_map.T, probes)), unit_roundoff(probes.dtype))
+
+
 def direct_eigh(problem: Problem, Q: Array) -> tuple[Array, Array, int]:
     """Algorithm 5.3: eigenpairs of Q^H A Q, by decreasing magnitude, and the exponent of w."""
     Y = problem.forward(Q)
@@ -168,14 +191,20 @@ def _require_semidefinite(core: Array, magnitude: float, roundoff: float, n: int
 
 
 def nystrom_core(problem: Problem, Q: Array, Y: Array) -> tuple[Array, Array]:
-    """Eigenpairs, largest first and clamped at 0, of the Nystrom approximation from Y = A Q.
+    """Eigenpairs, largest first and clamped at 0, of the Nystrom approximation from Y = A Q."""
+    w, P, U = nystrom_factors(problem, Q, Y)
+    return w, narrow_product(P, U)
+
+
+def nystrom_factors(problem: Problem, Q: Array, Y: Array) -> tuple[Array, Array, Array]:
+    """w, an orthonormal basis P of the range of Y = A Q, and small U: the eigenpairs are w and P U.
 
     Tropp, Yurtsever, Udell and Cevher (2017), Algorithm 3: a shift nu of the order of u ||Y|| makes the
     core definite and is taken off the eigenvalues again.
     """
     size = Q.shape[1]
     if not Y.any():
-        return np.zeros(size), Q
+        return np.zeros(size), Q, np.eye(size)
     # A_nu = A + nu I, Y_nu = A_nu Q = P T, C^H C = Q^H Y_nu:
     #   A_nu ~ Y_nu (Q^H Y_nu)^-1 Y_nu^H = F F^H,  F = P (T C^-1),
     # so the SVD is of the small T C^-1, in float64. The shift exceeds the rounding of Q^H Y.
@@ -197,4 +226,4 @@ def nystrom_core(problem: Problem, Q: Array, Y: Array) -> tuple[Array, Array]:
         raise BreakdownError("A: the Nystrom core Q^H A Q is not positive semidefinite at any shift")
     P, T = orthonormalize(problem, Y + Y.real.dtype.type(shift) * Q)
     U, s, _ = qr.small_svd(qr.triangular_solve_right(widen(T), C))
-    return np.maximum(s**2 - shift, 0.0), narrow_product(P, U)
+    return np.maximum(s**2 - shift, 0.0), P, U

@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from randnla._backend.errors import InputError, NonFiniteError
+from randnla._backend.errors import NonFiniteError
 from randnla._backend.kernels import dense, qr
 from randnla.operators import LinearOperator
 
 from .basis import orthonormalize
 from .centered import Centered
-from .factor import narrow_product, widen
+from .factor import narrow_product, require_symmetry, widen
 from .problem import Problem
 from .scaling import Array, exponent_of, normalize, scale_by_power, unit_roundoff
 
@@ -236,18 +236,6 @@ def full_svd(problem: Problem, rank: int | None = None) -> tuple[Array, Array, A
     return (U, s, V, exponent) if tall else (V, s, U, exponent)
 
 
-def require_hermitian(X: Array, roundoff: float) -> None:
-    """Refuse a square X whose skew part exceeds the root of the unit roundoff.
-
-    Raises
-    ------
-    InputError
-        X is not Hermitian.
-    """
-    if float(np.linalg.norm(X - X.conj().T)) > 4 * math.sqrt(roundoff) * float(np.linalg.norm(X)):
-        raise InputError("A: expected a symmetric (Hermitian) matrix, and it is not")
-
-
 def full_eigh(problem: Problem) -> tuple[Array, Array, int]:
     """All eigenpairs by LAPACK, by decreasing magnitude."""
     A = problem.op.to_dense()
@@ -260,7 +248,7 @@ def full_eigh(problem: Problem) -> tuple[Array, Array, int]:
         raise NonFiniteError("A: expected finite entries, but it holds NaN or Inf")
     exponent = exponent_of(seen.max_abs)
     X = scale_by_power(np.array(A), -exponent)
-    require_hermitian(X, unit_roundoff(problem.dtype))
+    require_symmetry(X, unit_roundoff(problem.dtype))
     X = (X + X.conj().T) / 2
     w, V = qr.small_eigh(widen(X) if A.shape[0] <= SMALL_CORE else X)
     order = np.argsort(-np.abs(w), kind="stable")

@@ -22,7 +22,6 @@ from .eigh import (
     finish,
     grow_basis,
     report_tolerance,
-    require_hermitian,
     require_square,
     start_block,
     undefined,
@@ -169,7 +168,7 @@ def _decompose(call: Call, start: Array | None, function: SpectralFunction | Non
         # One pass: the core needs an orthonormal test matrix with Y = A Omega.
         Omega = _orthonormal_test_matrix(call, Omega, size, triangles)
     Y, Z, probe_map, exponent = first_sketch(problem, size, call.sketch, Omega)
-    require_hermitian(probe_map, Z)
+    factor.require_hermitian(probe_map, Z)
     if q == 0:
         assert Omega is not None
         Q, e1 = Omega, exponent
