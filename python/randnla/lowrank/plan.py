@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 RANGE_METHODS = ("auto", "proto", "power", "subspace", "adaptive")
-SVD_METHODS = ("auto", "proto", "power", "subspace", "row_extraction", "gram", "full")
+SVD_METHODS = ("auto", "proto", "power", "subspace", "row_extraction", "single_pass", "gram", "full")
+PCA_METHODS = tuple(method for method in SVD_METHODS if method != "single_pass")
 EIGH_METHODS = ("auto", "subspace", "nystrom", "row_extraction", "one_pass", "full")
 SVD_POWER_ITERS = 2
 """q = 2 brings the Frobenius error within 1.02 of the optimum on every decaying spectrum tested."""

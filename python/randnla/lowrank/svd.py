@@ -14,7 +14,7 @@ from randnla._backend import namespace, validate
 from randnla._backend.errors import InputError, NonFiniteError
 from randnla._backend.results import Info, SVDResult
 
-from . import adaptive, error, factor, gram, plan
+from . import adaptive, error, factor, gram, plan, streaming
 from .basis import PROBE_STREAM, Sample, gaussian_rows, iterate, sample_range
 from .call import (
     Call,
@@ -66,9 +66,11 @@ def svd(
         the optimum where the spectrum decays (1 for each block in tolerance mode).
     method : str
         "subspace" (orthonormalized after every product), "power" (only at the end), "proto" (no power
-        iteration), "row_extraction" (no second pass after the basis), "gram" (eigenvectors of the Gram
-        matrix of the short side), "full" (LAPACK), or "auto": the cheapest of subspace, gram and full
-        by a cost model of shape, dtype and rank.
+        iteration), "row_extraction" (no second pass after the basis), "single_pass" (A is read once, also
+        from an iterator: sketches as in `StreamingSVD` of max(3 rank, rank + 10, rank + oversample)
+        columns, up to twice the best error), "gram" (eigenvectors of the Gram matrix of the short
+        side), "full" (LAPACK), or "auto": the cheapest of subspace, gram and full by a cost model of
+        shape, dtype and rank.
     sketch : str or random map
         "gaussian" (what "auto" always means: theory and certificates are for it), "sign",
         "sparse_sign", "countsketch", "srht", or a map of rank + oversample rows and n columns. In
@@ -197,6 +199,8 @@ def _fixed_rank(call: Call, method: str) -> Factors:
         return _by_gram(call, k)
     if method == "full":
         return _by_lapack(call, k)
+    if method == "single_pass":
+        return _by_single_pass(call, k)
     sample = sample_range(
         problem, size, q, method="subspace" if method == "row_extraction" else method, sketch=call.sketch
     )
@@ -291,6 +295,27 @@ def refined(call: Call, k: int, found: gram.Spectrum) -> Factors:
     U, s, V, e1 = factor.direct_svd(problem, Q, k)
     certificate, relative = certify_projection(call, sample, s, e1, k)
     return _finish(call, U, s, V, e1, certificate, relative, "gram")
+
+
+def _by_single_pass(call: Call, k: int) -> Factors:
+    problem = call.problem
+    for name, fits in (
+        ("sketch", call.sketch == "gaussian"),
+        ("power_iters", not call.power_iters),
+        ("certificate", call.certificate in ("auto", "probe")),
+    ):
+        if not fits:
+            raise InputError(f"{name}: method='single_pass' takes the default only; see also StreamingSVD")
+    sketch = streaming.sketch_of_problem(problem, k, call.oversample)
+    found = streaming.reconstruct(sketch, "tyuc17", k)
+    problem.path += found.run.path
+    bound, relative, failure = streaming.certify(sketch, found, call.norm, call.failure)
+    # A stream gathers ||A||_F in the pass.
+    norm = problem.op.frobenius_norm() if problem.kind == "stream" and call.norm == "frobenius" else None
+    certificate = error.Certificate(in_units(bound, found.exponent), "probe", failure)
+    if norm is not None and 0.0 < norm < math.inf:
+        relative = certificate.estimate / norm
+    return _finish(call, found.U, found.s, found.V, found.exponent, certificate, relative, "single_pass")
 
 
 def _to_tolerance(call: Call, method: str) -> Factors:
