@@ -360,6 +360,34 @@ def by_hand_rpcholesky(X: Array, h: float, k: int, rng: np.random.Generator) -> 
     return F
 
 
+# Low rank, rows in blocks.
+
+
+def by_hand_single_pass(A: Array, k: int, step: int, rng: np.random.Generator) -> SVD:
+    """Range and corange sketches of l = 3 k and 2 l + 1 columns, maps held, a block of rows at a time."""
+    m, n, l = *A.shape, 3 * k  # noqa: E741
+    Omega = rng.standard_normal((n, l), dtype=A.dtype)
+    Psi = rng.standard_normal((2 * l + 1, m), dtype=A.dtype)
+    Y, W = np.zeros((m, l), A.dtype), np.zeros((2 * l + 1, n), A.dtype)
+    for start in range(0, m, step):
+        rows = slice(start, start + step)
+        Y[rows] = A[rows] @ Omega
+        W += Psi[:, rows] @ A[rows]
+    Q = np.linalg.qr(Y)[0]
+    U, s, Vh = np.linalg.svd(np.linalg.lstsq(Psi @ Q, W)[0], full_matrices=False)
+    return Q @ U[:, :k], s[:k], Vh[:k]
+
+
+def sklearn_incremental_pca(A: Array, k: int, step: int) -> tuple[Array, Array]:
+    """Singular values and components; it centers, which matrices of mean zero hardly notice."""
+    from sklearn.decomposition import IncrementalPCA
+
+    model = IncrementalPCA(k, batch_size=step)
+    for start in range(0, len(A), step):
+        model.partial_fit(A[start : start + step], check_input=False)
+    return model.singular_values_, model.components_
+
+
 # Principal components: components (k, n), mean, scores.
 
 Components = tuple[Array, Array, Array]

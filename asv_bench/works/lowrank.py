@@ -139,6 +139,49 @@ def principal_components(m: int, n: int, k: int, dtype: str) -> Case:
     return Case(ours, contenders, error)
 
 
+def _single_pass(m: int, n: int, k: int, step: int, dtype: str) -> Case:
+    streaming = find("randnla", "StreamingSVD")
+    A, s = data.decaying(m, n, dtype, "exp")
+
+    def ours() -> Any:
+        stream = streaming(A.shape, k, dtype=A.dtype, rng=0)
+        for start in range(0, m, step):
+            stream.update(A[start : start + step], rows=slice(start, start + step))
+        return stream.result()
+
+    def contenders() -> dict[str, Contender]:
+        rng = np.random.default_rng(0)
+        return {"by hand": lambda: peers.by_hand_single_pass(A, k, step, rng)}
+
+    def error(who: str, result: Any) -> float:
+        return data.frobenius_error(A, *tuple(result)[:3]) / data.tail(s, k)
+
+    return Case(ours, contenders, error)
+
+
+def _appended(m: int, n: int, k: int, step: int, dtype: str, ours: str) -> Case:
+    """Row spaces of k directions from blocks of rows; the error is that of projecting on them."""
+    made = find("randnla", ours)
+    A, s = data.decaying(m, n, dtype, "exp")
+    size = k if ours == "IncrementalSVD" else 2 * k
+
+    def run() -> Any:
+        held = made(n, size, dtype=A.dtype)
+        for start in range(0, m, step):
+            held.update(A[start : start + step])
+        return held.result()
+
+    def error(who: str, result: Any) -> float:
+        Vh = np.asarray(tuple(result)[-1])[:k].astype(np.float64)
+        return data.frobenius_error(A, A @ Vh.T, np.ones(k), Vh) / data.tail(s, k)
+
+    return Case(
+        run,
+        lambda: {"sklearn IncrementalPCA": lambda: peers.sklearn_incremental_pca(A, k, step)},
+        error,
+    )
+
+
 _REACH = ("torch svd_lowrank",)
 WORKS = [
     Work(
@@ -266,6 +309,32 @@ WORKS = [
         error_limit=1.1,
         rounds=9,
         quick=False,
+    ),
+    Work(
+        "single pass k=20",
+        "float32",
+        "8000x2000 blocks of 500",
+        lambda t: _single_pass(8000, 2000, 20, 500, "float32"),
+        Bar("time", 1.0),
+        quick=False,
+        note="by hand holds its maps and certifies nothing",
+    ),
+    Work(
+        "incremental SVD k=20",
+        "float64",
+        "20000x500 blocks of 100",
+        lambda t: _appended(20_000, 500, 20, 100, "float64", "IncrementalSVD"),
+        Bar("time", 0.6),
+        quick=False,
+    ),
+    Work(
+        "frequent directions k=20",
+        "float64",
+        "20000x500 blocks of 100",
+        lambda t: _appended(20_000, 500, 20, 100, "float64", "FrequentDirections"),
+        Bar("time", 0.6),
+        quick=False,
+        note="40 rows kept, for 20 directions",
     ),
     Work(
         "pca k=50 auto",

@@ -18,12 +18,15 @@ if TYPE_CHECKING:
     from randnla._backend.threads import num_threads as num_threads
     from randnla._backend.threads import set_num_threads as set_num_threads
     from randnla.lowrank.eigh import eigh as eigh
+    from randnla.lowrank.frequent_directions import FrequentDirections as FrequentDirections
     from randnla.lowrank.nystrom import nystrom as nystrom
     from randnla.lowrank.pca import pca as pca
     from randnla.lowrank.qb import qb as qb
     from randnla.lowrank.range_finder import range_finder as range_finder
     from randnla.lowrank.rpcholesky import rpcholesky as rpcholesky
+    from randnla.lowrank.streaming import StreamingSVD as StreamingSVD
     from randnla.lowrank.svd import svd as svd
+    from randnla.lowrank.update import IncrementalSVD as IncrementalSVD
     from randnla.operators import Dense as Dense
     from randnla.operators import Diagonal as Diagonal
     from randnla.operators import DiagonalPlusLowRank as DiagonalPlusLowRank
@@ -67,6 +70,9 @@ _EXPORTS = {
     "qb": "randnla.lowrank.qb",
     "range_finder": "randnla.lowrank.range_finder",
     "rpcholesky": "randnla.lowrank.rpcholesky",
+    "FrequentDirections": "randnla.lowrank.frequent_directions",
+    "IncrementalSVD": "randnla.lowrank.update",
+    "StreamingSVD": "randnla.lowrank.streaming",
     "svd": "randnla.lowrank.svd",
     "Dense": "randnla.operators",
     "Diagonal": "randnla.operators",

@@ -273,3 +273,44 @@ class CholeskyLowRank(Result):
     def to_dense(self) -> Any:
         """The (n, n) array ``F @ F.conj().T``."""
         return self.F @ self.F.conj().T
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Estimate(Result):
+    """A number found at random: its `value` and the standard deviation `std_error` estimated for it.
+
+    Examples
+    --------
+    >>> value, std_error = Estimate(2.0, 0.1)
+    >>> float(Estimate(2.0, 0.1))
+    2.0
+    """
+
+    value: float
+    std_error: float
+    info: Info = field(default_factory=Info, kw_only=True)
+
+    def __float__(self) -> float:
+        return float(self.value)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class ScreeResult(Result):
+    """Brackets of the best errors: ``lower[r] <= (sum_{j > r} sigma_j^2)^(1/2) <= upper[r]``."""
+
+    lower: Any
+    upper: Any
+    info: Info = field(default_factory=Info, kw_only=True)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class DirectionsResult(Result):
+    """A short ``B = diag(s) @ Vh`` with ``B^H B ~ A^H A``: s (l,) descending, Vh (l, n) orthonormal."""
+
+    s: Any
+    Vh: Any
+    info: Info = field(default_factory=Info, kw_only=True)
+
+    def to_dense(self) -> Any:
+        """The (l, n) array ``diag(s) @ Vh``."""
+        return self.s[:, None] * self.Vh

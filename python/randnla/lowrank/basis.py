@@ -12,7 +12,7 @@ import numpy as np
 from randnla._backend.kernels import qr, streams
 
 from .error import PROBES
-from .problem import Problem
+from .problem import Problem, Run
 from .scaling import Array, normalize, real_dtype
 
 BASIS_STREAM, PROBE_STREAM, FILL_STREAM = 0, 1, 2
@@ -62,7 +62,7 @@ def basis_rows(problem: Problem, count: int, start: int = 0) -> Array:
     return gaussian_rows(problem, count, stream=BASIS_STREAM, start=start)
 
 
-def orthonormalize(problem: Problem, Y: Array) -> tuple[Array, Array]:
+def orthonormalize(problem: Run, Y: Array) -> tuple[Array, Array]:
     """Q, R = qr(Y), orthonormal to rounding whatever the rank of Y; fallbacks go to the path."""
     Q, R, route = qr.cholesky_qr(Y, seed=problem.seed)
     if route not in problem.path:

@@ -15,7 +15,7 @@ from randnla._backend.kernels import dense, qr
 
 from .basis import orthonormalize
 from .error import frobenius
-from .problem import Problem
+from .problem import Problem, Run
 from .scaling import Array, normalize, real_dtype, unit_roundoff
 
 
@@ -41,7 +41,7 @@ def direct_svd(problem: Problem, Q: Array, rank: int | None = None) -> tuple[Arr
     return U, s, V, exponent
 
 
-def svd_of_adjoint(problem: Problem, Q: Array, Bh: Array, rank: int | None) -> tuple[Array, Array, Array]:
+def svd_of_adjoint(problem: Run, Q: Array, Bh: Array, rank: int | None) -> tuple[Array, Array, Array]:
     """U, s, V of Q B given B^H (n x l)."""
     # B^H = P T, T = Y diag(s) X^H  =>  Q B = (Q X) diag(s) (P Y)^H. T is factored in float64.
     P, T = orthonormalize(problem, Bh)
@@ -190,13 +190,13 @@ def _require_semidefinite(core: Array, magnitude: float, roundoff: float, n: int
         )
 
 
-def nystrom_core(problem: Problem, Q: Array, Y: Array) -> tuple[Array, Array]:
+def nystrom_core(problem: Run, Q: Array, Y: Array) -> tuple[Array, Array]:
     """Eigenpairs, largest first and clamped at 0, of the Nystrom approximation from Y = A Q."""
     w, P, U = nystrom_factors(problem, Q, Y)
     return w, narrow_product(P, U)
 
 
-def nystrom_factors(problem: Problem, Q: Array, Y: Array) -> tuple[Array, Array, Array]:
+def nystrom_factors(problem: Run, Q: Array, Y: Array) -> tuple[Array, Array, Array]:
     """w, an orthonormal basis P of the range of Y = A Q, and small U: the eigenpairs are w and P U.
 
     Tropp, Yurtsever, Udell and Cevher (2017), Algorithm 3: a shift nu of the order of u ||Y|| makes the

@@ -95,7 +95,7 @@ max_memory, callback
     >>> result.explained_variance.round(-1)
     array([80., 20.])
     """
-    validate.choice(method, plan.SVD_METHODS, name="method")
+    validate.choice(method, plan.PCA_METHODS, name="method")
     center, whiten = validate.flag(center, name="center"), validate.flag(whiten, name="whiten")
     call = begin(
         A,

@@ -9,8 +9,20 @@ import numpy.typing as npt
 
 RANGE_METHODS = ("auto", "proto", "power", "subspace", "krylov", "adaptive")
 QB_METHODS = ("auto", "ei", "pass_efficient", "farpca")
-SVD_METHODS = ("auto", "proto", "power", "subspace", "krylov", "row_extraction", "farpca", "gram", "full")
+SVD_METHODS = (
+    "auto",
+    "proto",
+    "power",
+    "subspace",
+    "krylov",
+    "row_extraction",
+    "single_pass",
+    "farpca",
+    "gram",
+    "full",
+)
 EIGH_METHODS = ("auto", "subspace", "krylov", "nystrom", "row_extraction", "one_pass", "full")
+PCA_METHODS = tuple(method for method in SVD_METHODS if method != "single_pass")
 SVD_POWER_ITERS = 2
 """q = 2 brings the Frobenius error within 1.02 of the optimum on every decaying spectrum tested."""
 

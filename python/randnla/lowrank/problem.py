@@ -7,7 +7,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -15,6 +15,17 @@ from randnla._backend.errors import NonFiniteError
 from randnla.operators import Dense, LinearOperator, Sparse
 
 from .scaling import Array, exponent_of, largest_magnitude, normalize, real_dtype, scale_by_power
+
+
+class Run(Protocol):
+    """What a step that looks at no matrix asks of a call: a `Problem` is one."""
+
+    seed: int
+    path: list[str]
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Shape of A."""
 
 
 @dataclass

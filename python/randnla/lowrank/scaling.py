@@ -28,7 +28,8 @@ def largest_magnitude(Y: Array) -> float:
     if Y.size == 0:
         return 0.0
     if np.iscomplexobj(Y):
-        return max(largest_magnitude(Y.real), largest_magnitude(Y.imag))
+        # Not max(), which loses a NaN that comes second.
+        return float(np.maximum(largest_magnitude(Y.real), largest_magnitude(Y.imag)))
     # max and -min are two cheap reductions without the temporary that abs() would write; both
     # propagate nan.
     return max(float(Y.max()), -float(Y.min()))

@@ -14,7 +14,7 @@ from randnla._backend import namespace, validate
 from randnla._backend.errors import InputError, NonFiniteError
 from randnla._backend.results import Info, SVDResult
 
-from . import adaptive, error, factor, farpca, gram, plan
+from . import adaptive, error, factor, farpca, gram, plan, streaming
 from .basis import Sample, iterate, probe_rows, sample_range
 from .call import (
     Call,
@@ -71,9 +71,11 @@ def svd(
         "subspace" (orthonormalized after every product), "power" (only at the end), "proto" (no power
         iteration), "krylov" (the same products, all of them kept: a far smaller error where singular
         values decay slowly, for q + 1 times the memory), "row_extraction" (no second pass after the
-        basis), "farpca" (products and Gram matrices alone), "gram" (eigenvectors of the Gram matrix of the
-        short side), "full" (LAPACK), or "auto": the cheapest of subspace, gram and full by a cost model
-        of shape, dtype and rank. With `tol`: "auto", "subspace", "proto", "farpca" or "full".
+        basis), "single_pass" (A is read once, also from an iterator: sketches as in `StreamingSVD` of
+        max(3 rank, rank + 10, rank + oversample) columns, up to twice the best error), "farpca" (products
+        and Gram matrices alone), "gram" (eigenvectors of the Gram matrix of the short side), "full"
+        (LAPACK), or "auto": the cheapest of subspace, gram and full by a cost model of shape, dtype and
+        rank. With `tol`: "auto", "subspace", "proto", "farpca" or "full".
     sketch : str or random map
         "gaussian" (what "auto" always means: theory and certificates are for it), "sign",
         "sparse_sign", "countsketch", "srht", "srft", or a map of rank + oversample rows and n columns. In
@@ -208,6 +210,8 @@ def _fixed_rank(call: Call, method: str) -> Factors:
         return _by_gram(call, k)
     if method == "full":
         return _by_lapack(call, k)
+    if method == "single_pass":
+        return _by_single_pass(call, k)
     if method == "farpca":
         return _by_farpca(call)
     if method == "krylov":
@@ -337,6 +341,27 @@ def refined(call: Call, k: int, found: gram.Spectrum) -> Factors:
     U, s, V, e1 = factor.direct_svd(problem, Q, k)
     certificate, relative = certify_projection(call, sample, s, e1, k)
     return _finish(call, U, s, V, e1, certificate, relative, "gram")
+
+
+def _by_single_pass(call: Call, k: int) -> Factors:
+    problem = call.problem
+    for name, fits in (
+        ("sketch", call.sketch == "gaussian"),
+        ("power_iters", not call.power_iters),
+        ("certificate", call.certificate in ("auto", "probe")),
+    ):
+        if not fits:
+            raise InputError(f"{name}: method='single_pass' takes the default only; see also StreamingSVD")
+    sketch = streaming.sketch_of_problem(problem, k, call.oversample)
+    found = streaming.reconstruct(sketch, "tyuc17", k)
+    problem.path += found.run.path
+    bound, relative, failure = streaming.certify(sketch, found, call.norm, call.failure)
+    # A stream gathers ||A||_F in the pass.
+    norm = problem.op.frobenius_norm() if problem.kind == "stream" and call.norm == "frobenius" else None
+    certificate = error.Certificate(in_units(bound, found.exponent), "probe", failure)
+    if norm is not None and 0.0 < norm < math.inf:
+        relative = certificate.estimate / norm
+    return _finish(call, found.U, found.s, found.V, found.exponent, certificate, relative, "single_pass")
 
 
 def _to_tolerance(call: Call, method: str) -> Factors:

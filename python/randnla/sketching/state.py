@@ -4,52 +4,27 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import numpy as np
-
 from randnla._backend.errors import InputError, StateError
-from randnla._backend.rng import STREAM_VERSION
+from randnla._backend.state import VERSIONS, digest, seal, unwrap
 
 if TYPE_CHECKING:
     from randnla.sketching.base import RandomMap
 
-SCHEMA = 1
 _INTEGERS = ("d", "m", "seed", "stream", "row_start", "row_stop", "col_start", "col_stop")
 _WORDS = ("kind", "dtype", "digest")
 _COMMON = ("schema", "stream_version", *_INTEGERS, *_WORDS)
 
 Map = TypeVar("Map", bound="RandomMap")
-
-
-def seal(fields: dict[str, Any]) -> dict[str, Any]:
-    """Add versions and a digest over all fields."""
-    state = {"schema": SCHEMA, "stream_version": STREAM_VERSION, **fields}
-    state["digest"] = _digest(state)
-    return state
-
-
-def _digest(state: dict[str, Any]) -> str:
-    """SHA-256 over names, types, shapes and values in the order of the names."""
-    total = hashlib.sha256()
-    for key in sorted(state):
-        if key == "digest":
-            continue
-        value = state[key]
-        if isinstance(value, np.ndarray):
-            total.update(f"{key}:{value.dtype.str}{value.shape};".encode())
-            total.update(np.ascontiguousarray(value).tobytes())
-        else:
-            total.update(f"{key}={value!r};".encode())
-    return total.hexdigest()
+__all__ = ["build", "revive", "seal"]
 
 
 def build(cls: type[Map], state: Any) -> Map:
     """The map `state` describes, of `cls` or a subclass of it."""
     if not isinstance(state, dict):
         raise StateError(f"state: expected a dict, got {type(state).__name__}")
-    fields = {key: _unwrap(value) for key, value in state.items()}
+    fields = {key: unwrap(value) for key, value in state.items()}
     _check_common(fields)
     kinds = {sub.kind: sub for sub in _subclasses(cls) if hasattr(sub, "kind")}
     if fields["kind"] not in kinds:
@@ -60,7 +35,7 @@ def build(cls: type[Map], state: Any) -> Map:
     if set(extra) != expected:
         odd = sorted(set(extra) ^ expected, key=str)[0]
         raise StateError(f"{odd}: {'unknown' if odd in extra else 'missing'} field for kind {target.kind!r}")
-    if fields["digest"] != _digest(fields):
+    if fields["digest"] != digest(fields):
         raise StateError("digest: the fields do not match it, the state was altered")
     rows = _block(fields, "row", fields["d"])
     cols = _block(fields, "col", fields["m"])
@@ -86,13 +61,6 @@ def revive(cls: type[Map], state: dict[str, Any]) -> Map:
     return build(cls, state)
 
 
-def _unwrap(value: Any) -> Any:
-    """What np.savez makes of a scalar, and NumPy's scalars, as Python's."""
-    if isinstance(value, np.ndarray) and value.ndim == 0:
-        value = value[()]
-    return value.item() if isinstance(value, np.generic) else value
-
-
 def _check_common(fields: dict[Any, Any]) -> None:
     for key in _COMMON:
         if key not in fields:
@@ -103,7 +71,7 @@ def _check_common(fields: dict[Any, Any]) -> None:
     for key in _WORDS:
         if not isinstance(fields[key], str):
             raise StateError(f"{key}: expected a string, got {fields[key]!r}")
-    for key, known in (("schema", SCHEMA), ("stream_version", STREAM_VERSION)):
+    for key, known in VERSIONS:
         if fields[key] != known:
             raise StateError(f"{key}: expected {known}, got {fields[key]}")
     for key in ("seed", "stream"):
