@@ -302,6 +302,10 @@ DECOMPOSITIONS: dict[str, Decomposition] = {
         lambda A, **o: randnla.range_finder(A, 4, **o), lambda r, A: r.Q @ (r.Q.conj().T @ A)
     ),
     "qb": Decomposition(lambda A, **o: randnla.qb(A, 4, **o), lambda r, A: r.Q @ r.B),
+    "interpolative": Decomposition(
+        lambda A, **o: randnla.interpolative(A, 4, **o), lambda r, A: A[:, r.indices] @ r.coefficients
+    ),
+    "cur": Decomposition(lambda A, **o: randnla.cur(A, 4, **o), lambda r, A: r.C @ r.U @ r.R),
     "qr": Decomposition(lambda A, **o: randnla.qr(A), lambda r, A: r.Q @ r.R),
     "pivoted_qr": Decomposition(
         lambda A, **o: randnla.pivoted_qr(A, 4, **o), lambda r, A: (r.Q @ r.R)[:, np.argsort(r.perm)]

@@ -17,8 +17,10 @@ if TYPE_CHECKING:
     from randnla._backend.system import info as info
     from randnla._backend.threads import num_threads as num_threads
     from randnla._backend.threads import set_num_threads as set_num_threads
+    from randnla.lowrank.cur import cur as cur
     from randnla.lowrank.eigh import eigh as eigh
     from randnla.lowrank.frequent_directions import FrequentDirections as FrequentDirections
+    from randnla.lowrank.interpolative import interpolative as interpolative
     from randnla.lowrank.nystrom import nystrom as nystrom
     from randnla.lowrank.pca import pca as pca
     from randnla.lowrank.qb import qb as qb
@@ -64,7 +66,9 @@ _EXPORTS = {
     "info": "randnla._backend.system",
     "num_threads": "randnla._backend.threads",
     "set_num_threads": "randnla._backend.threads",
+    "cur": "randnla.lowrank.cur",
     "eigh": "randnla.lowrank.eigh",
+    "interpolative": "randnla.lowrank.interpolative",
     "nystrom": "randnla.lowrank.nystrom",
     "pca": "randnla.lowrank.pca",
     "qb": "randnla.lowrank.qb",

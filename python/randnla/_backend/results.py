@@ -314,3 +314,47 @@ class DirectionsResult(Result):
     def to_dense(self) -> Any:
         """The (l, n) array ``diag(s) @ Vh``."""
         return self.s[:, None] * self.Vh
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class IDResult(Result):
+    """Rows or columns of A and the coefficients that rebuild it from them.
+
+    ``kind="column"``: ``A ~ A[:, indices] @ coefficients``; ``"row"``: ``A ~ coefficients @ A[indices]``;
+    ``"two_sided"``: `indices` is (rows, columns) and `coefficients` is (X, Vh) with
+    ``A ~ X @ A[np.ix_(rows, columns)] @ Vh``.
+    """
+
+    indices: Any
+    coefficients: Any
+    kind: str = field(kw_only=True)
+    info: Info = field(default_factory=Info, kw_only=True)
+
+    _not_factors: ClassVar[tuple[str, ...]] = ("kind", "info")
+
+    def to_dense(self, A: Any) -> Any:
+        """The (m, n) approximation, from the array or sparse matrix `A` that was decomposed."""
+        if self.kind == "column":
+            return A[:, self.indices] @ self.coefficients
+        if self.kind == "row":
+            # A sparse factor stays on the left, where its product with an array is defined.
+            return (A[self.indices].T @ self.coefficients.T).T
+        rows, columns = self.indices
+        X, Vh = self.coefficients
+        return X @ (A[rows][:, columns] @ Vh)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class CURResult(Result):
+    """``A ~ C @ U @ R``: C = A[:, columns] and R = A[rows], sparse where A is; U a small array."""
+
+    C: Any
+    U: Any
+    R: Any
+    rows: Any
+    columns: Any
+    info: Info = field(default_factory=Info, kw_only=True)
+
+    def to_dense(self) -> Any:
+        """The (m, n) array ``C @ U @ R``."""
+        return (self.R.T @ (self.C @ self.U).T).T

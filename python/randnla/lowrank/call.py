@@ -78,10 +78,15 @@ def begin(
     check_finite: Any = True,
     max_memory: Any = None,
     callback: Callable[[dict[str, Any]], None] | None = None,
+    transposed: bool = False,
 ) -> Call:
-    """Check every argument that drivers share; a driver without one of them leaves it out."""
+    """Check every argument that drivers share; a driver without one of them leaves it out.
+
+    With `transposed` the matrix of the call is A^T.
+    """
     check_finite = validate.flag(check_finite, name="check_finite")
     op = as_operator(A, check_finite=check_finite, max_memory=max_memory)
+    op = op.T if transposed else op
     wanted, tolerance = validate.rank_and_tol(rank, tol, min(op.shape))
     validate.choice(norm, tuple(NORMS), name="norm")
     validate.choice(certificate, CERTIFICATES, name="certificate")
@@ -181,15 +186,26 @@ def certify_product(
     e0 = sample.exponent
     values = np.ldexp(s[: U.shape[1]], exponent - e0)
     core = (values[:, None] * dense.gemm(V.conj().T, sample.probe_map)).astype(U.dtype)
-    failure = error.DEFAULT_FAILURE[call.norm] if call.failure is None else call.failure
-    residual = sample.probes - dense.gemm(U, core)
-    bound, _ = error.probe_bound(residual, call.norm, failure / candidates)
     magnitude = float(np.linalg.norm(values))
-    bound += error.rounding_floor(magnitude, call.problem.dtype, sample.Q.shape[1])
-    # ||A|| >= ||A_k|| - error
+    floor = error.rounding_floor(magnitude, call.problem.dtype, sample.Q.shape[1])
     largest = (float(values[0]) if values.size else 0.0) if call.norm == "spectral" else magnitude
-    relative = relative_error(call, sample, bound, least=abs(largest) - bound)
-    return error.Certificate(in_units(bound, e0), "probe", failure), relative
+    residual = sample.probes - dense.gemm(U, core)
+    return certify_residual(call, sample, residual, floor, abs(largest), share=candidates)
+
+
+def certify_residual(
+    call: Call, sample: Sample, residual: Array, floor: float, size: float, *, share: int = 1
+) -> tuple[error.Certificate, float]:
+    """Certificate and relative error from E times the probes, for any approximation A - E.
+
+    `floor` is what rounding may add and `size` the norm of the approximation, in units of the sample; of
+    `share` tests on the same probes, each may fail with its part of the probability.
+    """
+    failure = error.DEFAULT_FAILURE[call.norm] if call.failure is None else call.failure
+    bound = error.probe_bound(residual, call.norm, failure / share)[0] + floor
+    # ||A|| >= ||A - E|| - ||E||
+    relative = relative_error(call, sample, bound, least=size - bound)
+    return error.Certificate(in_units(bound, sample.exponent), "probe", failure), relative
 
 
 def relative_error(call: Call, sample: Sample, estimate: float, least: float = 0.0) -> float:

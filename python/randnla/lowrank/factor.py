@@ -5,23 +5,19 @@
 from __future__ import annotations
 
 import math
-from typing import Any
-
 import numpy as np
 import scipy.linalg
+import scipy.sparse
 
 from randnla._backend.errors import BreakdownError, InputError
 from randnla._backend.kernels import dense, qr
 
+from . import skeleton
 from .basis import orthonormalize
 from .error import frobenius
 from .problem import Problem, Run
-from .scaling import Array, normalize, real_dtype, unit_roundoff
-
-
-def widen(X: Array) -> Array:
-    """A small core in float64 (complex128), where it is factored whatever the dtype of A."""
-    return X.astype(np.complex128 if np.iscomplexobj(X) else np.float64, copy=False)
+from .scaling import Array, normalize, scale_by_power, unit_roundoff
+from .skeleton import widen
 
 
 def narrow_product(Q: Array, core: Array) -> Array:
@@ -55,29 +51,15 @@ def pivoted_rows(Q: Array) -> tuple[Array, Array]:
 
     Column-pivoted QR of Q^H; the entries of X are moderate (below about 2) in practice.
     """
-    size = Q.shape[1]
-    wide = widen(Q)
-    _, R, order = scipy.linalg.qr(wide.conj().T, mode="economic", pivoting=True, check_finite=False)
-    coefficients = scipy.linalg.solve_triangular(R[:, :size], R[:, size:], check_finite=False)
-    X = np.empty((Q.shape[0], size), wide.dtype)
-    X[order[:size]] = np.eye(size)
-    X[order[size:]] = coefficients.conj().T
-    return X.astype(Q.dtype), order[:size]
+    index = skeleton.choose_rows(Q, Q.shape[1], "qrcp", seed=0)
+    return skeleton.interpolate(Q, index).astype(Q.dtype), index
 
 
 def rows_of(problem: Problem, index: Array) -> Array:
-    """The rows A[index] times 2^shift; from an operator that shows no entries, by one adjoint product."""
-    matrix: Any = getattr(problem.op, "array", None)
-    if matrix is None:
-        matrix = getattr(problem.op, "matrix", None)
-    if matrix is None:
-        selector = np.zeros((problem.shape[0], index.size), real_dtype(problem.dtype))
-        selector[index, np.arange(index.size)] = 1
-        problem.path.append("rows by product")
-        return problem.adjoint(selector).conj().T
-    rows = matrix[index] if isinstance(matrix, np.ndarray) else matrix.tocsr()[index].toarray()
-    scaled: Array = np.asarray(rows) * real_dtype(problem.dtype).type(2.0**problem.shift)
-    return scaled
+    """The rows A[index] times 2^shift as an array."""
+    rows = skeleton.take(problem, index, axis=0)
+    rows = rows.toarray() if scipy.sparse.issparse(rows) else rows
+    return scale_by_power(np.array(rows, dtype=problem.dtype), problem.shift)
 
 
 def row_extraction_svd(problem: Problem, Q: Array, rank: int) -> tuple[Array, Array, Array, int]:
