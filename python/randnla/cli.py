@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 the randnla developers
 # SPDX-License-Identifier: BSD-3-Clause
-"""The command ``randnla``: info, demo, svd, pca.
+"""The command ``randnla``: info, demo, svd, pca, cur.
 
 Exit status: 0 done; 1 a computation failed; 2 bad usage or bad input; 130 interrupted. What went wrong
 is one line on standard error. An output file is whole or not written at all.
@@ -56,6 +56,9 @@ def build_parser() -> Parser:
     )
     add_decomposition_arguments(svd)
     svd.add_argument("--tol", type=float, help="relative Frobenius error to certify; then --rank is a cap")
+    cur = commands.add_parser("cur", help="columns, rows and core of a file", description=formats)
+    add_decomposition_arguments(cur)
+    cur.add_argument("--tol", type=float, help="relative Frobenius error to certify; then --rank is a cap")
     pca = commands.add_parser(
         "pca", help="principal components of a file, rows are samples", description=formats
     )
@@ -97,8 +100,8 @@ def run(arguments: Sequence[str] | None) -> int:
         print(randnla.__version__)
         return 0
     if options.command is None:
-        parser.error("a command is needed: info, demo, svd or pca")
-    commands = {"info": run_info, "demo": run_demo, "svd": run_svd, "pca": run_pca}
+        parser.error("a command is needed: info, demo, svd, pca or cur")
+    commands = {"info": run_info, "demo": run_demo, "svd": run_svd, "pca": run_pca, "cur": run_cur}
     name = f"randnla {options.command}"
     try:
         commands[options.command](options)
@@ -161,6 +164,20 @@ def run_pca(options: argparse.Namespace) -> None:
     )
     fields = ("components", "explained_variance", "explained_variance_ratio", "mean", "scores")
     finish(options, matrix, result, seconds, fields, ("explained_variance", "Explained variance"))
+
+
+def run_cur(options: argparse.Namespace) -> None:
+    """``randnla cur``."""
+    import randnla
+    from randnla._backend.errors import InputError
+
+    if options.plot:
+        raise InputError("--plot: a CUR decomposition has no spectrum to draw")
+    matrix = open_job(options)
+    result, seconds = timed(
+        randnla.cur, matrix, options.rank, tol=options.tol, method=options.method, rng=options.seed
+    )
+    finish(options, matrix, result, seconds, ("C", "U", "R", "rows", "columns"), ("U", "Core"))
 
 
 def finish(
@@ -234,7 +251,13 @@ def save_result(path: Path, result: Any, fields: Sequence[str]) -> None:
 
     from randnla._backend.files import atomic_file
 
-    arrays = {name: np.asarray(getattr(result, name)) for name in fields if getattr(result, name) is not None}
+    values = {name: getattr(result, name) for name in fields}
+    # k rows or columns of a sparse matrix are written as an array.
+    arrays = {
+        name: value.toarray() if hasattr(value, "toarray") else np.asarray(value)
+        for name, value in values.items()
+        if value is not None
+    }
     with atomic_file(path) as stream:
         np.savez(stream, **arrays, info=np.array(json.dumps(result.info.to_dict())))  # type: ignore[arg-type]
 

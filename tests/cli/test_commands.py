@@ -69,6 +69,30 @@ def test_svd_of_each_format(shell: Shell, matrix: np.ndarray, name: str) -> None
 
 
 @pytest.mark.parametrize("name", ["a.npy", "a.npz", "a.mtx", "a.csv"])
+def test_cur_of_each_format(shell: Shell, matrix: np.ndarray, name: str) -> None:
+    write(matrix, name)
+    outcome = shell("cur", name, "--rank", str(RANK), "--out", "out.npz", "--seed", "5")
+    assert (outcome.status, outcome.err) == (0, "")
+    with np.load("out.npz", allow_pickle=False) as saved:
+        C, U, R, rows, columns = (saved[name] for name in ("C", "U", "R", "rows", "columns"))
+    np.testing.assert_array_equal(C, matrix[:, columns])
+    np.testing.assert_array_equal(R, matrix[rows])
+    best = np.linalg.norm(np.linalg.svd(matrix, compute_uv=False)[RANK:])
+    assert best <= np.linalg.norm(matrix - C @ U @ R) <= 4 * best
+
+
+def test_cur_to_tolerance_and_without_a_figure(shell: Shell, matrix: np.ndarray) -> None:
+    write(matrix, "a.npy")
+    assert shell("cur", "a.npy", "--tol", "0.2", "--out", "out.npz").status == 0
+    with np.load("out.npz", allow_pickle=False) as saved:
+        error = np.linalg.norm(matrix - saved["C"] @ saved["U"] @ saved["R"])
+    assert error <= 0.2 * np.linalg.norm(matrix)
+    outcome = shell("cur", "a.npy", "--rank", "2", "--out", "out.npz", "--plot")
+    assert outcome.status == 2
+    assert "--plot" in outcome.err
+
+
+@pytest.mark.parametrize("name", ["a.npy", "a.npz", "a.mtx", "a.csv"])
 def test_pca_of_each_format(shell: Shell, matrix: np.ndarray, name: str) -> None:
     write(matrix, name)
     outcome = shell("pca", name, "--rank", str(RANK), "--out", "out.npz", "--seed", "5")

@@ -223,6 +223,27 @@ def check_utv(result: Any, truth: Array, eps: float) -> str | None:
         or residual_too_large(rescale(truth, e) - rescale(U, 0) @ rescale(T, e) @ Vh, truth, e, k, eps, 1.3)
         or sign_rule_broken(U)
     )
+def check_interpolative(result: Any, truth: Array, eps: float) -> str | None:
+    index, X = (np.asarray(x) for x in result)
+    k, e = min(RANK, *truth.shape), exponent(truth)
+    if index.shape != (k,) or X.shape != (k, truth.shape[1]):
+        return f"shapes {index.shape}, {X.shape}"
+    if not np.array_equal(X[:, index], np.eye(k)):
+        return "the chosen columns are not rebuilt exactly"
+    A = rescale(truth, e)
+    return residual_too_large(A - A[:, index] @ rescale(X, 0), truth, e, k, eps, 5.0)
+
+
+def check_cur(result: Any, truth: Array, eps: float) -> str | None:
+    C, U, R = (x.toarray() if hasattr(x, "toarray") else np.asarray(x) for x in tuple(result)[:3])
+    k, e = min(RANK, *truth.shape), exponent(truth)
+    if (C.shape, U.shape, R.shape) != ((truth.shape[0], k), (k, k), (k, truth.shape[1])):
+        return f"shapes {C.shape}, {U.shape}, {R.shape}"
+    if not (np.array_equal(C, truth[:, result[4]]) and np.array_equal(R, truth[np.asarray(result[3])])):
+        return "C and R are not columns and rows of A"
+    # U carries directions down to sqrt(u) of the largest: what rounding makes of it is 1 / sqrt(u) times u.
+    wide = rescale(C, e) @ rescale(U, -e) @ rescale(R, e)
+    return residual_too_large(rescale(truth, e) - wide, truth, e, k, float(np.sqrt(eps)), 5.0)
 
 
 def check_pca(result: Any, truth: Array, eps: float) -> str | None:
@@ -304,6 +325,8 @@ _DECOMPOSITIONS: list[tuple[str, Callable[[Any, Array, float], str | None], str]
     ("svd", check_svd, "general"),
     ("range_finder", check_range, "general"),
     ("qb", check_qb, "general"),
+    ("interpolative", check_interpolative, "general"),
+    ("cur", check_cur, "general"),
     ("pca", check_pca, "general"),
     ("eigh", check_eigen, "symmetric"),
     ("nystrom", check_eigen, "semidefinite"),

@@ -21,7 +21,7 @@ from . import error, skeleton
 from .basis import Sample, first_sketch, orthonormalize
 from .call import Call, begin, certify_residual
 from .interpolative import Projection, certify_rows, choose, finish, grow, sketch_of, smallest
-from .scaling import Array, normalize, scale_by_power, unit_roundoff
+from .scaling import Array, in_units, normalize, scale_by_power, unit_roundoff
 
 METHODS = ("auto", "projection", "intersection")
 
@@ -230,7 +230,7 @@ def _decompose(call: Call, method: str, selection: str) -> Factors:
     U = _core(call, sample, found, k)
     known = certify_rows(call, sample, found.leading(k), k)
     factors = (found.C, U, found.R, rows, found.columns)
-    return _report(call, sample, factors, "projection", known, converged=True)
+    return _report(call, sample, factors, "projection", known, converged=True, captured=error.frobenius(found.core))
 
 
 def _report(
@@ -242,6 +242,7 @@ def _report(
     *,
     converged: bool,
     share: int = 1,
+    captured: float | None = None,
 ) -> Factors:
     """Certify the product C U R itself: an identity of projections holds only where U kept all directions."""
     problem = call.problem
@@ -252,10 +253,12 @@ def _report(
     seen = np.asarray(C @ (U @ image))
     product = scale_by_power(np.array(seen), -sample.exponent - problem.shift)
     rounding = error.rounding_floor(1.0, problem.dtype, U.shape[0]) / max(_cut(call), 1e-300)
-    size = error.frobenius(product) / np.sqrt(error.PROBES)
     if known is None or known[0].source != "exact" or known[1] <= rounding:
+        size = error.frobenius(product) / np.sqrt(error.PROBES) if captured is None else captured
         floor = error.rounding_floor(size, problem.dtype, U.shape[0])
         known = certify_residual(call, sample, sample.probes - product, floor, 0.0, share=share)
+        if captured and call.norm == "frobenius":  # ||A|| >= ||Q_C^H A Q_R||
+            known = known[0], min(known[1], in_units(known[0].estimate, -sample.exponent) / captured)
     certificate, relative = known
     met = converged and (call.tol is None or relative <= call.tol)
     info = finish(call, factors[3], U, certificate, relative, method, converged=met)[2]
@@ -281,7 +284,10 @@ def _to_tolerance(call: Call, selection: str) -> Factors:
     U = _core(call, sample, found, k)
     factors = (found.C[:, :k], U, found.R[:k], found.rows[:k], found.columns[:k])
     known = certify_rows(call, sample, found.leading(k), k, share)
-    return _report(call, sample, factors, "projection", known, converged=met, share=share)
+    captured = error.frobenius(found.core[:k, :k])
+    return _report(
+        call, sample, factors, "projection", known, converged=met, share=share, captured=captured
+    )
 
 
 def _undefined(call: Call) -> Factors:
