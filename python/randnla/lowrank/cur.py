@@ -164,7 +164,7 @@ class Cross:
 
 
 def _array(X: Any) -> Array:
-    return X.toarray() if scipy.sparse.issparse(X) else X
+    return np.asarray(X.toarray() if scipy.sparse.issparse(X) else X)
 
 
 def _chosen(call: Call, sample: Sample, rows: Array, selection: str) -> tuple[Array, Any, Any]:
@@ -191,7 +191,7 @@ def _cross(call: Call, sample: Sample, rows: Array, selection: str) -> Cross:
 def pseudoinverse(X: Array, cut: float) -> Array:
     """X^+ in float64, without singular values below `cut` times the largest."""
     U, s, Vh = qr.small_svd(skeleton.widen(X))
-    kept = s > cut * max(s, default=0.0)
+    kept = s > cut * float(max(s, default=0.0))
     return np.asarray((Vh[kept].conj().T / s[kept]) @ U[:, kept].conj().T)
 
 
@@ -205,7 +205,8 @@ def _core(call: Call, sample: Sample, found: Cross, k: int) -> Array:
     inner = skeleton.widen(found.core[:k, :k])
     U = pseudoinverse(found.left[1][:k, :k], cut) @ inner
     U = U @ pseudoinverse(found.right[1][:k, :k], cut).conj().T
-    return scale_by_power(U, sample.exponent - sum(found.exponents)).astype(call.problem.dtype)
+    with np.errstate(over="ignore"):  # told by _report
+        return scale_by_power(U, sample.exponent - sum(found.exponents)).astype(call.problem.dtype)
 
 
 def _decompose(call: Call, method: str, selection: str) -> Factors:
@@ -224,13 +225,16 @@ def _decompose(call: Call, method: str, selection: str) -> Factors:
         columns, C, R = _chosen(call, sample, rows, selection)
         middle = np.array(_array(C[rows]))
         e = normalize(middle)
-        U = scale_by_power(pseudoinverse(middle, _cut(call)), -e).astype(problem.dtype)
+        with np.errstate(over="ignore"):
+            U = scale_by_power(pseudoinverse(middle, _cut(call)), -e).astype(problem.dtype)
         return _report(call, sample, (C, U, R, rows, columns), "intersection", None, converged=True)
     found = _cross(call, sample, rows, selection)
     U = _core(call, sample, found, k)
     known = certify_rows(call, sample, found.leading(k), k)
     factors = (found.C, U, found.R, rows, found.columns)
-    return _report(call, sample, factors, "projection", known, converged=True, captured=error.frobenius(found.core))
+    return _report(
+        call, sample, factors, "projection", known, converged=True, captured=error.frobenius(found.core)
+    )
 
 
 def _report(
@@ -247,6 +251,8 @@ def _report(
     """Certify the product C U R itself: an identity of projections holds only where U kept all directions."""
     problem = call.problem
     C, U, R = factors[:3]
+    if not np.isfinite(U).all() and np.isfinite(sample.probes).all():
+        raise InputError(f"A: the core U, of the size of 1 / A, leaves the range of {U.dtype}; scale A up")
     scale = sample.probes.real.dtype.type
     # In units of the sample, by a power of two on C and one on R.
     image = R @ (sample.probe_map * scale(2.0**problem.shift)).astype(problem.dtype)
@@ -285,9 +291,7 @@ def _to_tolerance(call: Call, selection: str) -> Factors:
     factors = (found.C[:, :k], U, found.R[:k], found.rows[:k], found.columns[:k])
     known = certify_rows(call, sample, found.leading(k), k, share)
     captured = error.frobenius(found.core[:k, :k])
-    return _report(
-        call, sample, factors, "projection", known, converged=met, share=share, captured=captured
-    )
+    return _report(call, sample, factors, "projection", known, converged=met, share=share, captured=captured)
 
 
 def _undefined(call: Call) -> Factors:

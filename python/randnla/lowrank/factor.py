@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import math
+
 import numpy as np
 import scipy.linalg
 import scipy.sparse
@@ -17,7 +18,7 @@ from .basis import orthonormalize
 from .error import frobenius
 from .problem import Problem, Run
 from .scaling import Array, normalize, scale_by_power, unit_roundoff
-from .skeleton import widen
+from .skeleton import widen as widen
 
 
 def narrow_product(Q: Array, core: Array) -> Array:

@@ -62,8 +62,9 @@ def interpolative(
     norm : {"fro", "spectral"}
         Norm of `tol` and of the error estimate.
     oversample : int or "auto"
-        Rows of the sketch beyond the rank. Least squares on them gives the coefficients, sqrt(1 + k / (p - 1))
-        off the best for the chosen columns, so "auto" is max(10, 3 k): 1.15. A sparse sketch costs the same.
+        Rows of the sketch beyond the rank. Least squares on them gives the coefficients,
+        sqrt(1 + k / (p - 1)) off the best for the chosen columns, so "auto" is
+        max(10, 3 k): 1.15. A sparse sketch costs the same.
     power_iters : int, default 0
         Multiplications by A and A^H of the basis that the columns are chosen by.
     method : {"auto", "qrcp", "lupp", "rpqr", "leverage"}
@@ -147,9 +148,7 @@ def interpolative(
         index, X, info = find_rows(call, method, coefficients)
         other = None
         if kind == "two_sided":
-            other = _rows_of_columns(call, index, method)
-            seen = call.problem
-            info = info.replace(passes=seen.passes, matvecs=seen.matvecs, path=", ".join(seen.path) or "direct")
+            other, info = _rows_of_columns(call, index, method, info)
     except NonFiniteError:
         if call.check_finite:
             op.require_finite(name="A")  # names the place in A, not in its transpose
@@ -357,11 +356,14 @@ def finish(
     return index, X, info
 
 
-def _rows_of_columns(call: Call, columns: Array, method: str) -> tuple[Array, Array]:
-    """Rows I of the chosen columns C with C = X C[I] exactly; the call is of A^T."""
-    C = rows_of(call.problem, columns).T  # (m, k)
-    index = skeleton.choose_rows(C, columns.size, method, call.problem.seed)
-    return index, skeleton.interpolate(C, index).astype(call.problem.dtype)
+def _rows_of_columns(call: Call, columns: Array, method: str, info: Info) -> tuple[tuple[Array, Array], Info]:
+    """Rows I of the chosen columns C with C = X C[I] exactly, and the account with it; the call is of A^T."""
+    problem = call.problem
+    C = rows_of(problem, columns).T  # (m, k)
+    index = skeleton.choose_rows(C, columns.size, method, problem.seed)
+    X = skeleton.interpolate(C, index).astype(problem.dtype)
+    path = ", ".join(problem.path) or "direct"
+    return (index, X), info.replace(passes=problem.passes, matvecs=problem.matvecs, path=path)
 
 
 def _undefined(call: Call) -> tuple[Array, Array, Info]:

@@ -81,7 +81,7 @@ def _by_leverage(Y: Array, count: int, seed: int) -> Array:
     scores = np.einsum("ij,ij->i", basis, basis.conj()).real
     chosen = np.zeros(0, np.int64)
     draws = 4 * count
-    while scores.any() and chosen.size < min(count, np.count_nonzero(scores)) and draws <= 4096 * count:
+    while scores.any() and chosen.size < min(count, int(np.count_nonzero(scores))) and draws <= 4096 * count:
         S = LeverageSampling(draws, len(Y), scores=scores, rng=seed, stream=DRAW_STREAM)
         found, first = np.unique(S.indices, return_index=True)
         chosen = found[np.argsort(first)][:count]
@@ -106,7 +106,10 @@ def divide(B: Array, R: Array, roundoff: float) -> Array:
     r = int(np.count_nonzero(diagonal > cut))
     X = np.zeros((B.shape[0], R.shape[1]), P.dtype)
     right = dense.gemm(widen(B), np.ascontiguousarray(P[:, :r]))
-    X[:, order[:r]] = scipy.linalg.solve_triangular(T[:r, :r], right.conj().T, check_finite=False).conj().T
+    # Z T^H = W: backwards, T^H is upper triangular.
+    upper = np.ascontiguousarray(T[:r, :r].conj().T[::-1, ::-1])
+    solved = qr.triangular_solve_right(np.ascontiguousarray(right[:, ::-1]), upper) if r else right
+    X[:, order[:r]] = solved[:, ::-1]
     return X
 
 
@@ -124,14 +127,14 @@ def identify(X: Array, index: Array) -> Array:
 
 
 def sketched_errors(Y: Array, index: Array) -> Array:
-    """Estimates of ||A - X A[J_j]||_F for the first j = 0, ..., k indices, from Y = A Omega, Omega Gaussian."""
+    """Estimates of ||A - X A[J_j]||_F for the first j = 0, ..., k indices, from a Gaussian sketch Y."""
     # With Y_J^H = Q R, Q square, the rows of Y outside of the first j directions have the squared sizes
     # below; l - j degrees of freedom are left in them, for the best X A_J is orthogonal to the rest.
     wide = widen(Y)
     Q = scipy.linalg.qr(wide[index].conj().T, check_finite=False)[0]
     squares = np.einsum("ij,ij->j", *(2 * [np.abs(wide @ Q)]))
     tails = np.append(np.cumsum(squares[::-1])[::-1], 0.0)[: index.size + 1]
-    return np.sqrt(tails / np.maximum(Y.shape[1] - np.arange(index.size + 1), 1))
+    return np.asarray(np.sqrt(tails / np.maximum(Y.shape[1] - np.arange(index.size + 1), 1)))
 
 
 def take(problem: Problem, index: Array, *, axis: int) -> Any:
@@ -160,10 +163,11 @@ def _entries(op: LinearOperator, index: Array, axis: int) -> Any:
         return op.matrix.tocsr()[index] if axis == 0 else op.matrix.tocsc()[:, index]
     if isinstance(op, RowStream):
         return _streamed(op, index, axis)
-    if isinstance(getattr(op, "base", None), RowStream):
-        found = _streamed(op.base, index, 1 - axis)
-        # The transpose or the adjoint: one of them returns its base as T.
-        return found.T if op.T is op.base else found.conj().T
+    base = _source(op)
+    if isinstance(base, RowStream):
+        found = _streamed(base, index, 1 - axis)
+        # The transpose or the adjoint: the former returns its base as T.
+        return found.T if op.T is base else found.conj().T
     return None
 
 
