@@ -59,7 +59,7 @@ def cur(
         As in `interpolative`.
     method : {"auto", "projection", "intersection"}
         "projection" ("auto"): the best core C^+ A R^+, one more product with A. "intersection": the
-        pseudoinverse of A[rows][:, columns], cheap, exact on exactly low rank, several times less accurate
+        pseudoinverse of A[rows][:, columns], cheap, exact on exactly low rank, less accurate
         elsewhere; not with `tol`.
     selection : {"auto", "qrcp", "lupp", "rpqr", "leverage"}
         How rows and columns are chosen; the `method` of `interpolative`.
@@ -162,6 +162,11 @@ class Cross:
         B = dense.gemm(np.ascontiguousarray(self.left[0][:, :k]), np.ascontiguousarray(M))
         return Projection(self.right[0][:, :k], self.right[1][:k, :k], B)
 
+    def keeps_all(self, k: int, cut: float) -> bool:
+        """Whether no direction of C and R^H falls below the cut, so that C U R is the projection."""
+        sizes = [qr.small_svd(skeleton.widen(T[1][:k, :k]))[1] for T in (self.left, self.right)]
+        return all(s[-1] > cut * s[0] for s in sizes if s.size)
+
 
 def _array(X: Any) -> Array:
     return np.asarray(X.toarray() if scipy.sparse.issparse(X) else X)
@@ -230,7 +235,7 @@ def _decompose(call: Call, method: str, selection: str) -> Factors:
         return _report(call, sample, (C, U, R, rows, columns), "intersection", None, converged=True)
     found = _cross(call, sample, rows, selection)
     U = _core(call, sample, found, k)
-    known = certify_rows(call, sample, found.leading(k), k)
+    known = certify_rows(call, sample, found.leading(k), k) if found.keeps_all(k, _cut(call)) else None
     factors = (found.C, U, found.R, rows, found.columns)
     return _report(
         call, sample, factors, "projection", known, converged=True, captured=error.frobenius(found.core)
@@ -289,7 +294,8 @@ def _to_tolerance(call: Call, selection: str) -> Factors:
     k, (sample, found, _, share), met = grow(call, selection, attempt)
     U = _core(call, sample, found, k)
     factors = (found.C[:, :k], U, found.R[:k], found.rows[:k], found.columns[:k])
-    known = certify_rows(call, sample, found.leading(k), k, share)
+    whole = found.keeps_all(k, _cut(call))
+    known = certify_rows(call, sample, found.leading(k), k, share) if whole else None
     captured = error.frobenius(found.core[:k, :k])
     return _report(call, sample, factors, "projection", known, converged=met, share=share, captured=captured)
 
