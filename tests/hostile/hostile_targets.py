@@ -223,6 +223,8 @@ def check_utv(result: Any, truth: Array, eps: float) -> str | None:
         or residual_too_large(rescale(truth, e) - rescale(U, 0) @ rescale(T, e) @ Vh, truth, e, k, eps, 1.3)
         or sign_rule_broken(U)
     )
+
+
 def check_interpolative(result: Any, truth: Array, eps: float) -> str | None:
     index, X = (np.asarray(x) for x in result)
     k, e = min(RANK, *truth.shape), exponent(truth)
@@ -338,6 +340,9 @@ _DECOMPOSITIONS: list[tuple[str, Callable[[Any, Array, float], str | None], str]
     ("nystrom", check_eigen, "semidefinite"),
     ("rpcholesky", check_cholesky, "semidefinite"),
 ]
+# A stream takes the pass-efficient route of qb, to another basis (2 for each of its columns); `interpolative`
+# sketches it by another map, which may choose other columns.
+MAPPED = {"qb": 2.0 * RANK, "interpolative": 1.0, "cur": 1.0}
 # Read a part of the matrix only.
 _PARTIAL = {"rpcholesky"}
 _SKETCHES = ("gaussian", "sign", "sparse_sign", "countsketch", "srht", "srft", "row_sampling")
@@ -374,12 +379,9 @@ def _targets() -> dict[str, Target]:
             check,
             kind,
             parameters=parameters(getattr(randnla, name)),
-            # A stream takes the pass-efficient route, to another basis: 2 for each of its columns.
-            mapped_tolerance=2 * RANK if name == "qb" else 1e-8,
+            mapped_tolerance=MAPPED.get(name, 1e-8),
             rows_needed=ROWS_NEEDED.get(name, 0),
             sees_all=name not in _PARTIAL,
-            # A stream is sketched by another map, which may choose other columns.
-            mapped_tolerance=1.0 if name in ("interpolative", "cur") else 1e-8,
             refuses=core_overflows if name == "cur" else lambda truth: False,
         )
         for name, check, kind in _DECOMPOSITIONS
