@@ -72,7 +72,7 @@ def test_the_drivers_follow_the_table(kind, dtype):
 
 METHODS = {
     "svd": plan.SVD_METHODS,
-    "pca": plan.SVD_METHODS,
+    "pca": plan.PCA_METHODS,
     "eigh": plan.EIGH_METHODS,
     "qb": plan.QB_METHODS,
     "range_finder": plan.RANGE_METHODS,
