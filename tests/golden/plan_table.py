@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from randnla.lowrank import plan
+from randnla.lowrank import definite, plan
 
 PATH = Path(__file__).with_name("plan.json")
 SHAPES = [
@@ -40,7 +40,8 @@ def table() -> dict[str, dict[str, str]]:
                     )
                 if m == n:
                     found["eigh"][key] = " ".join(
-                        plan.choose_eigh(shape, dtype, size, POWERS, kind) for size in sizes
+                        plan.choose_eigh(shape, dtype, definite.sketch_size(k, OVERSAMPLE, n), None, kind)
+                        for k in ranks
                     )
     for shape in SHAPES:
         for kind in KINDS:

@@ -15,7 +15,7 @@ import scipy.sparse
 import scipy.sparse.linalg
 
 import randnla
-from randnla.lowrank import plan
+from randnla.lowrank import definite, plan
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "golden"))
 import plan_table
@@ -66,7 +66,7 @@ def test_the_drivers_follow_the_table(kind, dtype):
         assert randnla.qb(FORMS[kind](A), k, rng=0).info.method == plan.choose_qb(dtype, None, kind)
         if m == n:
             H = FORMS[kind](A + A.conj().T)
-            expected = plan.choose_eigh((n, n), dtype, min(n, k + 10), plan.SVD_POWER_ITERS, kind)
+            expected = plan.choose_eigh((n, n), dtype, definite.sketch_size(k, 10, n), None, kind)
             assert randnla.eigh(H, k, rng=0).info.method == expected
 
 

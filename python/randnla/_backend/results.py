@@ -11,6 +11,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+_PLAIN = (type(None), str, int, float, bool)
+
 
 def _plain(value: Any) -> Any:
     """NumPy scalars become Python's, so that an account can be written as JSON."""
@@ -89,8 +91,9 @@ class Info:
     deviation: float | None = None
 
     def __post_init__(self) -> None:
-        for item in dataclasses.fields(self):
-            object.__setattr__(self, item.name, _plain(getattr(self, item.name)))
+        for name, value in list(vars(self).items()):
+            if type(value) not in _PLAIN:
+                object.__setattr__(self, name, _plain(value))
 
     def to_dict(self) -> dict[str, Any]:
         """All fields as plain Python values, ready for JSON."""

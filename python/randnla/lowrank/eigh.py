@@ -185,7 +185,9 @@ def _decompose(call: Call, method: str, start: Array | None) -> Pairs:
     size = min(n, k + call.oversample)
     q = (plan.SVD_POWER_ITERS if start is None else 0) if call.power_iters is None else call.power_iters
     if method == "auto":
-        method = plan.choose_eigh(problem.shape, problem.dtype, size, q, problem.kind)
+        default = start is None and call.power_iters is None
+        columns = definite.sketch_size(k, call.oversample, n) if default else size
+        method = plan.choose_eigh(problem.shape, problem.dtype, columns, None if default else q, problem.kind)
         if (
             start is not None
             or call.sketch != "gaussian"
@@ -307,7 +309,7 @@ def _by_lapack(call: Call, k: int | None) -> Pairs:
         cap = call.limit if call.rank is None else call.rank
         k, converged = smallest_rank(errors, floor, call.tol * size, cap)
         converged = converged or size == 0.0
-    estimate = math.hypot(float(errors[k]), floor) if size else 0.0
+    estimate = float(errors[k]) + floor if size else 0.0  # the values are known to rounding, too
     certificate = error.Certificate(in_units(estimate, exponent), "exact", 0.0)
     found, V = numerical_rank(call, w, k), V[:, :k].copy()
     relative = estimate / size if size else 0.0

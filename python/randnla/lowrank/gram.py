@@ -17,11 +17,9 @@ from randnla.operators import LinearOperator
 from .basis import orthonormalize
 from .centered import Centered
 from .factor import narrow_product, require_symmetry, widen
+from .plan import SMALL_FULL
 from .problem import Problem
 from .scaling import Array, exponent_of, normalize, scale_by_power, unit_roundoff
-
-SMALL_CORE = 512
-"""Up to this side a float32 matrix is factored in float64."""
 
 
 def has_gram(op: LinearOperator) -> bool:
@@ -200,9 +198,25 @@ def lift(problem: Problem, V: Array) -> tuple[Array, Array, Array, int]:
     Y = problem.forward(V) if tall else problem.adjoint(V)
     exponent = normalize(Y) - problem.shift
     Q, R = orthonormalize(problem, Y)
-    X, s, Wh = qr.small_svd(widen(R))
-    long, short = narrow_product(Q, X), narrow_product(V, Wh.conj().T)
+    R = widen(R)
+    if is_diagonal(R, problem.dtype):
+        long, s, short = Q, np.diagonal(R).real.copy(), V
+    else:
+        X, s, Wh = qr.small_svd(R)
+        long, short = narrow_product(Q, X), narrow_product(V, Wh.conj().T)
     return (long, s, short, exponent) if tall else (short, s, long, exponent)
+
+
+def is_diagonal(R: Array, dtype: np.dtype[Any]) -> bool:
+    """Whether a triangle is diag(s), s descending, to the rounding of the product it comes from.
+
+    The columns of A V are orthogonal to the rounding of G. Where that is no more than the rounding of A V
+    itself, another rotation would only move it.
+    """
+    d = np.diagonal(R).real
+    rest = float(np.linalg.norm(R - np.diag(np.diagonal(R))))
+    floor = 2 * unit_roundoff(dtype) * math.sqrt(d.size + 1) * float(np.linalg.norm(d))
+    return bool(np.all(d[1:] <= d[:-1])) and rest <= floor
 
 
 def _hold_full(problem: Problem) -> None:
@@ -227,10 +241,10 @@ def full_svd(problem: Problem, rank: int | None = None) -> tuple[Array, Array, A
     X = scale_by_power(np.array(A if tall else A.conj().T), -exponent)
     if X.shape[0] > 1.25 * X.shape[1]:
         Q, R = orthonormalize(problem, X)
-        W, s, Vh = qr.small_svd(widen(R) if min(R.shape) <= SMALL_CORE else R)
+        W, s, Vh = qr.small_svd(widen(R) if min(R.shape) <= SMALL_FULL else R)
         U = narrow_product(Q, W[:, :rank])
     else:
-        U, s, Vh = qr.small_svd(widen(X) if min(X.shape) <= SMALL_CORE else X)
+        U, s, Vh = qr.small_svd(widen(X) if min(X.shape) <= SMALL_FULL else X)
         U = U[:, :rank]
     U, V = U.astype(problem.dtype, copy=False), Vh[:rank].conj().T.astype(problem.dtype, copy=False)
     return (U, s, V, exponent) if tall else (V, s, U, exponent)
@@ -250,6 +264,6 @@ def full_eigh(problem: Problem) -> tuple[Array, Array, int]:
     X = scale_by_power(np.array(A), -exponent)
     require_symmetry(X, unit_roundoff(problem.dtype))
     X = (X + X.conj().T) / 2
-    w, V = qr.small_eigh(widen(X) if A.shape[0] <= SMALL_CORE else X)
+    w, V = qr.small_eigh(widen(X) if A.shape[0] <= SMALL_FULL else X)
     order = np.argsort(-np.abs(w), kind="stable")
     return w[order], V[:, order].astype(problem.dtype, copy=False), exponent

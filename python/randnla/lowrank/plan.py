@@ -27,6 +27,10 @@ SVD_POWER_ITERS = 2
 """q = 2 brings the Frobenius error within 1.02 of the optimum on every decaying spectrum tested."""
 
 
+SMALL_FULL = 64
+"""Up to this side "full" factors a float32 matrix in float64: it costs nothing."""
+
+
 def sketch_size(rank: int, oversample: int, shape: tuple[int, int]) -> int:
     """Columns of the sketch: rank + oversample, at most min(m, n)."""
     return min(rank + oversample, *shape)
@@ -36,6 +40,7 @@ def sketch_size(rank: int, oversample: int, shape: tuple[int, int]) -> int:
 # only their ratios matter and a factor of 1.5 in any of them moves no decision by more than 10 %.
 _FLOAT64 = 2.0  # float64 products run at half the rate
 _EIGEN = (12.0, 2500.0)  # syevd with vectors in float64: n^3 and n^2 times these
+_EIGEN_NARROW = (7.0, 1500.0)  # the same in float32
 _SVD = (26.0, 4000.0)  # gesdd of a square matrix in float64
 _ORTH = 8.0  # orthogonalization of an m x l sketch: m l^2 times this
 _LEAST = 45.0  # columns below which a product takes the time of reading A
@@ -103,13 +108,30 @@ def choose_svd(
     return min(table, key=lambda name: table[name])
 
 
-def choose_eigh(shape: tuple[int, int], dtype: npt.DTypeLike, size: int, power_iters: int, kind: str) -> str:
-    """Subspace iteration, or all of LAPACK where that is cheaper."""
+def choose_eigh(
+    shape: tuple[int, int],
+    dtype: npt.DTypeLike,
+    size: int,
+    power_iters: int | None,
+    kind: str,
+) -> str:
+    """Iteration, or all of LAPACK where that is cheaper.
+
+    `size` columns; `power_iters` None stands for the default, up to four passes that each end in a small
+    eigendecomposition and an SVD.
+    """
     n = shape[0]
     if kind != "dense" or np.dtype(dtype).kind == "c":
         return "full" if size >= n <= 1000 else "subspace"
-    iteration = costs(shape, dtype, size, size, power_iters)["subspace"]
-    return "full" if _EIGEN[0] * n**3 + _EIGEN[1] * n**2 + _CALL <= iteration else "subspace"
+    if power_iters is None:
+        width = 1.0 if np.dtype(dtype).itemsize == 4 else _FLOAT64
+        core = (_EIGEN[0] + _SVD[0]) * size**3 + (_EIGEN[1] + _SVD[1]) * size**2
+        product = 2 * width * float(n) ** 2 * max(size, _LEAST) + _ORTH * width * n * size**2 + _CALL
+        iteration = 3 * product + 2 * core  # between two and four passes
+    else:
+        iteration = costs(shape, dtype, size, size, power_iters)["subspace"]
+    full = _EIGEN_NARROW if np.dtype(dtype).itemsize == 4 and n > SMALL_FULL else _EIGEN
+    return "full" if full[0] * n**3 + full[1] * n**2 + _CALL <= iteration else "subspace"
 
 
 def prefers_full(shape: tuple[int, int], kind: str) -> bool:

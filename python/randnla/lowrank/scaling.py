@@ -78,6 +78,8 @@ def restore(s: Array, exponent: int, dtype: npt.DTypeLike) -> Array:
 
 def column_extremes(U: Array) -> tuple[Array, Array]:
     """The largest and the smallest entry of every column of a real matrix with at least one row."""
+    if U.size <= 1 << 14:
+        return U.max(axis=0), U.min(axis=0)
     # Reducing rows of a few entries one by one is slow: 64 rows are taken as one, some 256 KB at a time.
     fold = 64 if U.flags.c_contiguous and U.shape[1] < 512 else 1
     step = max(1, (1 << 18) // (fold * max(1, U.shape[1]) * U.itemsize)) * fold

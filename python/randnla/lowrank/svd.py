@@ -309,7 +309,9 @@ def known_spectrum(
     if call.tol is not None:
         cap = k if call.rank is None else min(k, call.rank)
         k, converged = smallest_rank(errors, floor, call.tol * scale, cap)
-    estimate = math.hypot(float(errors[k]), floor) if scale else 0.0
+    tail = float(errors[k])
+    # LAPACK knows the values of a float32 matrix to its rounding; a Gram matrix in float64 to `slack`.
+    estimate = (tail + floor if method == "full" else math.hypot(tail, floor)) if scale else 0.0
     converged = converged or scale == 0.0
     certificate = error.Certificate(in_units(estimate, exponent), "exact", 0.0)
     relative = estimate / scale if scale else 0.0
