@@ -13,9 +13,10 @@ from typing import Any
 # A sample shorter than this is repeated inside one measurement, so that clocks resolve it.
 SHORTEST_SAMPLE = 2e-3  # s
 
-# Idle workers of a BLAS or OpenMP pool spin for about 20 ms after their last job and would slow
-# down whoever runs next. With more than one thread every contender therefore starts after a pause.
-SETTLE = 0.04  # s
+# Idle workers of OpenBLAS spin for about 100 ms after their last job and would slow down whoever runs next:
+# by a factor of three where that is another pool on the same two cores (at a pause of 40 ms; none at 200 ms).
+# With more than one thread every contender therefore starts after a pause.
+SETTLE = 0.2  # s
 
 
 @dataclass
