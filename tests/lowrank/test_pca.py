@@ -107,3 +107,18 @@ def test_refusals():
         randnla.pca(np.ones((1, 4)), 1)
     with pytest.raises(randnla.NonFiniteError):
         randnla.pca(np.full((5, 4), np.nan), 1)
+
+
+@pytest.mark.parametrize("method", ["row_extraction", "subspace"])
+def test_a_complex_mean_keeps_its_imaginary_part(method):
+    rng = np.random.default_rng(0)
+    A = rng.standard_normal((40, 20)) + 1j * rng.standard_normal((40, 20))
+    A[:, 5:] *= 1e-3
+    A += 0.3j  # small enough for the products to be corrected, not the blocks
+    result = randnla.pca(A, 6, method=method, rng=0)
+    centered = A - A.mean(0)
+    error = np.linalg.norm(centered - result.scores @ result.components)
+    best = np.linalg.norm(np.linalg.svd(centered, compute_uv=False)[6:])
+    assert result.info.method == method
+    assert error <= 1.2 * best
+    assert error <= result.info.error_estimate
