@@ -122,3 +122,14 @@ def test_a_complex_mean_keeps_its_imaginary_part(method):
     assert result.info.method == method
     assert error <= 1.2 * best
     assert error <= result.info.error_estimate
+
+
+@pytest.mark.parametrize("wrap", [scipy.sparse.csr_array, scipy.sparse.linalg.aslinearoperator])
+@pytest.mark.parametrize("size", [{"rank": 4}, {"tol": 0.1}])
+def test_farpca_takes_what_cannot_be_read_in_blocks(wrap, size):
+    rng = np.random.default_rng(0)
+    A = rng.standard_normal((80, 20)) * 0.5 ** np.arange(20) + 0.1
+    result = randnla.pca(wrap(A), method="farpca", rng=0, **size)
+    error = np.linalg.norm(A - A.mean(0) - result.scores @ result.components)
+    assert result.info.method == "farpca"
+    assert error <= result.info.error_estimate <= 10 * error
