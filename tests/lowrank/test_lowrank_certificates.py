@@ -297,6 +297,22 @@ def test_leave_one_out_of_svd():
     assert 0.8 <= np.median(ratios) <= 1.3
 
 
+@pytest.mark.parametrize("solve", [randnla.svd, randnla.pca])
+def test_exact_certificate_of_a_gram_matrix_covers_its_rounding(solve):
+    rng = np.random.default_rng(0)
+    U, V = (np.linalg.qr(rng.standard_normal((m, 110)))[0] for m in (150, 110))
+    A = (U * np.where(np.arange(110) < 7, 1.0, 2e-6)) @ V.T  # a tail near the rounding of squares
+    result = solve(A, 10, method="gram", rng=1)
+    assert result.info.method == "gram"
+    assert result.info.failure_probability == 0.0
+    assert result.info.certificate == "exact"
+    if solve is randnla.svd:
+        truth = np.linalg.norm(A - (result.U * result.s) @ result.Vh)
+    else:
+        truth = np.linalg.norm(A - A.mean(0) - result.scores @ result.components)
+    assert truth <= result.info.error_estimate <= 1.001 * truth
+
+
 def test_refusals():
     A = np.eye(30)
     with pytest.raises(randnla.InputError, match="certificate"):

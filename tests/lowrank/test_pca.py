@@ -107,3 +107,29 @@ def test_refusals():
         randnla.pca(np.ones((1, 4)), 1)
     with pytest.raises(randnla.NonFiniteError):
         randnla.pca(np.full((5, 4), np.nan), 1)
+
+
+@pytest.mark.parametrize("method", ["row_extraction", "subspace"])
+def test_a_complex_mean_keeps_its_imaginary_part(method):
+    rng = np.random.default_rng(0)
+    A = rng.standard_normal((40, 20)) + 1j * rng.standard_normal((40, 20))
+    A[:, 5:] *= 1e-3
+    A += 0.3j  # small enough for the products to be corrected, not the blocks
+    result = randnla.pca(A, 6, method=method, rng=0)
+    centered = A - A.mean(0)
+    error = np.linalg.norm(centered - result.scores @ result.components)
+    best = np.linalg.norm(np.linalg.svd(centered, compute_uv=False)[6:])
+    assert result.info.method == method
+    assert error <= 1.2 * best
+    assert error <= result.info.error_estimate
+
+
+@pytest.mark.parametrize("wrap", [scipy.sparse.csr_array, scipy.sparse.linalg.aslinearoperator])
+@pytest.mark.parametrize("size", [{"rank": 4}, {"tol": 0.1}])
+def test_farpca_takes_what_cannot_be_read_in_blocks(wrap, size):
+    rng = np.random.default_rng(0)
+    A = rng.standard_normal((80, 20)) * 0.5 ** np.arange(20) + 0.1
+    result = randnla.pca(wrap(A), method="farpca", rng=0, **size)
+    error = np.linalg.norm(A - A.mean(0) - result.scores @ result.components)
+    assert result.info.method == "farpca"
+    assert error <= result.info.error_estimate <= 10 * error

@@ -140,7 +140,7 @@ class Centered(LinearOperator):
         if not self.by_blocks:
             sums = Y.sum(axis=0, dtype=np.result_type(Y.dtype, np.float64))[None, :]
             correction = self.mean.conj()[:, None] * sums
-            return np.asarray(self.base.rmatmat(Y) - correction.astype(Y.dtype))
+            return np.asarray(self.base.rmatmat(Y) - correction.astype(np.result_type(self.dtype, Y.dtype)))
         out = np.zeros((self.shape[1], Y.shape[1]), np.result_type(self.dtype, Y.dtype))
         for row, block in self.blocks():
             part = Y[row : row + block.shape[0]].astype(out.dtype, copy=False)

@@ -128,8 +128,11 @@ class Spectrum:
 
     @property
     def slack(self) -> float:
-        """What the sum of the squares may miss of them, relative to it."""
-        return max(self.roundoff, self.unknown**2)
+        """What the sum of the squares may miss of them, relative to it.
+
+        Roundings of the leading values move the sum of the others: 7 u are measured in float64.
+        """
+        return max(self.roundoff, self.unknown**2, 16 * unit_roundoff(np.float64))
 
     def spectrum(self, leading: Array, exponent: int) -> Array:
         """All singular values in units of 2^exponent: the leading ones as given, the others from here."""

@@ -24,7 +24,9 @@ _BLOCK_BYTES = 4 << 20
 
 def is_readable(problem: Problem) -> bool:
     """Whether the entries can be read in blocks of rows: arrays and streams."""
-    return hasattr(problem.op, "array") or hasattr(problem.op, "blocks")
+    op: Any = problem.op
+    readable = hasattr(op, "array") or hasattr(op, "blocks")
+    return readable and bool(getattr(op, "readable", True))  # a centered matrix is what its base is
 
 
 def explicit_error(problem: Problem, Q: Array, Bh: Array, exponent: int) -> float:
