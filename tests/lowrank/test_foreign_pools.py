@@ -20,6 +20,10 @@ randnla.set_num_threads(1)
 rng = np.random.default_rng(0)
 A = rng.standard_normal((1500, 40)) @ rng.standard_normal((40, 1200)) + rng.standard_normal((1500, 1200))
 S = A.T @ A
+def stream(method):
+    held = randnla.StreamingSVD(A.shape, 70, method=method, rng=0)
+    held.update(A)
+    return held.result()
 time.sleep(0.2)  # NumPy's workers spin for a while after their last product
 calls = {
     "svd": lambda: randnla.svd(A, 70, method="subspace", rng=0),
@@ -34,6 +38,26 @@ calls = {
     "nystrom": lambda: randnla.nystrom(S, 70, rng=0),
     "pca": lambda: randnla.pca(A, 70, rng=0),
     "qr": lambda: randnla.qr(A[:, :200]),
+    "interpolative": lambda: randnla.interpolative(A, 70, rng=0),
+    "interpolative_tol": lambda: randnla.interpolative(A, tol=0.5, rng=0),
+    "interpolative_spectral": lambda: randnla.interpolative(
+        A, 70, coefficients="projection", norm="spectral", rng=0
+    ),
+    "interpolative_rpqr": lambda: randnla.interpolative(A, 70, method="rpqr", rng=0),
+    "interpolative_leverage": lambda: randnla.interpolative(A, 70, method="leverage", rng=0),
+    "cur": lambda: randnla.cur(A, 70, rng=0),
+    "cur_tol": lambda: randnla.cur(A, tol=0.5, rng=0),
+    "cur_intersection": lambda: randnla.cur(A, 70, method="intersection", rng=0),
+    "row_extraction": lambda: randnla.svd(A, 70, method="row_extraction", rng=0),
+    "eigh_row_extraction": lambda: randnla.eigh(S, 70, method="row_extraction", rng=0),
+    "rpcholesky": lambda: randnla.rpcholesky(S, 70, rng=0),
+    "single_pass": lambda: stream("tyuc17"),
+    "single_pass_sketchy": lambda: stream("sketchy"),
+    "single_pass_nystrom": lambda: stream("generalized_nystrom"),
+    "qb": lambda: randnla.qb(A, tol=0.5, rng=0),
+    "qb_pass_efficient": lambda: randnla.qb(A, tol=0.5, method="pass_efficient", rng=0),
+    "qb_farpca": lambda: randnla.qb(A, tol=0.5, method="farpca", rng=0),
+    "krylov": lambda: randnla.svd(A, 70, method="krylov", power_iters=2, rng=0),
     "numpy": lambda: A @ S,
 }
 call = calls[sys.argv[1]]
@@ -68,6 +92,24 @@ def cpu_ratio(name):
         "nystrom",
         "pca",
         "qr",
+        "interpolative",
+        "interpolative_tol",
+        "interpolative_spectral",
+        "interpolative_rpqr",
+        "interpolative_leverage",
+        "cur",
+        "cur_tol",
+        "cur_intersection",
+        "row_extraction",
+        "eigh_row_extraction",
+        "rpcholesky",
+        "single_pass",
+        "single_pass_sketchy",
+        "single_pass_nystrom",
+        "qb",
+        "qb_pass_efficient",
+        "qb_farpca",
+        "krylov",
     ],
 )
 def test_one_thread_does_all_the_work(name):

@@ -233,7 +233,9 @@ def choose(call: Call, sample: Sample, k: int, method: str) -> Array:
     """k rows, from the sketch or from a basis refined by power iterations."""
     Y = sample.Q
     if call.power_iters and k:
-        Y = iterate(call.problem, Y[:, : k + skeleton.SPARE], call.power_iters, [])
+        triangles: list[Array] = []
+        Q = iterate(call.problem, Y[:, : k + skeleton.SPARE], call.power_iters, triangles)
+        Y = dense.gemm(Q, triangles[-1])  # the last product itself: in Q weak directions weigh as the strong
     return skeleton.choose_rows(Y, k, method, call.problem.seed)
 
 
@@ -264,8 +266,9 @@ def certify_rows(
             return error.Certificate(in_units(known, sample.exponent), "exact", 0.0), relative
         if norm is not None and "identity below resolution" not in problem.path:
             problem.path.append("identity below resolution")
-    residual = sample.probes - B @ (W.conj().T @ sample.probe_map).astype(B.dtype)
-    size = captured if call.norm == "frobenius" else float(np.linalg.norm(B, 2)) if k else 0.0
+    inside = dense.gemm(W.conj().T, sample.probe_map.astype(W.dtype))
+    residual = sample.probes - dense.gemm(B, inside)
+    size = captured if call.norm == "frobenius" else error.spectral(B)
     floor = error.rounding_floor(captured, problem.dtype, k)
     certificate, _ = certify_residual(call, sample, residual, floor, size, share=share)
     bound = in_units(certificate.estimate, -sample.exponent)
