@@ -218,6 +218,24 @@ def test_powers_of_two_change_no_bit(p, method):
         assert np.array_equal(base.rows, scaled.rows)
 
 
+@pytest.mark.parametrize(
+    ("rank", "keywords", "size"),
+    [
+        (6, {}, 6 + 7 * 6),
+        (20, {}, 20 + 300 // 4),
+        (30, {}, 30 + 3 * 30),
+        (6, {"sketch": "sparse_sign"}, 6 + 7 * 6),
+        (6, {"sketch": "gaussian"}, 6 + 3 * 6),
+        (2, {"sketch": "gaussian"}, 2 + 10),
+        (6, {"oversample": 5}, 6 + 5),
+    ],
+)
+def test_size_of_the_sketch(rank, keywords, size):
+    A = np.random.default_rng(0).standard_normal((400, 300))
+    found = randnla.interpolative(A, rank, rng=0, **keywords)
+    assert found.info.matvecs == size + 10  # with the probes
+
+
 @pytest.mark.parametrize("method", ["qrcp", "lupp"])
 def test_power_iterations_find_the_columns_that_long_ones_of_noise_hide(method):
     # Five directions, each shared by a hundred columns of length 2.5: singular values 25. Beside them four

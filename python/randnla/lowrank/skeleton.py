@@ -19,7 +19,7 @@ from .scaling import Array, real_dtype, scale_by_power, unit_roundoff
 
 METHODS = ("auto", "qrcp", "lupp", "rpqr", "leverage")
 SPARE = 10
-"""Columns of the sketch beyond the number of rows chosen that pivoting is shown."""
+"""Least columns of the sketch beyond the number of rows chosen that pivoting is shown."""
 COMPRESSION_STREAM, DRAW_STREAM = 2, 3
 
 
@@ -48,8 +48,8 @@ def choose_rows(Y: Array, count: int, method: str, seed: int) -> Array:
 
 
 def _narrow(Y: Array, count: int, seed: int) -> Array:
-    """Y times a Gaussian matrix of count + SPARE columns where it has many more: pivoting costs m l^2."""
-    size = count + SPARE
+    """Y times a Gaussian matrix of 3/2 count columns where it has many more: pivoting costs m l^2."""
+    size = count + max(SPARE, count // 2)
     if Y.shape[1] <= size + SPARE:
         return Y
     rows = np.empty((size, Y.shape[1]))
