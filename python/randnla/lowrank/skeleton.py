@@ -37,7 +37,7 @@ def choose_rows(Y: Array, count: int, method: str, seed: int) -> Array:
     """
     if count == 0:
         return np.zeros(0, np.int64)
-    Y = _narrow(widen(Y), count, seed)
+    Y = widen(_narrow(Y, count, seed))
     if method == "lupp":
         return qr.lu_pivots(Y)[:count]
     if method == "rpqr":
@@ -52,7 +52,7 @@ def _narrow(Y: Array, count: int, seed: int) -> Array:
     size = count + max(SPARE, count // 2)
     if Y.shape[1] <= size + SPARE:
         return Y
-    rows = np.empty((size, Y.shape[1]))
+    rows = np.empty((size, Y.shape[1]), Y.real.dtype)
     streams.fill_dense_map(rows, kind="gaussian", seed=seed, stream=COMPRESSION_STREAM)
     return dense.gemm(Y, rows.T)
 
