@@ -13,9 +13,10 @@ from typing import Any
 # A sample shorter than this is repeated inside one measurement, so that clocks resolve it.
 SHORTEST_SAMPLE = 2e-3  # s
 
-# Idle workers of a BLAS or OpenMP pool spin for about 20 ms after their last job and would slow
-# down whoever runs next. With more than one thread every contender therefore starts after a pause.
-SETTLE = 0.04  # s
+# Idle workers of a BLAS or OpenMP pool spin after their last job, those of NumPy's and SciPy's OpenBLAS for
+# 100 ms (measured), and would slow down whoever runs next. With more than one thread every contender
+# therefore starts after a pause.
+SETTLE = 0.15  # s
 
 
 @dataclass
