@@ -275,6 +275,58 @@ def by_hand_gram_svd(A: Array, k: int) -> SVD:
     return (A @ V) / s, s, V.T
 
 
+# Columns (and rows) of the matrix itself: indices and coefficients, A ~ A[:, J] X.
+
+Skeleton = tuple[Array, Array]
+
+
+def _coefficients(order: Array, T: Array, n: int) -> Skeleton:
+    k = len(T)
+    X = np.empty((k, n), T.dtype)
+    X[:, order[:k]], X[:, order[k:]] = np.eye(k), T
+    return order[:k], X
+
+
+def scipy_interpolative(A: Array, k: int, seed: int) -> Skeleton:
+    import scipy.linalg.interpolative as sli
+
+    order, T = sli.interp_decomp(A, k, rand=True, rng=np.random.default_rng(seed))
+    return _coefficients(order, T, A.shape[1])
+
+
+def librla_interpolative(A: Array, k: int, rng: np.random.Generator) -> Skeleton:
+    import librla
+
+    _, order, T = librla.id_sketch(A, k, rng=rng)
+    return _coefficients(order, T, A.shape[1])
+
+
+def by_hand_interpolative(A: Array, k: int, rng: np.random.Generator, oversample: int = 10) -> Skeleton:
+    Y = rng.standard_normal((k + oversample, A.shape[0]), dtype=A.dtype) @ A
+    _, R, order = scipy.linalg.qr(Y, mode="economic", pivoting=True, check_finite=False)
+    T = scipy.linalg.solve_triangular(R[:k, :k], R[:k, k:], check_finite=False)
+    return _coefficients(order, T, A.shape[1])
+
+
+def by_hand_cur(A: Array, k: int, rng: np.random.Generator) -> SVD:
+    """Columns as above, rows by pivoting of the columns, the best core by pseudoinverses: C, U, R."""
+    C = A[:, by_hand_interpolative(A, k, rng)[0]]
+    R = A[scipy.linalg.qr(C.T, mode="r", pivoting=True, check_finite=False)[1][:k]]
+    return C, np.linalg.pinv(C) @ A @ np.linalg.pinv(R), R
+
+
+def scipy_cur(A: Array, k: int, seed: int) -> SVD:
+    """The columns and rows of two decompositions of SciPy's, the best core by pseudoinverses."""
+    C, R = A[:, scipy_interpolative(A, k, seed)[0]], A[scipy_interpolative(A.T, k, seed)[0]]
+    return C, np.linalg.pinv(C) @ A @ np.linalg.pinv(R), R
+
+
+def librla_cur(A: Array, k: int, rng: np.random.Generator) -> SVD:
+    """The columns and rows of two decompositions of librla's, the best core by pseudoinverses."""
+    C, R = A[:, librla_interpolative(A, k, rng)[0]], A[librla_interpolative(A.T, k, rng)[0]]
+    return C, np.linalg.pinv(C) @ A @ np.linalg.pinv(R), R
+
+
 # Low rank, positive semidefinite matrices.
 
 

@@ -117,9 +117,9 @@ def principal_components(m: int, n: int, k: int, dtype: str) -> Case:
 
     def contenders() -> dict[str, Contender]:
         return {
-            "by hand Gram + eigh": lambda: peers.by_handprincipal_components(A, k),
-            "sklearn covariance_eigh": lambda: peers.sklearnprincipal_components(A, k, "covariance_eigh", 0),
-            "sklearn randomized": lambda: peers.sklearnprincipal_components(A, k, "randomized", 0),
+            "by hand Gram + eigh": lambda: peers.by_hand_pca(A, k),
+            "sklearn covariance_eigh": lambda: peers.sklearn_pca(A, k, "covariance_eigh", 0),
+            "sklearn randomized": lambda: peers.sklearn_pca(A, k, "randomized", 0),
         }
 
     mean = A.mean(0, dtype=np.float64)

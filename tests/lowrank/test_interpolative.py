@@ -218,13 +218,45 @@ def test_powers_of_two_change_no_bit(p, method):
         assert np.array_equal(base.rows, scaled.rows)
 
 
-def test_power_iterations_help_where_noise_hides_the_columns():
-    A, _ = matrix(300, 250, "step")
-    noisy = A + 3e-3 * np.random.default_rng(0).standard_normal(A.shape)
-    for q in (0, 2):
-        found = randnla.interpolative(noisy, 12, power_iters=q, certificate="exact", rng=0)
-        assert found.info.passes == 3 + 2 * q
-        assert found.info.error_relative < 0.9
+@pytest.mark.parametrize(
+    ("rank", "keywords", "size"),
+    [
+        (6, {}, 6 + 7 * 6),
+        (20, {}, 20 + 300 // 4),
+        (30, {}, 30 + 3 * 30),
+        (6, {"sketch": "sparse_sign"}, 6 + 7 * 6),
+        (6, {"sketch": "gaussian"}, 6 + 3 * 6),
+        (2, {"sketch": "gaussian"}, 2 + 10),
+        (6, {"oversample": 5}, 6 + 5),
+    ],
+)
+def test_size_of_the_sketch(rank, keywords, size):
+    A = np.random.default_rng(0).standard_normal((400, 300))
+    found = randnla.interpolative(A, rank, rng=0, **keywords)
+    assert found.info.matvecs == size + 10  # with the probes
+
+
+@pytest.mark.parametrize("method", ["qrcp", "lupp"])
+def test_power_iterations_find_the_columns_that_long_ones_of_noise_hide(method):
+    # Five directions, each shared by a hundred columns of length 2.5: singular values 25. Beside them four
+    # hundred columns of noise of length 3: singular values below 6.
+    rng = np.random.default_rng(0)
+    shared = 2.5 * np.repeat(np.linalg.qr(rng.standard_normal((400, 5)))[0], 100, axis=1)
+    noise = rng.standard_normal((400, 400))
+    A = np.concatenate([shared, 3 * noise / np.linalg.norm(noise, axis=0)], axis=1)
+    s = np.linalg.svd(A, compute_uv=False)
+    best = np.linalg.norm(s[5:]) / np.linalg.norm(s)
+    for seed in range(5):
+        errors = []
+        for q in (0, 2):
+            J, X = found = randnla.interpolative(
+                A, 5, power_iters=q, method=method, certificate="exact", rng=seed
+            )
+            assert found.info.passes == 3 + 2 * q
+            errors.append(np.linalg.norm(A - A[:, J] @ X) / np.linalg.norm(A))
+        assert sorted(np.asarray(J) // 100) == [0, 1, 2, 3, 4]
+        assert errors[0] > 1.3 * best
+        assert errors[1] < 1.01 * best
 
 
 @pytest.mark.parametrize("solve", [randnla.interpolative, randnla.cur])

@@ -168,6 +168,11 @@ class Cross:
         return all(s[-1] > cut * s[0] for s in sizes if s.size)
 
 
+def _times(X: Any, Y: Array) -> Array:
+    """X Y for an array or a sparse matrix X."""
+    return np.array(X @ Y) if scipy.sparse.issparse(X) else dense.gemm(X, Y)
+
+
 def _array(X: Any) -> Array:
     return np.asarray(X.toarray() if scipy.sparse.issparse(X) else X)
 
@@ -197,7 +202,7 @@ def pseudoinverse(X: Array, cut: float) -> Array:
     """X^+ in float64, without singular values below `cut` times the largest."""
     U, s, Vh = qr.small_svd(skeleton.widen(X))
     kept = s > cut * float(max(s, default=0.0))
-    return np.asarray((Vh[kept].conj().T / s[kept]) @ U[:, kept].conj().T)
+    return dense.gemm(Vh[kept].conj().T / s[kept], U[:, kept].conj().T)
 
 
 def _cut(call: Call) -> float:
@@ -208,8 +213,8 @@ def _core(call: Call, sample: Sample, found: Cross, k: int) -> Array:
     """U = C^+ A R^+ in units of A."""
     cut = _cut(call)
     inner = skeleton.widen(found.core[:k, :k])
-    U = pseudoinverse(found.left[1][:k, :k], cut) @ inner
-    U = U @ pseudoinverse(found.right[1][:k, :k], cut).conj().T
+    U = dense.gemm(pseudoinverse(found.left[1][:k, :k], cut), inner)
+    U = dense.gemm(U, pseudoinverse(found.right[1][:k, :k], cut).conj().T)
     with np.errstate(over="ignore"):  # told by _report
         return scale_by_power(U, sample.exponent - sum(found.exponents)).astype(call.problem.dtype)
 
@@ -260,9 +265,8 @@ def _report(
         raise InputError(f"A: the core U, of the size of 1 / A, leaves the range of {U.dtype}; scale A up")
     scale = sample.probes.real.dtype.type
     # In units of the sample, by a power of two on C and one on R.
-    image = R @ (sample.probe_map * scale(2.0**problem.shift)).astype(problem.dtype)
-    seen = np.asarray(C @ (U @ image))
-    product = scale_by_power(np.array(seen), -sample.exponent - problem.shift)
+    image = _times(R, (sample.probe_map * scale(2.0**problem.shift)).astype(problem.dtype))
+    product = scale_by_power(_times(C, dense.gemm(U, image)), -sample.exponent - problem.shift)
     rounding = error.rounding_floor(1.0, problem.dtype, U.shape[0]) / max(_cut(call), 1e-300)
     if known is None or known[0].source != "exact" or known[1] <= rounding:
         size = error.frobenius(product) / np.sqrt(error.PROBES) if captured is None else captured

@@ -54,6 +54,12 @@ def frobenius(X: Array) -> float:
     return math.sqrt(sum(float(np.einsum("ij,ij->", p, p, dtype=np.float64)) for p in parts))
 
 
+def spectral(X: Array) -> float:
+    """||X||_2 of a tall X, from its Gram matrix in float64: the largest value loses nothing there."""
+    w, _ = qr.small_eigh(dense.gram(X, wide=True))
+    return math.sqrt(max(float(w[-1]), 0.0)) if w.size else 0.0
+
+
 def column_norms(X: Array) -> npt.NDArray[np.float64]:
     """The 2-norms of the columns, summed in float64."""
     parts = (X.real, X.imag) if np.iscomplexobj(X) else (X,)

@@ -7,7 +7,6 @@ from __future__ import annotations
 import math
 
 import numpy as np
-import scipy.linalg
 import scipy.sparse
 
 from randnla._backend.errors import BreakdownError, InputError

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import scipy.linalg
 
 from randnla._backend.kernels import dense, qr
 
@@ -77,9 +76,7 @@ def generalized_nystrom(sketch: LinearSketch, run: SketchRun, rank: int | None) 
     Y, corange = sketch.arrays["range"], sketch.arrays["corange"]
     # Psi Y Pi = P T. Directions whose pivot sinks below rounding of the largest hold nothing but rounding:
     # they are left out, and the rest is (Y_1 T_11^-1) (P_1^H Psi A).
-    P, T, order = scipy.linalg.qr(
-        widen(sketch.maps["corange"].apply(Y)), mode="economic", pivoting=True, check_finite=False
-    )
+    P, T, order = qr.small_pivoted_qr(widen(sketch.maps["corange"].apply(Y)))
     pivots = np.abs(np.diagonal(T))
     kept, exponent = int(np.count_nonzero(pivots > 10 * unit_roundoff(Y.dtype) * pivots.max(initial=0.0))), 0
     F, Gh = np.zeros_like(Y, order="C"), np.zeros((corange.shape[0], Y.shape[1]), corange.dtype)

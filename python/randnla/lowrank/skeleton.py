@@ -8,18 +8,18 @@ import math
 from typing import Any
 
 import numpy as np
-import scipy.linalg
 
 from randnla._backend.kernels import dense, qr, streams
 from randnla.operators import Dense, LinearOperator, RowStream, Sparse
 from randnla.sketching import LeverageSampling
 
+from .error import column_norms, frobenius
 from .problem import Problem
 from .scaling import Array, real_dtype, scale_by_power, unit_roundoff
 
 METHODS = ("auto", "qrcp", "lupp", "rpqr", "leverage")
 SPARE = 10
-"""Columns of the sketch beyond the number of rows chosen that pivoting is shown."""
+"""Least columns of the sketch beyond the number of rows chosen that pivoting is shown."""
 COMPRESSION_STREAM, DRAW_STREAM = 2, 3
 
 
@@ -37,7 +37,7 @@ def choose_rows(Y: Array, count: int, method: str, seed: int) -> Array:
     """
     if count == 0:
         return np.zeros(0, np.int64)
-    Y = _narrow(widen(Y), count, seed)
+    Y = widen(_narrow(Y, count, seed))
     if method == "lupp":
         return qr.lu_pivots(Y)[:count]
     if method == "rpqr":
@@ -48,11 +48,11 @@ def choose_rows(Y: Array, count: int, method: str, seed: int) -> Array:
 
 
 def _narrow(Y: Array, count: int, seed: int) -> Array:
-    """Y times a Gaussian matrix of count + SPARE columns where it has many more: pivoting costs m l^2."""
-    size = count + SPARE
+    """Y times a Gaussian matrix of 3/2 count columns where it has many more: pivoting costs m l^2."""
+    size = count + max(SPARE, count // 2)
     if Y.shape[1] <= size + SPARE:
         return Y
-    rows = np.empty((size, Y.shape[1]))
+    rows = np.empty((size, Y.shape[1]), Y.real.dtype)
     streams.fill_dense_map(rows, kind="gaussian", seed=seed, stream=COMPRESSION_STREAM)
     return dense.gemm(Y, rows.T)
 
@@ -60,7 +60,7 @@ def _narrow(Y: Array, count: int, seed: int) -> Array:
 def _by_residual(Y: Array, count: int, seed: int) -> Array:
     """Randomly pivoted QR: Chen, Epperly, Tropp and Webber (2023), on the rows of a sketch."""
     rest, chosen = Y.copy(), np.zeros(0, np.int64)
-    first = float(np.linalg.norm(rest))
+    first = frobenius(rest)
     for step in range(count):
         weights = np.einsum("ij,ij->i", rest, rest.conj()).real
         weights[chosen] = 0
@@ -68,8 +68,8 @@ def _by_residual(Y: Array, count: int, seed: int) -> Array:
             break  # nothing but rounding is left to draw from
         drawn = LeverageSampling(1, len(Y), scores=weights, rng=seed, stream=DRAW_STREAM + step).indices[0]
         chosen = np.append(chosen, drawn)
-        direction = rest[drawn] / np.linalg.norm(rest[drawn])
-        rest -= np.outer(rest @ direction.conj(), direction)
+        direction = rest[[drawn]] / math.sqrt(float(weights[drawn]))  # (1, l)
+        dense.gemm(dense.gemm(rest, direction.conj().T), direction, rest, alpha=-1.0, beta=1.0)
     return _filled(chosen, count, len(Y))
 
 
@@ -77,7 +77,7 @@ def _by_leverage(Y: Array, count: int, seed: int) -> Array:
     Q, R = qr.householder_qr(Y)
     U, s, _ = qr.small_svd(R)
     kept = s[:count] > 8 * unit_roundoff(np.float64) * s[0]
-    basis = Q @ U[:, :count][:, kept]
+    basis = dense.gemm(Q, np.ascontiguousarray(U[:, :count][:, kept]))
     scores = np.einsum("ij,ij->i", basis, basis.conj()).real
     chosen = np.zeros(0, np.int64)
     draws = 4 * count
@@ -128,12 +128,14 @@ def identify(X: Array, index: Array) -> Array:
 
 def sketched_errors(Y: Array, index: Array) -> Array:
     """Estimates of ||A - X A[J_j]||_F for the first j = 0, ..., k indices, from a Gaussian sketch Y."""
-    # With Y_J^H = Q R, Q square, the rows of Y outside of the first j directions have the squared sizes
-    # below; l - j degrees of freedom are left in them, for the best X A_J is orthogonal to the rest.
+    # With Y_J^H = Q R, the rows of Y outside of the first j directions have the squared sizes below;
+    # l - j degrees of freedom are left in them, for the best X A_J is orthogonal to the rest.
     wide = widen(Y)
-    Q = scipy.linalg.qr(wide[index].conj().T, check_finite=False)[0]
-    squares = np.einsum("ij,ij->j", *(2 * [np.abs(wide @ Q)]))
-    tails = np.append(np.cumsum(squares[::-1])[::-1], 0.0)[: index.size + 1]
+    Q, _ = qr.householder_qr(np.ascontiguousarray(wide[index].conj().T))  # (l, k)
+    inside = dense.gemm(wide, Q)
+    outside = frobenius(wide - dense.gemm(inside, Q.conj().T))
+    squares = np.append(column_norms(inside), outside) ** 2
+    tails = np.cumsum(squares[::-1])[::-1]
     return np.asarray(np.sqrt(tails / np.maximum(Y.shape[1] - np.arange(index.size + 1), 1)))
 
 
