@@ -148,7 +148,7 @@ class _Run:
         self.rest = self.diagonal.copy()  # diag(A - F F^H)
         self.dead = np.zeros(len(self.rest), bool)  # pivots, and what rounding hides
         self.trace = math.fsum(self.diagonal) if np.isfinite(self.rest).all() else math.nan
-        self.pivots: list[int] = []
+        self.pivots = np.zeros(0, np.int64)
         self.rounds = 0
         self.F = np.empty((self.oracle.size, 0), self.oracle.dtype, order="F")
         self.capacity = goal if self.call.tol is None else min(goal, _PROPOSALS)
@@ -222,7 +222,7 @@ class _Run:
                 count = int(enough[0]) + 1
                 squares = _squares(new[:, :count])[0]
         self.rest -= squares
-        self.pivots += chosen[:count].tolist()
+        self.pivots = np.append(self.pivots, chosen[:count])
         self.dead[chosen[:count]] = True
         self._require_semidefinite()
         return True
@@ -251,7 +251,7 @@ class _Run:
         return 4 * unit_roundoff(np.float64) * math.sqrt(columns + 1) * abs(self.trace)
 
     def _error(self, rest: pivots.Real) -> float:
-        return max(0.0, math.fsum(rest)) + (self._slack(len(self.pivots)) if self.pivots else 0.0)
+        return max(0.0, math.fsum(rest)) + (self._slack(len(self.pivots)) if len(self.pivots) else 0.0)
 
     def _converged(self, rest: pivots.Real) -> bool:
         return self.call.tol is not None and self._error(rest) <= self.call.tol * self.trace
@@ -308,7 +308,7 @@ class _Run:
             memory=self.oracle.size * (self.F.shape[1] + 2 * _PROPOSALS) * self.F.dtype.itemsize,
             certificate="exact",
         )
-        return F, np.array(self.pivots, np.int64), info
+        return F, self.pivots, info
 
 
 def _squares(X: Array) -> tuple[pivots.Real, pivots.Real]:
