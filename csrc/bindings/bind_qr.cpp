@@ -71,7 +71,7 @@ void solve_right(const py::array& r, py::array& b) {
         const auto bv = output_matrix<T>(b, "b");
         require(rv.rows == rv.cols && rv.rows == bv.cols, "r: expected the order of b's columns");
         require_row_major(rv, "r");
-        require_row_major(bv, "b");
+        require(bv.row_major() || bv.col_major(), "b: expected a row- or column-major matrix");
         const py::gil_scoped_release release;
         parallel_solve_right<T>(rv, bv);
     });

@@ -112,6 +112,18 @@ void gemm_packed_input(T alpha, MatrixView<const T> a, Layout la, MatrixView<con
     }
 }
 
+// One column: GEMM would pack A for a single use, which takes four to eight times as long.
+template <class T>
+void gemv(T alpha, MatrixView<const T> a, MatrixView<const T> b, T beta, MatrixView<T> c) {
+    if (beta == T(0)) scale(T(0), c);  // what C held may be NaN
+    const bool by_rows = layout_of(a) == Layout::row;
+    Routines<T>::gemv(row_major_order, by_rows ? no_trans : trans,
+                      narrow(by_rows ? a.rows : a.cols, "rows"),
+                      narrow(by_rows ? a.cols : a.rows, "columns"), alpha, a.data,
+                      leading_dimension(a, layout_of(a)), b.data, narrow(b.row_stride, "stride"),
+                      beta == T(0) ? T(1) : beta, c.data, narrow(c.row_stride, "stride"));
+}
+
 }  // namespace
 
 void use_one_thread() {
@@ -144,6 +156,8 @@ template <class T>
 void gemm(T alpha, MatrixView<const T> a, MatrixView<const T> b, T beta, MatrixView<T> c) {
     if (c.empty()) return;
     if (a.cols == 0) return scale(beta, c);
+    if (c.cols == 1 && layout_of(a) != Layout::strided && b.row_stride > 0 && c.row_stride > 0)
+        return gemv<T>(alpha, a, b, beta, c);
     const Layout lc = layout_of(c);
     // C^T = B^T A^T
     if (lc == Layout::col)

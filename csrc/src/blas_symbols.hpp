@@ -14,6 +14,8 @@
 #define RANDNLA_BLAS_PROTOTYPES(P, T)                                                              \
     void RANDNLA_BLAS_SYMBOL(cblas_##P##gemm)(int, int, int, int, int, int, T, const T*, int,      \
                                               const T*, int, T, T*, int);                          \
+    void RANDNLA_BLAS_SYMBOL(cblas_##P##gemv)(int, int, int, int, T, const T*, int, const T*, int, \
+                                              T, T*, int);                                         \
     void RANDNLA_BLAS_SYMBOL(cblas_##P##syrk)(int, int, int, int, int, T, const T*, int, T, T*,    \
                                               int);                                                \
     void RANDNLA_BLAS_SYMBOL(cblas_##P##trsm)(int, int, int, int, int, int, int, T, const T*, int, \
@@ -70,6 +72,7 @@ struct Routines;
     template <>                                                            \
     struct Routines<T> {                                                   \
         static constexpr auto gemm = RANDNLA_BLAS_SYMBOL(cblas_##P##gemm); \
+        static constexpr auto gemv = RANDNLA_BLAS_SYMBOL(cblas_##P##gemv); \
         static constexpr auto syrk = RANDNLA_BLAS_SYMBOL(cblas_##P##syrk); \
         static constexpr auto trsm = RANDNLA_BLAS_SYMBOL(cblas_##P##trsm); \
         static constexpr auto potrf = RANDNLA_BLAS_SYMBOL(P##potrf_);      \

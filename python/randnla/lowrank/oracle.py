@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from randnla._backend.errors import InputError, NonFiniteError
+from randnla._backend.kernels import dense
 from randnla.operators import Dense, EntryOperator, KernelMatrix, LinearOperator, RowStream, Sparse
 
 from .scaling import Array, exponent_of, in_units, scale_by_power, unit_roundoff
@@ -23,8 +24,9 @@ _PRODUCT_BYTES = 16 << 20  # of a block of unit vectors
 class Oracle:
     """A Hermitian operator read by entries, all times ``2**-exponent``.
 
-    The exponent is even and brings the largest diagonal entry to [1/4, 1): A times a power of four takes the
-    same course to the bit, and the factor is scaled back without rounding.
+    The exponent is even and brings the largest diagonal entry to [1/2, 2), where those of kernel matrices
+    are: A times a power of four takes the same course to the bit, and the factor is scaled back without
+    rounding.
 
     Attributes
     ----------
@@ -61,7 +63,7 @@ class Oracle:
                 raise InputError("A: expected a Hermitian matrix, its diagonal is not real")
         d = np.array(values.real, np.float64)
         largest = float(np.max(np.abs(d), initial=0.0))
-        self.exponent = -(-exponent_of(largest) // 2) * 2 if math.isfinite(largest) else 0
+        self.exponent = exponent_of(largest) // 2 * 2 if math.isfinite(largest) else 0
         self._known = scale_by_power(d, -self.exponent)
         return self._known.copy()
 
@@ -100,15 +102,24 @@ class Oracle:
             raise InputError(f"A: its diagonal has {known:.6g} at index {spot}, its entries {told:.6g}")
         return B
 
-    def columns(self, indices: Indices) -> Array:
-        """A(:, indices) in the dtype of A, a new array."""
+    def columns(self, indices: Indices, out: Array) -> None:
+        """Put A(:, indices) into `out`, an array of the dtype of A."""
+        before = self._asked()
         if self._kept is not None:
             known, kept = self._kept
             self._kept = None
             place = np.searchsorted(known, indices)
             if np.array_equal(known[np.minimum(place, len(known) - 1)], indices):
-                return scale_by_power(np.ascontiguousarray(kept[:, place]), -self.exponent)
-        return scale_by_power(self._read(indices), -self.exponent)
+                out[...] = kept[:, place]
+                scale_by_power(out, -self.exponent)
+                return
+        if isinstance(self.op, KernelMatrix):
+            self.op.columns(indices, out=out)
+        else:
+            out[...] = self._columns(indices)
+        self._screened(out)
+        self._count(out.size, before)
+        scale_by_power(out, -self.exponent)
 
     # -- sources -------------------------------------------------------------------------------------
 
@@ -183,7 +194,7 @@ class Oracle:
         return np.array(self.op.matmat(units))
 
     def _screened(self, block: Array) -> Array:
-        if self.check_finite and not np.isfinite(block).all():
+        if self.check_finite and not dense.screen(np.atleast_2d(block)).finite:
             self.op.require_finite(name="A")
             raise NonFiniteError("A: expected finite entries, a block that was read holds NaN or Inf")
         return block

@@ -148,9 +148,9 @@ class _Run:
         self.rest = self.diagonal.copy()  # diag(A - F F^H)
         self.dead = np.zeros(len(self.rest), bool)  # pivots, and what rounding hides
         self.trace = math.fsum(self.diagonal) if np.isfinite(self.rest).all() else math.nan
-        self.pivots: list[int] = []
+        self.pivots = np.zeros(0, np.int64)
         self.rounds = 0
-        self.F = np.empty((self.oracle.size, 0), self.oracle.dtype)
+        self.F = np.empty((self.oracle.size, 0), self.oracle.dtype, order="F")
         self.capacity = goal if self.call.tol is None else min(goal, _PROPOSALS)
         if math.isnan(self.trace):
             return False
@@ -202,19 +202,19 @@ class _Run:
 
     def _append(self, chosen: pivots.Indices, L: Array) -> bool:
         """The columns (A - F F^H)(:, chosen) L^-H; False if they are not finite."""
-        known = len(self.pivots)
-        F = self.F[:, :known]
-        G = self.oracle.columns(chosen)
+        known, count = len(self.pivots), len(chosen)
+        self._reserve(known + count)
+        F, new = self.F[:, :known], self.F[:, known : known + count]
+        self.oracle.columns(chosen, new)
         if known:
-            G = dense.gemm(F, F[chosen].conj().T, G, alpha=-1.0, beta=1.0)
-        new = qr.triangular_solve_right(G, np.ascontiguousarray(L.conj().T, G.dtype))
+            dense.gemm(F, F[chosen].conj().T, new, alpha=-1.0, beta=1.0)
+        qr.triangular_solve_right(new, np.ascontiguousarray(L.conj().T, new.dtype), overwrite=True)
         # What is zero, or known better, in exact arithmetic.
         new[self.pivots] = 0
         new[chosen] = L
         squares, sums = _squares(new)
         if not np.isfinite(squares).all():
             return False
-        count = len(chosen)
         if self.call.tol is not None:
             left = math.fsum(self.rest) - np.cumsum(sums) + self._slack(known + count)
             enough = np.flatnonzero(left <= self.call.tol * self.trace)
@@ -222,9 +222,7 @@ class _Run:
                 count = int(enough[0]) + 1
                 squares = _squares(new[:, :count])[0]
         self.rest -= squares
-        self._reserve(known + count)
-        self.F[:, known : known + count] = new[:, :count]
-        self.pivots += chosen[:count].tolist()
+        self.pivots = np.append(self.pivots, chosen[:count])
         self.dead[chosen[:count]] = True
         self._require_semidefinite()
         return True
@@ -232,7 +230,9 @@ class _Run:
     def _reserve(self, columns: int) -> None:
         have = self.F.shape[1]
         if columns > have:
-            wider = np.empty((self.oracle.size, max(columns, self.capacity, 2 * have)), self.F.dtype)
+            # By columns: the next ones are made, multiplied and solved for in place.
+            shape = self.oracle.size, max(columns, self.capacity, 2 * have)
+            wider = np.empty(shape, self.F.dtype, order="F")
             wider[:, :have] = self.F
             self.F = wider
 
@@ -251,7 +251,7 @@ class _Run:
         return 4 * unit_roundoff(np.float64) * math.sqrt(columns + 1) * abs(self.trace)
 
     def _error(self, rest: pivots.Real) -> float:
-        return max(0.0, math.fsum(rest)) + (self._slack(len(self.pivots)) if self.pivots else 0.0)
+        return max(0.0, math.fsum(rest)) + (self._slack(len(self.pivots)) if len(self.pivots) else 0.0)
 
     def _converged(self, rest: pivots.Real) -> bool:
         return self.call.tol is not None and self._error(rest) <= self.call.tol * self.trace
@@ -287,7 +287,7 @@ class _Run:
     def finish(self) -> tuple[Array, Array, Info]:
         """F in the units of A, its pivots and the account."""
         k = len(self.pivots)
-        F = self.F if self.F.shape[1] == k else np.array(self.F[:, :k])
+        F = self.F if self.F.shape[1] == k else np.array(self.F[:, :k], order="F")
         scale_by_power(F, self.oracle.exponent // 2)
         estimate = self._error(self.rest)
         relative = estimate / self.trace if self.trace else 0.0
@@ -308,7 +308,7 @@ class _Run:
             memory=self.oracle.size * (self.F.shape[1] + 2 * _PROPOSALS) * self.F.dtype.itemsize,
             certificate="exact",
         )
-        return F, np.array(self.pivots, np.int64), info
+        return F, self.pivots, info
 
 
 def _squares(X: Array) -> tuple[pivots.Real, pivots.Real]:

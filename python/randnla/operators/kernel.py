@@ -115,10 +115,10 @@ class KernelMatrix(LinearOperator):
         columns = validate.indices(columns, self.shape[1], name="columns")
         return self._block_of(self.points[rows], self.points2[columns])
 
-    def columns(self, indices: Any) -> Array:
-        """Whole columns, shape (m, j)."""
+    def columns(self, indices: Any, *, out: Array | None = None) -> Array:
+        """Whole columns, shape (m, j); put into `out` where it is given."""
         indices = validate.indices(indices, self.shape[1], name="indices")
-        return self._block_of(self.points, self.points2[indices])
+        return self._block_of(self.points, self.points2[indices], out)
 
     def diagonal(self) -> Array:
         """The first min(m, n) diagonal entries."""
@@ -137,8 +137,8 @@ class KernelMatrix(LinearOperator):
         """The whole matrix as an array."""
         return self._block_of(self.points, self.points2)
 
-    def _block_of(self, x: Array, y: Array) -> Array:
-        return tiles.kernel_block(x, y, kernel=self.kernel, bandwidth=self.bandwidth)
+    def _block_of(self, x: Array, y: Array, out: Array | None = None) -> Array:
+        return tiles.kernel_block(x, y, kernel=self.kernel, bandwidth=self.bandwidth, out=out)
 
     # -- products ------------------------------------------------------------------------------------
 

@@ -298,13 +298,19 @@ def small_cholesky(A: Array) -> Array | None:
     return None if _core.small_cholesky(work) else work
 
 
-def triangular_solve_right(B: Array, R: Array) -> Array:
-    """``B @ inv(R)`` for an upper triangular R (its strict lower part is not read)."""
+def triangular_solve_right(B: Array, R: Array, *, overwrite: bool = False) -> Array:
+    """``B @ inv(R)`` for an upper triangular R (its strict lower part is not read).
+
+    With `overwrite` it is put where B was, whose rows or columns must be contiguous.
+    """
     if is_compiled(B, R):
-        result = np.array(B, order="C", copy=True)
+        result = B if overwrite else np.array(B, order="C", copy=True)
         _core.solve_right(np.ascontiguousarray(R), result)
         return result
     import scipy.linalg
 
     solved: Array = scipy.linalg.solve_triangular(R, B.T, trans="T", lower=False).T
+    if overwrite:
+        B[...] = solved
+        return B
     return solved
