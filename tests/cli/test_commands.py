@@ -281,3 +281,11 @@ def test_reports_show_the_same(capsys: pytest.CaptureFixture[str]) -> None:
     rich.table(table)
     shown = capsys.readouterr().out
     assert all(word in shown for word in ("Title", "randnla", "22 s", "caption"))
+
+
+def test_the_module_is_the_command() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "randnla", "--version"], capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0
+    assert randnla.__version__ in done.stdout

@@ -125,3 +125,20 @@ def test_numpy_products_go_in_blocks(monkeypatch: pytest.MonkeyPatch, shape: tup
     np.testing.assert_array_equal(out, A @ B)
     np.testing.assert_array_equal(dense.gram(A), A.conj().T @ A)
     np.testing.assert_array_equal(dense.moments(A)[0], A.conj().T @ A)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("trans", [False, True])
+def test_one_column_is_a_product_too(dtype, trans):
+    """By gemv: whatever C held with beta = 0, strided C, and every beta."""
+    rng = np.random.default_rng(0)
+    A = rng.integers(-3, 4, (700, 90)).astype(dtype)
+    A = A.T if trans else A
+    x = rng.integers(-3, 4, (A.shape[1], 1)).astype(dtype)
+    expected = A @ x
+    out = np.full((A.shape[0], 1), np.nan, dtype)
+    assert np.array_equal(dense.gemm(A, x, out), expected)
+    wide = np.full((A.shape[0], 3), 2, dtype)
+    dense.gemm(A, x, wide[:, 1:2], alpha=-1.0, beta=1.0)
+    assert np.array_equal(wide, np.column_stack([np.full(len(A), 2), 2 - expected[:, 0], np.full(len(A), 2)]))
+    assert np.array_equal(dense.gemm(A[::-1, ::-2], x[::-2]), (A[::-1, ::-2] @ x[::-2]))

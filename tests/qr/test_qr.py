@@ -6,6 +6,8 @@ import inspect
 
 import numpy as np
 import pytest
+import scipy.sparse
+import scipy.sparse.linalg
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -225,3 +227,17 @@ def test_info_and_seed():
 
 def test_the_room_is_callable():
     assert next(iter(inspect.signature(randnla.qr).parameters)) == "A"
+
+
+@pytest.mark.parametrize("call", [randnla.qr, randnla.pivoted_qr, randnla.utv])
+def test_entries_are_needed_and_a_dense_operator_has_them(call):
+    A = np.random.default_rng(0).standard_normal((30, 6))
+    expected = call(A, rng=0)
+    found = call(randnla.Dense(A), rng=0)
+    for a, b in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(a, b)
+    for op in (scipy.sparse.linalg.aslinearoperator(A), randnla.Dense(A).H @ randnla.Dense(A)):
+        with pytest.raises(InputError, match=r"A: expected a matrix of entries, got a .*; its to_dense\(\)"):
+            call(op)
+    with pytest.raises(InputError, match="A: expected a dense matrix, got a sparse one"):
+        call(scipy.sparse.csr_array(A))

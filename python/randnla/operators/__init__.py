@@ -3,7 +3,7 @@
 """Matrices as the algorithms see them: something with a shape that multiplies blocks of columns."""
 
 from randnla.operators.base import LinearOperator
-from randnla.operators.convert import as_operator, is_foreign
+from randnla.operators.convert import as_operator, dense_entries, is_foreign
 from randnla.operators.dense import Dense
 from randnla.operators.diagonal import Diagonal
 from randnla.operators.entries import EntryOperator
@@ -30,5 +30,6 @@ __all__ = [
     "Structured",
     "Wrapped",
     "as_operator",
+    "dense_entries",
     "is_foreign",
 ]

@@ -83,3 +83,22 @@ def is_foreign(A: Any) -> bool:
     if isinstance(A, np.ndarray) or hasattr(A, "__array__"):
         return False
     return hasattr(A, "shape") and (hasattr(A, "matmat") or hasattr(A, "matvec"))
+
+
+def dense_entries(A: Any, *, name: str = "A") -> Any:
+    """What algorithms that need all entries at once take: an array as it is, or that of a `Dense`.
+
+    Raises
+    ------
+    InputError
+        `A` is sparse, or known by its products or its rows only.
+    """
+    if isinstance(A, Dense):
+        return A.array
+    if namespace.is_sparse(A):
+        raise InputError(f"{name}: expected a dense matrix, got a sparse one; densify it first")
+    if isinstance(A, LinearOperator) or is_foreign(A):
+        raise InputError(
+            f"{name}: expected a matrix of entries, got a {type(A).__name__}; its to_dense() is one"
+        )
+    return A

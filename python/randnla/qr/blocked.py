@@ -13,7 +13,7 @@ from randnla._backend.errors import InputError, NonFiniteError
 from randnla._backend.kernels import qr as kernels
 from randnla._backend.results import Info, QRResult
 from randnla._backend.rng import STREAM_VERSION, seed_from
-from randnla.operators import RowStream, as_operator
+from randnla.operators import RowStream, as_operator, dense_entries
 
 from .tsqr import tsqr, tsqr_stream
 
@@ -91,10 +91,8 @@ def qr(
     validate.flag(check_finite, name="check_finite")
     validate.choice(mode, MODES, name="mode")
     kind = namespace.kind_of(A)
-    if namespace.is_sparse(A):
-        raise InputError("A: expected a dense matrix, got a sparse one; densify it first")
     stream = _stream_of(A, method, check_finite=check_finite)
-    matrix: Any = validate.as_matrix(A) if stream is None else stream
+    matrix: Any = validate.as_matrix(dense_entries(A)) if stream is None else stream
     m, n = matrix.shape
     if method == "auto" and stream is not None:
         method = "tsqr"

@@ -20,6 +20,7 @@ from randnla._backend.kernels import qr as kernels
 from randnla._backend.kernels import qr_pivoted as steps
 from randnla._backend.results import Info, PivotedQRResult, RawPivotedQRResult
 from randnla._backend.rng import STREAM_VERSION, seed_from
+from randnla.operators import dense_entries
 
 from .cqrrpt import cqrrpt, noise
 from .truncation import Array, Goal, in_units
@@ -128,8 +129,7 @@ def pivoted_qr(
     validate.flag(check_finite, name="check_finite")
     validate.callback(callback)
     kind = namespace.kind_of(A)
-    if namespace.is_sparse(A):
-        raise InputError("A: expected a dense matrix, got a sparse one; densify it first")
+    A = dense_entries(A)
     matrix = validate.as_matrix(A)
     m, n = matrix.shape
     limit = min(m, n) if rank is None else validate.rank(rank, min(m, n))

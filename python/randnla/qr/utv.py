@@ -18,6 +18,7 @@ from randnla._backend.kernels import dense
 from randnla._backend.kernels import qr as kernels
 from randnla._backend.results import Info, UTVResult
 from randnla._backend.rng import STREAM_VERSION, seed_from
+from randnla.operators import dense_entries
 from randnla.sketching import Gaussian
 
 from .cqrrpt import noise
@@ -108,8 +109,7 @@ def utv(
     power_iters = validate.integer(power_iters, name="power_iters", low=0)
     block = validate.integer(block, name="block", low=1)
     kind = namespace.kind_of(A)
-    if namespace.is_sparse(A):
-        raise InputError("A: expected a dense matrix, got a sparse one; densify it first")
+    A = dense_entries(A)
     matrix = validate.as_matrix(A)
     m, n = matrix.shape
     limit = min(m, n) if rank is None else validate.rank(rank, min(m, n))
