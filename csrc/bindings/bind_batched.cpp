@@ -52,8 +52,10 @@ void require_shape(const BatchView<T>& out, const BatchView<const T>& like, inde
             "out: shape does not agree");
 }
 
-void cholesky(const py::array& a, const py::array& shift, py::array& out, py::array& info,
-              bool wide) {
+// Run<T, Work>: batched_cholesky or batched_inverse.
+template <template <class, class> class Run>
+void factorize(const py::array& a, const py::array& shift, py::array& out, py::array& info,
+               bool wide) {
     visit_real(a, "a", [&](auto tag) {
         using T = decltype(tag);
         const auto sv = input_vector<double>(shift, "shift");
@@ -64,29 +66,27 @@ void cholesky(const py::array& a, const py::array& shift, py::array& out, py::ar
         const index_t step = sv.size > 1;
         const py::gil_scoped_release release;
         if (wide)
-            batched_cholesky<T, double>(av, sv.data, step, ov, iv.data);
+            Run<T, double>()(av, sv.data, step, ov, iv.data);
         else
-            batched_cholesky<T, T>(av, sv.data, step, ov, iv.data);
+            Run<T, T>()(av, sv.data, step, ov, iv.data);
     });
 }
 
-void inverse(const py::array& a, const py::array& shift, py::array& out, py::array& info,
-             bool wide) {
-    visit_real(a, "a", [&](auto tag) {
-        using T = decltype(tag);
-        const auto sv = input_vector<double>(shift, "shift");
-        const auto iv = output_vector<std::int32_t>(info, "info");
-        const auto av = square_batch<T>(a, sv, iv);
-        const auto ov = output_batch<T>(out, "out");
-        require_shape<T>(ov, av, av.cols);
-        const index_t step = sv.size > 1;
-        const py::gil_scoped_release release;
-        if (wide)
-            batched_inverse<T, double>(av, sv.data, step, ov, iv.data);
-        else
-            batched_inverse<T, T>(av, sv.data, step, ov, iv.data);
-    });
-}
+template <class T, class Work>
+struct Cholesky {
+    template <class... Arguments>
+    void operator()(Arguments... arguments) const {
+        batched_cholesky<T, Work>(arguments...);
+    }
+};
+
+template <class T, class Work>
+struct Inverse {
+    template <class... Arguments>
+    void operator()(Arguments... arguments) const {
+        batched_inverse<T, Work>(arguments...);
+    }
+};
 
 void solve(const py::array& a, const py::array& shift, const py::array& b, py::array& out,
            py::array& info, bool wide) {
@@ -112,12 +112,13 @@ void solve(const py::array& a, const py::array& shift, const py::array& b, py::a
 
 void register_batched(py::module_& m) {
     m.def(
-        "batched_cholesky", &cholesky, py::arg("a").noconvert(), py::arg("shift").noconvert(),
-        py::arg("out").noconvert(), py::arg("info").noconvert(), py::arg("wide"),
+        "batched_cholesky", &factorize<Cholesky>, py::arg("a").noconvert(),
+        py::arg("shift").noconvert(), py::arg("out").noconvert(), py::arg("info").noconvert(),
+        py::arg("wide"),
         "Lower factors of a + shift I; info[i] is 0 or 1 + the first pivot that is not positive.");
-    m.def("batched_inverse", &inverse, py::arg("a").noconvert(), py::arg("shift").noconvert(),
-          py::arg("out").noconvert(), py::arg("info").noconvert(), py::arg("wide"),
-          "Inverses of a + shift I; info as of batched_cholesky.");
+    m.def("batched_inverse", &factorize<Inverse>, py::arg("a").noconvert(),
+          py::arg("shift").noconvert(), py::arg("out").noconvert(), py::arg("info").noconvert(),
+          py::arg("wide"), "Inverses of a + shift I; info as of batched_cholesky.");
     m.def("batched_solve", &solve, py::arg("a").noconvert(), py::arg("shift").noconvert(),
           py::arg("b").noconvert(), py::arg("out").noconvert(), py::arg("info").noconvert(),
           py::arg("wide"), "(a + shift I)^-1 b; info as of batched_cholesky.");

@@ -105,6 +105,20 @@ void for_each_register(BatchView<const T> a, const double* shift, index_t shift_
     });
 }
 
+// What `kernel` makes of the triangles, written to `out` as a triangle or a symmetric matrix.
+template <class T, class Work, class Kernel>
+void by_register(BatchView<const T> a, const double* shift, index_t shift_stride, BatchView<T> out,
+                 std::int32_t* info, Kernel kernel, bool symmetric) {
+    const index_t lanes = Table<Work>::lanes();
+    for_each_register<T, Work>(
+        a, shift, shift_stride, info, [&](const Group<T>& group, Work* work, std::int32_t* flags) {
+            kernel(work, static_cast<int>(a.rows), flags);
+            write_lower<Work, T>(work, lanes, out, group.begin, group.size(), symmetric);
+            for (index_t l = 0; l < group.size(); ++l)
+                if (flags[l] != 0) fill_nan<T>(out[group.begin + l]);
+        });
+}
+
 // run(i, L) for every matrix, L (n x n, row-major) its upper factor R = L^T by LAPACK.
 template <class T, class Work, class Run>
 void for_each_matrix(BatchView<const T> a, const double* shift, index_t shift_stride,
@@ -136,15 +150,8 @@ void batched_cholesky(BatchView<const T> a, const double* shift, index_t shift_s
                       BatchView<T> lower, std::int32_t* info) {
     if (a.rows == 0) return std::fill(info, info + a.count, 0);
     if (a.rows <= interleaved_limit) {
-        const index_t lanes = Table<Work>::lanes();
-        return for_each_register<T, Work>(
-            a, shift, shift_stride, info,
-            [&](const Group<T>& group, Work* work, std::int32_t* flags) {
-                Table<Work>::cholesky()(work, static_cast<int>(a.rows), flags);
-                write_lower<Work, T>(work, lanes, lower, group.begin, group.size(), false);
-                for (index_t l = 0; l < group.size(); ++l)
-                    if (flags[l] != 0) fill_nan<T>(lower[group.begin + l]);
-            });
+        return by_register<T, Work>(a, shift, shift_stride, lower, info, Table<Work>::cholesky(),
+                                    false);
     }
     for_each_matrix<T, Work>(a, shift, shift_stride, info, [&](index_t m, MatrixView<Work> r) {
         const auto out = lower[m];
@@ -160,15 +167,8 @@ void batched_inverse(BatchView<const T> a, const double* shift, index_t shift_st
                      BatchView<T> inverse, std::int32_t* info) {
     if (a.rows == 0) return std::fill(info, info + a.count, 0);
     if (a.rows <= interleaved_limit) {
-        const index_t lanes = Table<Work>::lanes();
-        return for_each_register<T, Work>(
-            a, shift, shift_stride, info,
-            [&](const Group<T>& group, Work* work, std::int32_t* flags) {
-                Table<Work>::invert()(work, static_cast<int>(a.rows), flags);
-                write_lower<Work, T>(work, lanes, inverse, group.begin, group.size(), true);
-                for (index_t l = 0; l < group.size(); ++l)
-                    if (flags[l] != 0) fill_nan<T>(inverse[group.begin + l]);
-            });
+        return by_register<T, Work>(a, shift, shift_stride, inverse, info, Table<Work>::invert(),
+                                    true);
     }
     for_each_matrix<T, Work>(a, shift, shift_stride, info, [&](index_t m, MatrixView<Work> r) {
         const auto out = inverse[m];

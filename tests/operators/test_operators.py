@@ -114,6 +114,8 @@ def test_streams_that_lie():
 
 
 def test_streams_that_lie_about_their_dtype():
+    with pytest.raises(InputError, match="complex blocks needs dtype="):
+        RowStream(lambda: [np.ones((4, 3)) * 1j], shape=(4, 3)).to_dense()
     for bad, dtype in ((np.ones((4, 3)) * 1j, None), (np.full((4, 3), 1e300), np.float32)):
         stream = RowStream(lambda bad=bad: [np.ones((2, 3)), bad[:2]], shape=(4, 3), dtype=dtype)
         with pytest.raises(InputError, match=r"A\[2:\]: expected .*float(64|32)"):

@@ -103,6 +103,11 @@ class RowStream(LinearOperator):
                 raise InputError(
                     f"{self.name}: a block of shape {block.shape} at row {row} does not fit {self.shape}"
                 )
+            if block.dtype.kind == "c" and self.dtype.kind != "c":
+                raise InputError(
+                    f"{self.name}[{row}:]: expected real numbers ({self.dtype}), got {block.dtype}; "
+                    "a stream of complex blocks needs dtype= when it is made"
+                )
             block = validate.native(block, self.dtype, name=f"{self.name}[{row}:]")
             if self.check_finite and not validate.is_finite(block):
                 validate.require_finite(block, name=self.name, row_offset=row)
