@@ -7,6 +7,7 @@ import pytest
 
 import randnla
 from randnla import datasets
+from randnla.lowrank import definite
 from randnla.lowrank.definite import predicted_excess
 
 N = 600
@@ -122,3 +123,26 @@ def test_prediction_of_degenerate_spectra():
     assert flat > 0.04  # one spectrum value, nothing to tell: no early stop
     scaled = predicted_excess(1e-200 * np.ones(40), 10, 1e-398, 1.5)
     assert np.isfinite(scaled)
+
+
+@pytest.mark.parametrize("turn", [2, 3, 4])
+def test_a_core_may_turn_out_indefinite_at_any_pass(monkeypatch, turn):
+    """The pairs of the last pass keep their units: A is far from the exponent 0."""
+    A = semidefinite(SPECTRA["exp(-i/40)"]) * 2.0**40
+    calls, ritz = [], definite._ritz
+
+    def turned(Q, Y):
+        w, X = ritz(Q, Y)
+        calls.append(len(calls) + 2)
+        if calls[-1] == turn:
+            w[-1] = -abs(w[0]) / 1000
+        return w, X
+
+    monkeypatch.setattr(definite, "_ritz", turned)
+    result = randnla.eigh(A, 20, rng=0)
+    assert "indefinite core" in result.info.path
+    assert result.info.passes == 4
+    assert ratio(A, result, 20) <= 1.05
+    assert result.info.error_estimate >= ratio(A, result, 20) * 2.0**40 * np.linalg.norm(
+        SPECTRA["exp(-i/40)"][20:]
+    )

@@ -80,7 +80,7 @@ def pairs(call: Call, rank: int) -> tuple[Sample, Array, Array, int]:
     for passes in range(2, MOST_PASSES + 1):
         Y = problem.forward(sample.Q)
         e1 = normalize(Y) - problem.shift
-        w, X = factor.by_magnitude(*qr.small_eigh(factor.hermitian_part(dense.gemm(sample.Q.conj().T, Y))))
+        w, X = _ritz(sample.Q, Y)
         floor = 8 * size * unit_roundoff(problem.dtype) * float(np.abs(w).max(initial=0.0))
         if float(w.min(initial=0.0)) >= -floor:
             values, P, U = factor.nystrom_factors(problem, sample.Q, Y)
@@ -97,13 +97,17 @@ def pairs(call: Call, rank: int) -> tuple[Sample, Array, Array, int]:
             break
         problem.report("subspace iteration")
     problem.path.append("indefinite core")
-    while passes < MOST_PASSES:
+    for _ in range(passes, MOST_PASSES):
         sample.Q = orthonormalize(problem, Y)[0]
         Y = problem.forward(sample.Q)
-        passes += 1
-    e1 = normalize(Y) - problem.shift
-    w, X = factor.by_magnitude(*qr.small_eigh(factor.hermitian_part(dense.gemm(sample.Q.conj().T, Y))))
+    if passes < MOST_PASSES:  # else the last pass was the fourth, and its pairs are at hand
+        e1 = normalize(Y) - problem.shift
+        w, X = _ritz(sample.Q, Y)
     return sample, w, factor.narrow_product(sample.Q, X[:, :rank]), e1
+
+
+def _ritz(Q: Array, Y: Array) -> tuple[Array, Array]:
+    return factor.by_magnitude(*qr.small_eigh(factor.hermitian_part(dense.gemm(Q.conj().T, Y))))
 
 
 def residual_of_probes(sample: Sample, w: Array, V: Array, exponent: int) -> float:
