@@ -7,6 +7,7 @@
 #include "randnla/qr_pivoted.hpp"
 #include "randnla/qr_preconditioned.hpp"
 #include "randnla/scaling.hpp"
+#include "randnla/symmetric_eigh.hpp"
 #include "randnla/tsqr.hpp"
 #include "randnla/workspace.hpp"
 #include "register.hpp"
@@ -59,8 +60,7 @@ index_t eigh(py::array& a, py::array& w) {
                 "small_eigh: a is square, w of its order");
         require_row_major(av, "a");
         const py::gil_scoped_release release;
-        blas::use_one_thread();
-        return lapack::syevd<T>(av, wv.data);
+        return symmetric_eigh<T>(av, wv.data);
     });
 }
 

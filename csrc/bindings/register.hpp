@@ -16,5 +16,6 @@ void register_streams(pybind11::module_& m);
 void register_trig(pybind11::module_& m);
 void register_sparse_maps(pybind11::module_& m);
 void register_batched(pybind11::module_& m);
+void register_symmetric(pybind11::module_& m);
 
 }  // namespace randnla::bindings

@@ -170,12 +170,30 @@ void gemm(T alpha, MatrixView<const T> a, MatrixView<const T> b, T beta, MatrixV
 }
 
 template <class T>
-void syrk(MatrixView<const T> a, T beta, MatrixView<T> c) {
+void syrk(T alpha, MatrixView<const T> a, T beta, MatrixView<T> c) {
     if (c.empty()) return;
     const Layout la = layout_of(a);
-    if (la == Layout::strided || a.rows == 0) return gemm<T>(T(1), a.transposed(), a, beta, c);
+    if (la == Layout::strided || a.rows == 0) {
+        // GEMM writes both triangles: by narrow strips that leave the lower one alone.
+        constexpr index_t strip = 64;
+        for (index_t j = 0; j < c.cols; j += strip) {
+            const index_t end = std::min(c.cols, j + strip), width = end - j;
+            const auto part = a.block(0, a.rows, j, end);
+            gemm<T>(alpha, a.block(0, a.rows, 0, j).transposed(), part, beta,
+                    c.block(0, j, j, end));
+            T square[strip * strip];
+            const auto corner = row_major_view(square, width, width);
+            gemm<T>(alpha, part.transposed(), part, T(0), corner);
+            for (index_t p = 0; p < width; ++p)
+                for (index_t q = p; q < width; ++q) {
+                    T& entry = c(j + p, j + q);
+                    entry = corner(p, q) + (beta == T(0) ? T(0) : beta * entry);
+                }
+        }
+        return;
+    }
     Routines<T>::syrk(row_major_order, upper, la == Layout::row ? trans : no_trans,
-                      narrow(c.rows, "order"), narrow(a.rows, "inner dimension"), T(1), a.data,
+                      narrow(c.rows, "order"), narrow(a.rows, "inner dimension"), alpha, a.data,
                       leading_dimension(a, la), beta, c.data, leading_dimension(c, Layout::row));
 }
 
@@ -198,9 +216,19 @@ void trsm_right_upper(MatrixView<const T> r, MatrixView<T> b) {
     }
 }
 
+template <class T>
+void trsm_right_upper_transposed(MatrixView<const T> r, MatrixView<T> b) {
+    if (b.empty()) return;
+    require(r.row_major() && b.row_major(), "triangular solve needs row-major operands");
+    Routines<T>::trsm(row_major_order, right, upper, trans, non_unit, narrow(b.rows, "rows"),
+                      narrow(b.cols, "columns"), T(1), r.data, leading_dimension(r, Layout::row),
+                      b.data, leading_dimension(b, Layout::row));
+}
+
 #define RANDNLA_INSTANTIATE(T)                                                            \
     template void gemm<T>(T, MatrixView<const T>, MatrixView<const T>, T, MatrixView<T>); \
-    template void syrk<T>(MatrixView<const T>, T, MatrixView<T>);                         \
+    template void syrk<T>(T, MatrixView<const T>, T, MatrixView<T>);                      \
+    template void trsm_right_upper_transposed<T>(MatrixView<const T>, MatrixView<T>);     \
     template void trsm_right_upper<T>(MatrixView<const T>, MatrixView<T>);
 RANDNLA_INSTANTIATE(float)
 RANDNLA_INSTANTIATE(double)

@@ -28,9 +28,15 @@
                                         T*, const int*, int*, std::size_t);                        \
     void RANDNLA_BLAS_SYMBOL(P##trtri_)(const char*, const char*, const int*, T*, const int*,      \
                                         int*, std::size_t, std::size_t);                           \
-    void RANDNLA_BLAS_SYMBOL(P##syevd_)(const char*, const char*, const int*, T*, const int*, T*,  \
-                                        T*, const int*, int*, const int*, int*, std::size_t,       \
-                                        std::size_t);                                              \
+    void RANDNLA_BLAS_SYMBOL(P##sygst_)(const int*, const char*, const int*, T*, const int*,       \
+                                        const T*, const int*, int*, std::size_t);                  \
+    void RANDNLA_BLAS_SYMBOL(P##sytrd_)(const char*, const int*, T*, const int*, T*, T*, T*, T*,   \
+                                        const int*, int*, std::size_t);                            \
+    void RANDNLA_BLAS_SYMBOL(P##stedc_)(const char*, const int*, T*, T*, T*, const int*, T*,       \
+                                        const int*, int*, const int*, int*, std::size_t);          \
+    void RANDNLA_BLAS_SYMBOL(P##ormtr_)(                                                           \
+        const char*, const char*, const char*, const int*, const int*, const T*, const int*,       \
+        const T*, T*, const int*, T*, const int*, int*, std::size_t, std::size_t, std::size_t);    \
     void RANDNLA_BLAS_SYMBOL(P##gesdd_)(const char*, const int*, const int*, T*, const int*, T*,   \
                                         T*, const int*, T*, const int*, T*, const int*, int*,      \
                                         int*, std::size_t);                                        \
@@ -79,7 +85,10 @@ struct Routines;
         static constexpr auto potri = RANDNLA_BLAS_SYMBOL(P##potri_);      \
         static constexpr auto potrs = RANDNLA_BLAS_SYMBOL(P##potrs_);      \
         static constexpr auto trtri = RANDNLA_BLAS_SYMBOL(P##trtri_);      \
-        static constexpr auto syevd = RANDNLA_BLAS_SYMBOL(P##syevd_);      \
+        static constexpr auto sygst = RANDNLA_BLAS_SYMBOL(P##sygst_);      \
+        static constexpr auto sytrd = RANDNLA_BLAS_SYMBOL(P##sytrd_);      \
+        static constexpr auto stedc = RANDNLA_BLAS_SYMBOL(P##stedc_);      \
+        static constexpr auto ormtr = RANDNLA_BLAS_SYMBOL(P##ormtr_);      \
         static constexpr auto gesdd = RANDNLA_BLAS_SYMBOL(P##gesdd_);      \
         static constexpr auto geqrf = RANDNLA_BLAS_SYMBOL(P##geqrf_);      \
         static constexpr auto orgqr = RANDNLA_BLAS_SYMBOL(P##orgqr_);      \

@@ -95,19 +95,6 @@ void gemm_tile(Team& team, T alpha, MatrixView<const T> a, MatrixView<const T> b
     }
 }
 
-// A member's part of a product, on that member.
-template <class T>
-void gemm_part(Team& team, T alpha, MatrixView<const T> a, MatrixView<const T> b, T beta,
-               MatrixView<T> c) {
-    const index_t tall = std::max(tile, tile * tile / std::min(tile, c.cols));
-    for (index_t i = 0; i < c.rows; i += tall)
-        for (index_t j = 0; j < c.cols; j += tile) {
-            const index_t i1 = std::min(c.rows, i + tall), j1 = std::min(c.cols, j + tile);
-            gemm_tile<T>(team, alpha, a.block(i, i1, 0, a.cols), b.block(0, b.rows, j, j1), beta,
-                         c.block(i, i1, j, j1));
-        }
-}
-
 template <class T>
 void add_to(MatrixView<const T> x, MatrixView<T> y) {
     for (index_t i = 0; i < x.rows; ++i)
@@ -124,8 +111,8 @@ void gemm_split_inner(T alpha, MatrixView<const T> a, MatrixView<const T> b, T b
         [&](Team& team) {
             const auto [k0, k1] = team.share(a.cols, 64);
             const auto mine = row_major_view(partial.data() + team.rank() * size, c.rows, c.cols);
-            gemm_part<T>(team, alpha, a.block(0, a.rows, k0, k1), b.block(k0, k1, 0, b.cols), T(0),
-                         mine);
+            member_gemm<T>(team, alpha, a.block(0, a.rows, k0, k1), b.block(k0, k1, 0, b.cols),
+                           T(0), mine);
             team.barrier();
             if (team.rank() != 0) return;
             for (int r = 1; r < team.size(); ++r)
@@ -138,6 +125,19 @@ void gemm_split_inner(T alpha, MatrixView<const T> a, MatrixView<const T> b, T b
 }
 
 }  // namespace
+
+template <class T>
+void member_gemm(Team& team, T alpha, MatrixView<const T> a, MatrixView<const T> b, T beta,
+                 MatrixView<T> c) {
+    if (c.empty()) return;
+    const index_t tall = std::max(tile, tile * tile / std::min(tile, c.cols));
+    for (index_t i = 0; i < c.rows; i += tall)
+        for (index_t j = 0; j < c.cols; j += tile) {
+            const index_t i1 = std::min(c.rows, i + tall), j1 = std::min(c.cols, j + tile);
+            gemm_tile<T>(team, alpha, a.block(i, i1, 0, a.cols), b.block(0, b.rows, j, j1), beta,
+                         c.block(i, i1, j, j1));
+        }
+}
 
 template <class T>
 void parallel_gemm(T alpha, MatrixView<const T> a, MatrixView<const T> b, T beta, MatrixView<T> c) {
@@ -156,13 +156,15 @@ void parallel_gemm(T alpha, MatrixView<const T> a, MatrixView<const T> b, T beta
         [&](Team& team) {
             const auto [i0, i1] = team.share(c.rows, slab_unit);
             if (i0 < i1)
-                gemm_part<T>(team, alpha, a.block(i0, i1, 0, a.cols), b, beta,
-                             c.block(i0, i1, 0, c.cols));
+                member_gemm<T>(team, alpha, a.block(i0, i1, 0, a.cols), b, beta,
+                               c.block(i0, i1, 0, c.cols));
         },
         members);
 }
 
-#define RANDNLA_INSTANTIATE(T) \
+#define RANDNLA_INSTANTIATE(T)                                                          \
+    template void member_gemm<T>(Team&, T, MatrixView<const T>, MatrixView<const T>, T, \
+                                 MatrixView<T>);                                        \
     template void parallel_gemm<T>(T, MatrixView<const T>, MatrixView<const T>, T, MatrixView<T>);
 RANDNLA_INSTANTIATE(float)
 RANDNLA_INSTANTIATE(double)

@@ -128,7 +128,7 @@ void add_strip(MatrixView<const Block> b, index_t j0, index_t j1, MatrixView<Blo
     if (j0 > 0)
         blas::gemm<Block>(Block(1), b.block(0, b.rows, 0, j0).transposed(), right, Block(1),
                           acc.block(0, j0, j0, j1));
-    blas::syrk<Block>(right, Block(1), acc.block(j0, j1, j0, j1));
+    blas::syrk<Block>(Block(1), right, Block(1), acc.block(j0, j1, j0, j1));
 }
 
 // Many columns: one total, its strips shared by the team.

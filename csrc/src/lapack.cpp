@@ -82,21 +82,61 @@ index_t trtri_upper(MatrixView<T> r) {
 }
 
 template <class T>
-index_t syevd(MatrixView<T> a, T* w) {
-    if (a.empty()) return 0;
+void sygst_upper(MatrixView<const T> r, MatrixView<T> c) {
+    if (c.empty()) return;
+    const int_t n = narrow(c.rows, "order"), ldc = stride_of(c), ldr = stride_of(r), standard = 1;
+    int_t info = 0;
+    Routines<T>::sygst(&standard, "L", &n, c.data, &ldc, r.data, &ldr, &info, 1);
+    checked(info, "sygst");
+}
+
+template <class T>
+void sytrd_upper(MatrixView<T> a, T* diagonal, T* off_diagonal, T* tau) {
+    if (a.empty()) return;
     const int_t n = narrow(a.rows, "order"), ld = stride_of(a), query = -1;
-    require_workspace(1 + (6 + 64.0) * n + 2.0 * n * n);
-    int_t info = 0, iwork_size = 0;
+    require_workspace(64.0 * n);
+    int_t info = 0;
     T work_size = 0;
-    Routines<T>::syevd("V", "L", &n, a.data, &ld, w, &work_size, &query, &iwork_size, &query, &info,
-                       1, 1);
-    checked(info, "syevd");
+    Routines<T>::sytrd("L", &n, a.data, &ld, diagonal, off_diagonal, tau, &work_size, &query, &info,
+                       1);
+    checked(info, "sytrd");
     const int_t lwork = workspace_size(work_size);
     const Scratch<T> work(lwork);
-    const Scratch<int_t> iwork(iwork_size);
-    Routines<T>::syevd("V", "L", &n, a.data, &ld, w, work.data(), &lwork, iwork.data(), &iwork_size,
-                       &info, 1, 1);
-    return checked(info, "syevd");
+    Routines<T>::sytrd("L", &n, a.data, &ld, diagonal, off_diagonal, tau, work.data(), &lwork,
+                       &info, 1);
+    checked(info, "sytrd");
+}
+
+template <class T>
+index_t stedc(T* diagonal, T* off_diagonal, MatrixView<T> v) {
+    if (v.empty()) return 0;
+    const int_t n = narrow(v.rows, "order"), ld = stride_of(v);
+    require_workspace(1 + 4.0 * n + 1.0 * n * n);
+    const int_t lwork = 1 + 4 * n + n * n, liwork = 3 + 5 * n;
+    const Scratch<T> work(lwork);
+    const Scratch<int_t> iwork(liwork);
+    int_t info = 0;
+    Routines<T>::stedc("I", &n, diagonal, off_diagonal, v.data, &ld, work.data(), &lwork,
+                       iwork.data(), &liwork, &info, 1);
+    return checked(info, "stedc");
+}
+
+template <class T>
+void ormtr_upper(MatrixView<const T> a, const T* tau, MatrixView<T> x) {
+    if (x.empty()) return;
+    const int_t n = narrow(a.rows, "order"), k = narrow(x.rows, "vectors"), lda = stride_of(a),
+                ldx = stride_of(x), query = -1;
+    require_workspace(64.0 * k + 65.0 * 64);
+    int_t info = 0;
+    T work_size = 0;
+    Routines<T>::ormtr("L", "L", "N", &n, &k, a.data, &lda, tau, x.data, &ldx, &work_size, &query,
+                       &info, 1, 1, 1);
+    checked(info, "ormtr");
+    const int_t lwork = workspace_size(work_size);
+    const Scratch<T> work(lwork);
+    Routines<T>::ormtr("L", "L", "N", &n, &k, a.data, &lda, tau, x.data, &ldx, work.data(), &lwork,
+                       &info, 1, 1, 1);
+    checked(info, "ormtr");
 }
 
 // Row-major A = U S Vh is column-major A^T = Vh^T S U^T: LAPACK's left vectors are our right ones.
@@ -205,7 +245,10 @@ void getrf(MatrixView<T> a, int_t* swaps) {
     template index_t potri_upper<T>(MatrixView<T>);                             \
     template void potrs_upper<T>(MatrixView<const T>, T*, index_t);             \
     template index_t trtri_upper<T>(MatrixView<T>);                             \
-    template index_t syevd<T>(MatrixView<T>, T*);                               \
+    template void sygst_upper<T>(MatrixView<const T>, MatrixView<T>);           \
+    template void sytrd_upper<T>(MatrixView<T>, T*, T*, T*);                    \
+    template index_t stedc<T>(T*, T*, MatrixView<T>);                           \
+    template void ormtr_upper<T>(MatrixView<const T>, const T*, MatrixView<T>); \
     template index_t gesdd<T>(MatrixView<T>, MatrixView<T>, T*, MatrixView<T>); \
     template void geqrf_orgqr<T>(MatrixView<T>, MatrixView<T>);                 \
     template void geqrt<T>(MatrixView<T>, MatrixView<T>);                       \

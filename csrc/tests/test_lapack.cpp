@@ -25,7 +25,9 @@ void check_refusals() {
     T one = 1;
     const index_t order = 32768;
     const MatrixView<T> square{&one, order, order, order, 1};
-    CHECK(exceeds_capacity([&] { lapack::syevd<T>(square, &one); }));
+    const index_t more = 65536;
+    const MatrixView<T> larger{&one, more, more, more, 1};
+    CHECK(exceeds_capacity([&] { lapack::stedc<T>(&one, &one, larger); }));
     CHECK(exceeds_capacity([&] { lapack::gesdd<T>(square, square, &one, square); }));
     const index_t columns = index_t{1} << 26;
     const MatrixView<T> tall{&one, columns, columns, 1, columns};

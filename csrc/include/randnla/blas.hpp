@@ -31,13 +31,17 @@ std::string core_name();
 template <class T>
 void gemm(T alpha, MatrixView<const T> a, MatrixView<const T> b, T beta, MatrixView<T> c);
 
-// Upper triangle of the row-major C = A^T A + beta C, on the calling thread.
+// Upper triangle of the row-major C = alpha A^T A + beta C, on the calling thread.
 template <class T>
-void syrk(MatrixView<const T> a, T beta, MatrixView<T> c);
+void syrk(T alpha, MatrixView<const T> a, T beta, MatrixView<T> c);
 
 // B := B R^{-1} in place, R upper triangular and row-major, on the calling thread.
 template <class T>
 void trsm_right_upper(MatrixView<const T> r, MatrixView<T> b);
+
+// B := B R^{-T} in place, R upper triangular, both row-major, on the calling thread.
+template <class T>
+void trsm_right_upper_transposed(MatrixView<const T> r, MatrixView<T> b);
 
 }  // namespace randnla::blas
 
@@ -62,10 +66,23 @@ void potrs_upper(MatrixView<const T> r, T* columns, index_t count);
 template <class T>
 index_t trtri_upper(MatrixView<T> r);
 
-// Eigenvalues (ascending) and eigenvectors (columns) of the row-major symmetric A, which is
-// overwritten by its eigenvectors as rows: on return a(j, :) is the vector of w[j].
+// C := R^{-T} C R^{-1} for row-major upper triangles, C symmetric.
 template <class T>
-index_t syevd(MatrixView<T> a, T* w);
+void sygst_upper(MatrixView<const T> r, MatrixView<T> c);
+
+// Tridiagonal T = Q^T A Q of the row-major symmetric A (upper triangle read): its diagonal (n) and
+// off-diagonal (n - 1); A and tau (n - 1) hold Q as ormtr_upper reads it.
+template <class T>
+void sytrd_upper(MatrixView<T> a, T* diagonal, T* off_diagonal, T* tau);
+
+// Eigenpairs of a tridiagonal matrix, which is overwritten: ascending eigenvalues in `diagonal`,
+// the eigenvectors as the rows of v. Returns info > 0 where it did not converge.
+template <class T>
+index_t stedc(T* diagonal, T* off_diagonal, MatrixView<T> v);
+
+// x := Q x for the rows x of the row-major X, Q of sytrd_upper.
+template <class T>
+void ormtr_upper(MatrixView<const T> a, const T* tau, MatrixView<T> x);
 
 // Thin SVD of the row-major A (m x n), overwritten: U (m x k), s (k), Vh (k x n) row-major,
 // k = min(m, n).

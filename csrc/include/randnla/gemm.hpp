@@ -3,6 +3,7 @@
 #pragma once
 
 #include "randnla/matrix_view.hpp"
+#include "randnla/threads.hpp"
 
 // Matrix products over the thread team: each member calls the one-threaded BLAS on its own slab.
 // Results agree with a plain product to rounding; the split, and so the last bits, may depend on
@@ -12,5 +13,10 @@ namespace randnla {
 // C = alpha A B + beta C for views of any layout.
 template <class T>
 void parallel_gemm(T alpha, MatrixView<const T> a, MatrixView<const T> b, T beta, MatrixView<T> c);
+
+// The same on the calling member of a team alone.
+template <class T>
+void member_gemm(Team& team, T alpha, MatrixView<const T> a, MatrixView<const T> b, T beta,
+                 MatrixView<T> c);
 
 }  // namespace randnla

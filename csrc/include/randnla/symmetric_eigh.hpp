@@ -1,0 +1,23 @@
+// SPDX-FileCopyrightText: 2026 the randnla developers
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include "randnla/matrix_view.hpp"
+
+// Eigenpairs of small symmetric matrices by LAPACK's tridiagonal divide and conquer; the vectors
+// are turned back on the team, in column blocks that depend on the order alone.
+namespace randnla {
+
+// Eigenvalues (ascending) and eigenvectors of the row-major symmetric A (upper triangle read),
+// which is overwritten: on return a(j, :) is the vector of w[j]. Returns LAPACK's info.
+template <class T>
+index_t symmetric_eigh(MatrixView<T> a, T* w);
+
+// Eigenpairs of the pencil C x = w G x, G positive definite, of row-major upper triangles that are
+// overwritten: w ascending, on return c(j, :) is the vector of w[j], of unit length in the inner
+// product of G. Returns -1 where G is not positive definite (c is untouched then), else LAPACK's
+// info.
+template <class T>
+index_t symmetric_pencil(MatrixView<T> c, MatrixView<T> g, T* w);
+
+}  // namespace randnla

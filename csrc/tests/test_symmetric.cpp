@@ -1,0 +1,179 @@
+// SPDX-FileCopyrightText: 2026 the randnla developers
+// SPDX-License-Identifier: BSD-3-Clause
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "check.hpp"
+#include "randnla/blas.hpp"
+#include "randnla/symmetric.hpp"
+#include "randnla/symmetric_eigh.hpp"
+#include "randnla/threads.hpp"
+
+// One triangle of a symmetric matrix, on teams of one to three, against plain loops: small
+// integers, so that sums are exact, and a guard value below the diagonal that nobody may touch.
+using namespace randnla;
+
+namespace {
+
+constexpr int guard = 99;
+
+template <class T>
+struct Storage {
+    std::vector<T> data;
+    MatrixView<T> view;
+    Storage(index_t rows, index_t cols, bool by_rows = true)
+        : data(static_cast<std::size_t>(rows * cols)),
+          view{data.data(), rows, cols, by_rows ? cols : 1, by_rows ? 1 : rows} {}
+    MatrixView<const T> input() const { return view; }
+};
+
+template <class T>
+Storage<T> numbered(index_t rows, index_t cols, bool by_rows) {
+    Storage<T> made(rows, cols, by_rows);
+    for (index_t i = 0; i < rows; ++i)
+        for (index_t j = 0; j < cols; ++j)
+            made.view(i, j) = static_cast<T>((3 * i + 5 * j + i * j) % 5 - 2);
+    return made;
+}
+
+template <class T>
+Storage<T> triangle(index_t n) {
+    Storage<T> made(n, n);
+    for (index_t i = 0; i < n; ++i)
+        for (index_t j = 0; j < n; ++j)
+            made.view(i, j) = j < i ? T(guard) : static_cast<T>((i + 2 * j) % 7 - 3);
+    return made;
+}
+
+template <class T>
+T entry(const Storage<T>& s, index_t i, index_t j) {
+    return s.view(std::min(i, j), std::max(i, j));
+}
+
+template <class T>
+void check_update(index_t rows, index_t n, bool by_rows) {
+    const auto a = numbered<T>(rows, n, by_rows);
+    auto c = triangle<T>(n);
+    const auto before = triangle<T>(n);
+    update_triangle<T>(T(2), a.input(), T(0.5), c.view);
+    bool right = true;
+    for (index_t i = 0; i < n; ++i)
+        for (index_t j = 0; j < n; ++j) {
+            T sum = 0;
+            for (index_t p = 0; p < rows; ++p) sum += a.view(p, i) * a.view(p, j);
+            const T expected = j < i ? T(guard) : T(2) * sum + T(0.5) * before.view(i, j);
+            right = right && c.view(i, j) == expected;
+        }
+    CHECK(right);
+}
+
+template <class T>
+void check_product(index_t n, index_t cols, bool by_rows) {
+    const auto s = triangle<T>(n);
+    const auto x = numbered<T>(n, cols, by_rows);
+    Storage<T> y(n, cols, !by_rows);
+    symmetric_product<T>(s.input(), x.input(), y.view);
+    bool right = true;
+    for (index_t i = 0; i < n; ++i)
+        for (index_t j = 0; j < cols; ++j) {
+            T sum = 0;
+            for (index_t p = 0; p < n; ++p) sum += entry(s, i, p) * x.view(p, j);
+            right = right && y.view(i, j) == sum;
+        }
+    CHECK(right);
+}
+
+template <class T>
+void check_crossed(index_t rows, index_t n, bool by_rows) {
+    const auto a = numbered<T>(rows, n, by_rows);
+    Storage<double> c(n, n);
+    std::fill(c.data.begin(), c.data.end(), double(guard));
+    crossed_gram<T>(a.input(), a.input(), c.view);
+    bool right = true;
+    for (index_t i = 0; i < n; ++i)
+        for (index_t j = 0; j < n; ++j) {
+            double sum = 0;
+            for (index_t p = 0; p < rows; ++p) sum += double(a.view(p, i)) * double(a.view(p, j));
+            right = right && c.view(i, j) == (j < i ? double(guard) : sum);
+        }
+    CHECK(right);
+}
+
+template <class T>
+void on_teams() {
+    for (int members = 1; members <= 3; ++members) {
+        set_num_threads(members);
+        for (const bool by_rows : {true, false}) {
+            check_update<T>(7, 30, by_rows);
+            check_update<T>(3000, 50, by_rows);
+            check_update<T>(40, 700, by_rows);
+            check_update<T>(0, 12, by_rows);
+            check_product<T>(1, 3, by_rows);
+            check_product<T>(50, 7, by_rows);
+            check_product<T>(500, 20, by_rows);
+            check_crossed<T>(2500, 70, by_rows);
+            check_crossed<T>(3, 1, by_rows);
+        }
+        const auto s = triangle<T>(77);
+        Storage<T> out(77, 77);
+        unfold_triangle<T>(T(2), s.input(), out.view);
+        bool right = true;
+        for (index_t i = 0; i < 77; ++i)
+            for (index_t j = 0; j < 77; ++j)
+                right = right && out.view(i, j) == T(2) * entry(s, i, j);
+        CHECK(right);
+    }
+    set_num_threads(0);
+}
+
+// |C x - w G x| and the inner products of the vectors, for a pencil of order n.
+void check_pencil(index_t n) {
+    Storage<double> c(n, n), g(n, n), c0(n, n), g0(n, n);
+    for (index_t i = 0; i < n; ++i)
+        for (index_t j = i; j < n; ++j) {
+            c0.view(i, j) = c0.view(j, i) = std::cos(double(i * j + i + j));
+            g0.view(i, j) = g0.view(j, i) = i == j ? 2.0 : 0.5 / double(1 + (j - i) * (j - i));
+        }
+    c.data = c0.data;
+    g.data = g0.data;
+    std::vector<double> w(static_cast<std::size_t>(n));
+    CHECK(symmetric_pencil<double>(c.view, g.view, w.data()) == 0);
+    double worst = 0, gap = 0;
+    for (index_t k = 0; k < n; ++k) {
+        for (index_t l = 0; l <= k; ++l) {
+            double inner = 0;
+            for (index_t i = 0; i < n; ++i)
+                for (index_t j = 0; j < n; ++j)
+                    inner += c.view(k, i) * g0.view(i, j) * c.view(l, j);
+            gap = std::max(gap, std::abs(inner - (k == l ? 1.0 : 0.0)));
+        }
+        for (index_t i = 0; i < n; ++i) {
+            double residual = 0;
+            for (index_t j = 0; j < n; ++j)
+                residual +=
+                    (c0.view(i, j) - w[static_cast<std::size_t>(k)] * g0.view(i, j)) * c.view(k, j);
+            worst = std::max(worst, std::abs(residual));
+        }
+    }
+    CHECK(worst < 1e-12 * double(n));
+    CHECK(gap < 1e-13 * double(n));
+    CHECK(std::is_sorted(w.begin(), w.end()));
+}
+
+}  // namespace
+
+TEST(triangles) {
+    on_teams<float>();
+    on_teams<double>();
+}
+
+TEST(pencils) {
+    for (const index_t n : {1, 2, 33, 60}) check_pencil(n);
+    Storage<double> c(2, 2), g(2, 2);
+    g.data = {1, 2, 2, 1};  // indefinite
+    c.data = {1, 2, 3, 4};
+    double w[2];
+    CHECK(symmetric_pencil<double>(c.view, g.view, w) == -1);
+    CHECK(c.data == (std::vector<double>{1, 2, 3, 4}));
+}

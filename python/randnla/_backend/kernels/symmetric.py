@@ -1,0 +1,93 @@
+# SPDX-FileCopyrightText: 2026 the randnla developers
+# SPDX-License-Identifier: BSD-3-Clause
+"""Hermitian matrices of which the upper triangle is held in a square C-contiguous array.
+
+What lies strictly below the diagonal is neither read nor written.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from randnla import _core
+from randnla._backend.errors import BreakdownError
+from randnla._backend.kernels.dense import Array, gemm, is_compiled, matmul
+
+
+def update_triangle(C: Array, X: Array, *, alpha: float, beta: float) -> None:
+    """``C = beta C + alpha X^H X`` in place, above the diagonal; `beta` 0 overwrites C.
+
+    Parameters
+    ----------
+    C : (d, d) array
+    X : (n, d) array of the dtype of C and any layout
+    alpha, beta : float
+    """
+    if is_compiled(X, C):
+        _core.update_triangle(X, C, alpha, beta)
+        return
+    update = alpha * matmul(X.conj().T, X)
+    upper = np.triu_indices(C.shape[0])
+    C[upper] = update[upper] if beta == 0.0 else beta * C[upper] + update[upper]
+
+
+def product(C: Array, X: Array) -> Array:
+    """``C X`` for X of shape (d, k) and the dtype of C."""
+    if is_compiled(C, X):
+        Y = np.empty(X.shape, C.dtype)
+        _core.symmetric_product(C, X, Y)
+        return Y
+    return gemm(unfold(C), X)
+
+
+def unfold(C: Array, scale: float = 1.0) -> Array:
+    """``scale C`` with both triangles, a new array."""
+    if is_compiled(C):
+        out = np.empty_like(C)
+        _core.unfold_triangle(C, out, scale)
+        return out
+    upper = np.triu(C)
+    whole: Array = scale * (upper + np.triu(upper, 1).conj().T)
+    return whole.astype(C.dtype, copy=False)
+
+
+def crossed_gram(A: Array, B: Array) -> Array:
+    """``A^H B`` of tall A and B whose product is known to be Hermitian, in float64 (complex128).
+
+    Products of at most 1024 rows are summed in the dtype of A, these sums in float64. Both triangles.
+    """
+    if is_compiled(A, B):
+        C = np.empty((A.shape[1], A.shape[1]))
+        _core.crossed_gram(A, B, C)
+        return unfold(C)
+    wide = np.result_type(A.dtype, np.float64)
+    return unfold(matmul(A.conj().T.astype(wide), B.astype(wide)))
+
+
+def pencil(C: Array, G: Array) -> tuple[Array, Array] | None:
+    """Eigenpairs of ``C x = w G x``, both float64 or complex128; None where G is not positive definite.
+
+    Returns
+    -------
+    w : (n,) array
+        Ascending.
+    X : (n, n) array
+        Columns of unit length in the inner product of G.
+    """
+    if is_compiled(C, G):
+        vectors, factor = np.array(C, order="C"), np.array(G, order="C")
+        w = np.empty(C.shape[0])
+        failed = _core.symmetric_pencil(vectors, factor, w)
+        if failed == -1:
+            return None
+        if failed:
+            raise BreakdownError("the eigenvalues of a small matrix did not converge")
+        return w, vectors.T
+    try:
+        lower = np.linalg.cholesky(G)
+    except np.linalg.LinAlgError:
+        return None
+    half = np.linalg.solve(lower, C)
+    core = np.linalg.solve(lower, half.conj().T)
+    w, Z = np.linalg.eigh((core + core.conj().T) / 2)
+    return w, np.linalg.solve(lower.conj().T, Z)
