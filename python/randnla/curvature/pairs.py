@@ -1,0 +1,86 @@
+# SPDX-FileCopyrightText: 2026 the randnla developers
+# SPDX-License-Identifier: BSD-3-Clause
+"""Eigenpairs of a semidefinite matrix from one product with a basis: the warm step of a refresh."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from randnla._backend.errors import BreakdownError
+from randnla._backend.kernels import dense, qr, symmetric
+from randnla._backend.kernels.dense import Array
+
+_ATTEMPTS = 8  # shifts tried, each a hundred times the one before
+
+
+def leading_exponent(Y: Array, *, name: str) -> int:
+    """The exponent of the largest entry of Y, which must be finite; Y is brought to exponent 0 in place."""
+    seen = dense.screen(Y)
+    if not seen.finite:
+        count, first = dense.first_non_finite(Y)
+        raise BreakdownError(f"{name}: {count} entries of a product are not finite, the first at {first}")
+    exponent = math.frexp(seen.max_abs)[1] if seen.max_abs > 0 else 0
+    if exponent:
+        qr.scale_by_power(Y, -exponent)
+    return exponent
+
+
+def nystrom_pairs(Q: Array, Y: Array) -> tuple[Array, Array]:
+    """Eigenpairs of the Nystrom approximation ``Y (Q^H Y)^-1 Y^H`` of a semidefinite X, Y = X Q.
+
+    Parameters
+    ----------
+    Q : (d, l) array
+        Orthonormal; near the leading eigenvectors of X, so that the columns of Y are graded as the
+        eigenvalues are. (From a basis far off, in float32, small eigenvalues would drown.)
+    Y : (d, l) array
+        X Q, overwritten.
+
+    Returns
+    -------
+    U : (d, l) array
+        Orthonormal columns, largest eigenvalue first.
+    w : (l,) float64 array
+        Nonnegative.
+
+    Raises
+    ------
+    BreakdownError
+        Y is not finite, or X is far from semidefinite.
+
+    Notes
+    -----
+    Tropp, Yurtsever, Udell and Cevher (2017), Algorithm 3, without its tall factorizations: with the shift nu
+    of the order of u ||Y||, Y_nu = Y + nu Q, G = Q^H Y_nu and C = Y_nu^H Y_nu, the pencil
+    C x = s G x gives the eigenvalues s - nu and the vectors Y_nu x / sqrt(s). The Gram matrices are summed in
+    float64 over stretches of rows and the pencil is solved in float64. O(d l^2 + l^3) flops.
+    """
+    exponent = leading_exponent(Y, name="X")
+    magnitude = math.sqrt(dense.screen(Y).sum_squares)
+    size = Q.shape[1]
+    if magnitude == 0.0:
+        return Q.copy(), np.zeros(size)
+    unit = float(np.finfo(Y.dtype).eps) / 2
+    shift, added = 2 * unit * magnitude, 0.0
+    for attempt in range(_ATTEMPTS):
+        Y += Y.real.dtype.type(shift - added) * Q
+        added = shift
+        solved = symmetric.pencil(symmetric.crossed_gram(Y, Y), symmetric.crossed_gram(Q, Y))
+        if solved is not None and solved[0][0] > 0:
+            s, X = solved[0][::-1], solved[1][:, ::-1]
+            U = dense.gemm(Y, (X / np.sqrt(s)).astype(Y.dtype))
+            return U, np.ldexp(np.maximum(s - shift, 0.0), exponent)
+        if attempt == 0:  # Q was too far from the eigenvectors
+            Q, Y = turn_to_ritz(Q, Y)
+        else:
+            shift *= 100
+    raise BreakdownError("X: expected a positive semidefinite matrix; its Nystrom core is indefinite")
+
+
+def turn_to_ritz(Q: Array, Y: Array) -> tuple[Array, Array]:
+    """Q and Y = X Q in the eigenvectors of Q^H X Q: the columns of Y are then graded as its values are."""
+    _, V = qr.small_eigh(symmetric.crossed_gram(Q, Y))
+    V = V[:, ::-1].astype(Y.dtype)
+    return dense.gemm(Q, V), dense.gemm(Y, V)
