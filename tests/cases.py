@@ -337,6 +337,14 @@ OTHERS: dict[str, str] = {
 }
 
 
+# Names of randnla.curvature -> the file that tests them.
+CURVATURE: dict[str, str] = {
+    "BrandFactor": "curvature/test_brand.py",
+    "KroneckerFactor": "curvature/test_factors.py",
+    "LowRankInverse": "curvature/test_low_rank_inverse.py",
+}
+
+
 def registered_names() -> set[str]:
     """All public names that some registry row covers."""
     bases = {name.split("_")[0] for name in [*OPERATORS, *STRUCTURED]}

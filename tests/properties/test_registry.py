@@ -10,7 +10,7 @@ import cases
 import pytest
 
 import randnla
-from randnla import operators, sketching
+from randnla import curvature, operators, sketching
 
 TESTS = Path(__file__).resolve().parents[1]
 
@@ -29,8 +29,16 @@ def test_public_names_exist_and_are_listed():
 
 
 def test_every_row_of_others_names_a_file():
-    missing = {file for file in cases.OTHERS.values() if not (TESTS / file).exists()}
+    rows = [*cases.OTHERS.values(), *cases.CURVATURE.values()]
+    missing = {file for file in rows if not (TESTS / file).exists()}
     assert missing == set()
+
+
+def test_every_name_of_curvature_has_a_row():
+    assert set(curvature.__all__) == set(cases.CURVATURE)
+    assert set(curvature.__all__) <= set(dir(curvature))
+    with pytest.raises(AttributeError, match="nothing_like_this"):
+        _ = curvature.nothing_like_this
 
 
 def test_every_map_and_operator_class_has_a_row():

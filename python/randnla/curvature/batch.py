@@ -22,7 +22,7 @@ def factor_dtype(dtype: Any) -> np.dtype[Any]:
     ------
     InputError
     """
-    made = np.dtype(dtype)
+    made: np.dtype[Any] = np.dtype(dtype)
     if made.kind not in "fc" or validate.working_dtype(made, name="dtype") != made:
         raise InputError(
             f"dtype: expected float32, float64, complex64 or complex128, got {made}: narrower numbers "
@@ -63,7 +63,9 @@ def checked_rows(X: Any, dim: int, dtype: np.dtype[Any], weight: Any) -> tuple[A
         raise validate.non_finite("X", count, first or (0, 0))
     mean_square = math.ldexp(seen.sum_squares, 2 * seen.exponent) / len(rows)
     if not mean_square * len(rows) <= float(np.finfo(dtype).max):
-        raise NonFiniteError(f"X: the squares of its entries overflow {dtype} (mean square {mean_square:.3g})")
+        raise NonFiniteError(
+            f"X: the squares of its entries overflow {dtype} (mean square {mean_square:.3g})"
+        )
     return rows, mean_square
 
 

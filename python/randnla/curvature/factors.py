@@ -78,7 +78,9 @@ class KroneckerFactor:
         "triangle": np.ndarray,
     }
 
-    def __init__(self, dim: int, *, ema: float = 0.95, start: str = "debias", dtype: Any = np.float32) -> None:
+    def __init__(
+        self, dim: int, *, ema: float = 0.95, start: str = "debias", dtype: Any = np.float32
+    ) -> None:
         self.dim = validate.integer(dim, name="dim", low=1)
         self.dtype = factor_dtype(dtype)
         self._average = Average.checked(ema, start)
@@ -170,9 +172,7 @@ class KroneckerFactor:
         """
         fields = plain_state.opened(state, self._KIND, self._TYPES)
         try:
-            made = type(self)(
-                fields["dim"], ema=fields["ema"], start=fields["start"], dtype=fields["dtype"]
-            )
+            made = type(self)(fields["dim"], ema=fields["ema"], start=fields["start"], dtype=fields["dtype"])
         except (InputError, TypeError) as problem:
             raise StateError(f"state: {problem}") from problem
         if fields["count"] < 0:

@@ -11,12 +11,13 @@ import numpy as np
 
 from randnla._backend import namespace, validate
 from randnla._backend.errors import InputError, StateError
-from randnla._backend.kernels import dense, qr, streams, symmetric
+from randnla._backend.kernels import dense, qr, streams
 from randnla._backend.kernels.dense import Array
 from randnla._backend.results import Info
 from randnla._backend.rng import STREAM_VERSION, seed_from
 
-from .pairs import leading_exponent, nystrom_pairs, turn_to_ritz
+from .brand import BrandFactor
+from .pairs import normalize, nystrom_pairs, turn_to_ritz
 
 CONTINUATIONS = ("trace", "none", "min")
 
@@ -60,8 +61,7 @@ class LowRankInverse:
         Products with the factor before the last one in a cold start. A warm refresh takes one product.
     continuation : {"trace", "none", "min"}, default "trace"
         What stands for the discarded eigenvalues. trace: their mean, known from the trace. none: 0, which
-        takes them for noise and amplifies what lies off the basis by up to (tail + damping) / damping. min: the
-        smallest pair kept.
+        amplifies what lies off the basis by up to (tail + damping) / damping. min: the smallest pair kept.
     warm_start : bool, default True
         Begin from the basis of the refresh before.
     tol : float, optional
@@ -93,11 +93,12 @@ class LowRankInverse:
     -----
     *Algorithm*: a warm refresh is one Nystrom step on the basis before (Halko, Martinsson and Tropp, 2011,
     Algorithm 5.5, with the shift of Tropp and others, 2017), its core in float64; a cold one orthonormalizes
-    X^q Omega first. Where X moves little between refreshes a warm step is as good as two passes from scratch.
+    X^q Omega first. Where X moves little between refreshes a warm step is as good as two passes from scratch;
+    where the pairs suddenly leave a quarter more of the trace than before, the step is repeated.
     Factors of fewer than 4/3 (r + oversample) rows are decomposed as a whole.
 
-    *Cost*: 2 d^2 l flops of one product (q + 1 when cold) and O(d l^2 + l^3), l = r + oversample; 4 d r flops a
-    column of ``apply``. Memory (2 l + r) d numbers.
+    *Cost*: 2 d^2 l flops of one product (q + 1 when cold) and O(d l^2 + l^3), l = r + oversample; 4 d r
+    flops a column of ``apply``. Memory (2 l + r) d numbers.
 
     Examples
     --------
@@ -153,7 +154,7 @@ class LowRankInverse:
         """Rows of the factor last seen, 0 before the first."""
         return self.U.shape[0]
 
-    def refresh(self, factor: Factor, damping: float | None = None) -> None:
+    def refresh(self, factor: Factor | BrandFactor, damping: float | None = None) -> None:
         """Take the eigenpairs of the factor as it is now.
 
         Parameters
@@ -183,10 +184,10 @@ class LowRankInverse:
         self.tail = {"trace": mean, "none": 0.0, "min": smallest}[self.continuation]
         self._damping = damping
         self._refreshes += 1
-        floor = 16 * float(np.finfo(U.dtype).eps) * trace
+        floor = 4 * float(np.finfo(U.dtype).eps) * trace
         self.info = Info(
-            rank=int(np.count_nonzero(self.s > floor / max(1, factor.dim))),
-            method="nystrom" if passes else "full",
+            rank=int(np.count_nonzero(self.s > floor)),
+            method="nystrom" if passes else path,
             sketch="gaussian" if path == "cold" else None,
             passes=passes or 1,
             matvecs=passes * U.shape[1],
@@ -211,7 +212,9 @@ class LowRankInverse:
         enough = np.flatnonzero(left <= self.tol * trace)
         return int(enough[0]) if enough.size else most
 
-    def _pairs(self, factor: Factor) -> tuple[Array, Array, int, str]:
+    def _pairs(self, factor: Factor | BrandFactor) -> tuple[Array, Array, int, str]:
+        if isinstance(factor, BrandFactor):
+            return factor.U, factor.sum_values, 0, "pairs"
         d = factor.dim
         size = min(d, self.rank + self.oversample)
         if 4 * size >= 3 * d:
@@ -219,23 +222,32 @@ class LowRankInverse:
         if self.tol is not None:
             size = min(size, self._adapted_size())
         known = self._basis
-        warm = (
-            self.warm_start and known is not None and known.shape[0] == d and known.dtype == factor.dtype
-        )
+        warm = self.warm_start and known is not None and known.shape[0] == d and known.dtype == factor.dtype
         if warm and known is not None and known.shape[1] >= size:
             Q = known[:, :size]
-            return *nystrom_pairs(Q, factor.sum_times(Q)), 1, "warm"
+            U, w = nystrom_pairs(Q, factor.sum_times(Q))
+            if not self._has_jumped(factor, w):
+                return U, w, 1, "warm"
+            return *nystrom_pairs(U, factor.sum_times(U)), 2, "warm, repeated"
         fresh = size - known.shape[1] if warm and known is not None else size
         block = self._test_matrix(d, fresh, factor.dtype)
         for _ in range(self.power_iters):
             Y = factor.sum_times(block)
-            leading_exponent(Y, name="factor")
+            normalize(Y, name="factor")
             block, _, _ = qr.cholesky_qr(Y, seed=self.seed)
         if warm:  # the basis grows: what is known, and new directions
             block = np.concatenate([known, block], axis=1)
         Q, _, _ = qr.cholesky_qr(block, seed=self.seed)
         Q, Y = turn_to_ritz(Q, factor.sum_times(Q))
         return *nystrom_pairs(Q, Y), self.power_iters + 1, "grown" if warm else "cold"
+
+    def _has_jumped(self, factor: Factor, w: Array) -> bool:
+        """Whether the basis is far off: its pairs leave much more of the trace than before, or less than 0."""
+        trace = factor.trace
+        kept = np.maximum(factor.scale * w + factor.ridge, 0.0)[: self.s.size]
+        left = trace - float(kept.sum())
+        before, rounding = self.info.error_relative or 0.0, 16 * float(np.finfo(factor.dtype).eps) * trace
+        return not -rounding <= left <= 1.25 * before * trace + rounding
 
     def _adapted_size(self) -> int:
         """Columns for the next refresh: as many as were needed, with room to find out that it takes more."""

@@ -15,16 +15,30 @@ from randnla._backend.kernels.dense import Array
 _ATTEMPTS = 8  # shifts tried, each a hundred times the one before
 
 
-def leading_exponent(Y: Array, *, name: str) -> int:
-    """The exponent of the largest entry of Y, which must be finite; Y is brought to exponent 0 in place."""
+def normalize(Y: Array, *, name: str) -> tuple[int, float]:
+    """Bring a finite Y in place to where its squares neither overflow nor vanish.
+
+    Returns
+    -------
+    exponent : int
+        Y was multiplied by ``2**-exponent``: 0 unless its largest entry lay outside [2^-30, 2^30].
+    magnitude : float
+        The Frobenius norm of what Y is now.
+
+    Raises
+    ------
+    BreakdownError
+        Y is not finite.
+    """
     seen = dense.screen(Y)
     if not seen.finite:
         count, first = dense.first_non_finite(Y)
         raise BreakdownError(f"{name}: {count} entries of a product are not finite, the first at {first}")
     exponent = math.frexp(seen.max_abs)[1] if seen.max_abs > 0 else 0
-    if exponent:
-        qr.scale_by_power(Y, -exponent)
-    return exponent
+    if abs(exponent) <= 30:
+        return 0, seen.frobenius_norm
+    qr.scale_by_power(Y, -exponent)
+    return exponent, dense.screen(Y).frobenius_norm
 
 
 def nystrom_pairs(Q: Array, Y: Array) -> tuple[Array, Array]:
@@ -57,21 +71,25 @@ def nystrom_pairs(Q: Array, Y: Array) -> tuple[Array, Array]:
     C x = s G x gives the eigenvalues s - nu and the vectors Y_nu x / sqrt(s). The Gram matrices are summed in
     float64 over stretches of rows and the pencil is solved in float64. O(d l^2 + l^3) flops.
     """
-    exponent = leading_exponent(Y, name="X")
-    magnitude = math.sqrt(dense.screen(Y).sum_squares)
+    exponent, magnitude = normalize(Y, name="X")
     size = Q.shape[1]
     if magnitude == 0.0:
         return Q.copy(), np.zeros(size)
     unit = float(np.finfo(Y.dtype).eps) / 2
     shift, added = 2 * unit * magnitude, 0.0
+    canonical = 2.0 ** math.frexp(magnitude)[1]  # a Cholesky factor of 2 G has other bits than one of G
     for attempt in range(_ATTEMPTS):
         Y += Y.real.dtype.type(shift - added) * Q
         added = shift
-        solved = symmetric.pencil(symmetric.crossed_gram(Y, Y), symmetric.crossed_gram(Q, Y))
+        C, G = symmetric.crossed_gram(Y, Y), symmetric.crossed_gram(Q, Y)
+        solved = symmetric.pencil(C / canonical**2, G / canonical)
         if solved is not None and solved[0][0] > 0:
             s, X = solved[0][::-1], solved[1][:, ::-1]
-            U = dense.gemm(Y, (X / np.sqrt(s)).astype(Y.dtype))
-            return U, np.ldexp(np.maximum(s - shift, 0.0), exponent)
+            U = dense.gemm(Y, (X / (canonical * np.sqrt(s))).astype(Y.dtype))
+            if np.finfo(np.float64).eps * s[0] > 16 * np.finfo(Y.dtype).eps * s[-1]:
+                # The pencil knows its smallest values to rounding of the largest: they are noise here.
+                U, _, _ = qr.cholesky_qr(U)
+            return U, np.ldexp(np.maximum(canonical * s - shift, 0.0), exponent)
         if attempt == 0:  # Q was too far from the eigenvectors
             Q, Y = turn_to_ritz(Q, Y)
         else:

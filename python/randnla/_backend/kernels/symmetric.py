@@ -47,8 +47,9 @@ def unfold(C: Array, scale: float = 1.0) -> Array:
         _core.unfold_triangle(C, out, scale)
         return out
     upper = np.triu(C)
-    whole: Array = scale * (upper + np.triu(upper, 1).conj().T)
-    return whole.astype(C.dtype, copy=False)
+    whole: Array = (scale * (upper + np.triu(upper, 1).conj().T)).astype(C.dtype, copy=False)
+    np.fill_diagonal(whole, np.diagonal(whole).real)
+    return whole
 
 
 def crossed_gram(A: Array, B: Array) -> Array:

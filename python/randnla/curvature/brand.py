@@ -1,0 +1,311 @@
+# SPDX-FileCopyrightText: 2026 the randnla developers
+# SPDX-License-Identifier: BSD-3-Clause
+"""An averaged factor that is only ever held as eigenpairs: linear in its dimension."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, ClassVar, Self
+
+import numpy as np
+
+from randnla._backend import state as plain_state
+from randnla._backend import validate
+from randnla._backend.errors import InputError, StateError
+from randnla._backend.kernels import dense, qr, symmetric
+from randnla._backend.kernels.dense import Array
+
+from .average import Average
+from .batch import checked_rows, factor_dtype
+
+_RENEW = 32  # updates after which the basis is orthonormalized afresh
+
+
+def brand_update(U: Array, s: Array, A: Array, rank: int) -> tuple[Array, Array]:
+    """Leading eigenpairs of ``U diag(s) U^H + A A^H``.
+
+    Parameters
+    ----------
+    U : (d, k) array
+        Orthonormal columns.
+    s : (k,) float64 array
+        Nonnegative.
+    A : (d, n) array
+    rank : int
+        Pairs wanted.
+
+    Returns
+    -------
+    (d, j) array, (j,) float64 array
+        j = min(rank, k + n, d), largest eigenvalue first.
+
+    Notes
+    -----
+    Brand (2006): with A = U P + Q R, Q orthonormal and orthogonal to U, the core
+    [diag(s) + P P^H, P R^H; R P^H, R R^H] has the eigenvalues, and its vectors turn [U, Q]. The part outside
+    is orthogonalized twice, which is enough. O(d (k + n)^2 + (k + n)^3) flops; where k + n reaches d, the
+    d x d matrix itself is decomposed.
+    """
+    d, k = U.shape
+    n = A.shape[1]
+    if k + n >= d:
+        stack = np.concatenate([U * np.sqrt(s).astype(U.real.dtype), A], axis=1)
+        basis = None
+        core = symmetric.unfold(dense.gram(stack.conj().T, wide=True))
+    else:
+        P = dense.gemm(U.conj().T, A)
+        rest = np.array(A, order="C")
+        dense.gemm(U, P, rest, alpha=-1.0, beta=1.0)
+        again = dense.gemm(U.conj().T, rest)
+        dense.gemm(U, again, rest, alpha=-1.0, beta=1.0)
+        Q, R = _orthonormal_beside(U, rest)
+        wide = np.result_type(A.dtype, np.float64)
+        rows = np.concatenate([P + again, R]).astype(wide)
+        core = dense.gemm(rows, rows.conj().T)
+        core[np.arange(k), np.arange(k)] += s
+        basis = np.concatenate([U, Q], axis=1)
+    w, V = qr.small_eigh(core)
+    kept = min(rank, w.size)
+    values = np.maximum(w[::-1][:kept].astype(np.float64), 0.0)
+    turn = np.ascontiguousarray(V[:, ::-1][:, :kept]).astype(A.dtype)
+    return (turn if basis is None else dense.gemm(basis, turn)), values
+
+
+def _orthonormal_beside(U: Array, rest: Array) -> tuple[Array, Array]:
+    """Q, R of a block orthogonal to U up to rounding; Q is so too, whatever the rank of the block."""
+    Q, R, _ = qr.cholesky_qr(rest)
+    overlap = dense.gemm(U.conj().T, Q)
+    if np.abs(overlap).max(initial=0.0) > 8 * np.finfo(U.dtype).eps:
+        # Columns that add nothing new are rounding: the orthonormal directions they gave may lie in U.
+        dense.gemm(U, overlap, Q, alpha=-1.0, beta=1.0)
+        Q, T, _ = qr.cholesky_qr(Q)
+        R = dense.gemm(T, R)
+    return Q, R
+
+
+class BrandFactor:
+    """Exponential average of ``X^H X / n`` as its r leading eigenpairs, never as a square array.
+
+    Parameters
+    ----------
+    dim : int
+        Columns of the batches, d.
+    rank : int
+        Pairs kept, r; of factors of fewer rows, all.
+    ema : float in [0, 1), default 0.95
+        Weight of the past.
+    start : {"debias", "running", "first", "identity"}, default "debias"
+        As of `KroneckerFactor`.
+    dtype : float32, float64, complex64 or complex128
+        Of the vectors; values and traces are float64.
+
+    Attributes
+    ----------
+    dim, rank, ema, start, dtype
+    count : int
+        Batches so far.
+    U : (d, j) array
+        Orthonormal, j <= r.
+    s : (j,) float64 array
+        Eigenvalues of the average in the basis U, descending.
+    trace : float
+        Of the exact average: every batch adds its mean square, whatever is cut off.
+    lost : float
+        Bound of the trace norm of what all truncations so far have cut off, with their weights: the
+        distance of ``U diag(s) U^H`` from the exact average. As all cuts are semidefinite it is the distance.
+    value : (d, d) array
+        ``U diag(s) U^H`` and the identity's share; for tests and small factors.
+
+    Raises
+    ------
+    InputError
+        An argument does not fit.
+
+    Notes
+    -----
+    *Algorithm*: the low-rank update of Brand (2006) on the weighted sum, truncated to r pairs after every
+    batch. Truncation is not undone later: from time to time take the pairs of a dense factor instead.
+
+    *Cost*: O(d (r + n)^2 + (r + n)^3) flops a batch of n rows, d (2 r + n) numbers of memory.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from randnla.curvature import BrandFactor
+    >>> factor = BrandFactor(1000, rank=4)
+    >>> for row in np.eye(4, 1000, dtype=np.float32):
+    ...     factor.update(row[None])
+    >>> round(factor.trace, 6), bool(factor.lost < 1e-6)
+    (1.0, True)
+    """
+
+    _KIND = "BrandFactor"
+    _TYPES: ClassVar[dict[str, type]] = {
+        "dim": int,
+        "rank": int,
+        "ema": float,
+        "start": str,
+        "dtype": str,
+        "count": int,
+        "U": np.ndarray,
+        "values": np.ndarray,
+        "mass": float,
+        "cut": float,
+    }
+
+    def __init__(
+        self, dim: int, rank: int, *, ema: float = 0.95, start: str = "debias", dtype: Any = np.float32
+    ) -> None:
+        self.dim = validate.integer(dim, name="dim", low=1)
+        self.rank = min(validate.integer(rank, name="rank", low=1), self.dim)
+        self.dtype = factor_dtype(dtype)
+        self._average = Average.checked(ema, start)
+        self.U = np.zeros((self.dim, 0), self.dtype)
+        self._values = np.zeros(0)  # of the sum, as are the next two
+        self._mass = 0.0
+        self._cut = 0.0
+
+    @property
+    def ema(self) -> float:
+        """Weight of the past."""
+        return self._average.ema
+
+    @property
+    def start(self) -> str:
+        """What the average starts from."""
+        return self._average.start
+
+    @property
+    def count(self) -> int:
+        """Batches so far."""
+        return self._average.count
+
+    @property
+    def scale(self) -> float:
+        """The average is ``scale * sum + ridge * I``."""
+        return self._average.scale
+
+    @property
+    def ridge(self) -> float:
+        """The share of the identity that `start` left."""
+        return self._average.ridge
+
+    @property
+    def s(self) -> Array:
+        """Eigenvalues of the average in the basis U."""
+        return self.scale * self._values + self.ridge
+
+    @property
+    def trace(self) -> float:
+        """Of the exact average."""
+        return self.scale * self._mass + self.ridge * self.dim
+
+    @property
+    def lost(self) -> float:
+        """Trace norm of what truncation has cut off."""
+        return self.scale * self._cut
+
+    @property
+    def value(self) -> Array:
+        """The low-rank average as a (d, d) array."""
+        half = self.U * np.sqrt(self.scale * self._values).astype(self.U.real.dtype)
+        whole = symmetric.unfold(dense.gemm(half, half.conj().T))
+        whole[np.diag_indices(self.dim)] += self.dtype.type(self.ridge)
+        return whole
+
+    def update(self, X: Any, weight: Any = None) -> None:
+        """Average in the batch X.
+
+        Parameters
+        ----------
+        X : array, shape (n, d)
+        weight : float or array of shape (n,), optional
+            Nonnegative factors of the n outer products.
+
+        Raises
+        ------
+        InputError, NonFiniteError
+            The batch does not fit, or holds NaN or Inf; the state has not changed.
+        """
+        rows, mean_square = checked_rows(X, self.dim, self.dtype, weight)
+        average, keep = self._average.next()
+        A = rows.conj().T * rows.real.dtype.type(math.sqrt((1.0 - keep) / len(rows)))
+        U, values = brand_update(self.U, keep * self._values, A, self.rank)
+        if (self.count + 1) % _RENEW == 0:
+            U, _, _ = qr.cholesky_qr(U)  # its triangle is the identity but for rounding
+        before, mass = float(self._values.sum()), (1.0 - keep) * mean_square
+        cut = max(keep * before + mass - float(values.sum()), 0.0)
+        self.U, self._values = U, values
+        self._mass = keep * self._mass + mass
+        self._cut = keep * self._cut + cut
+        self._average = average
+
+    @property
+    def sum_values(self) -> Array:
+        """Eigenvalues of the sum in the basis U, float64."""
+        return self._values
+
+    def state_dict(self) -> dict[str, Any]:
+        """Plain scalars and arrays from which `load_state_dict` goes on, bit for bit."""
+        return plain_state.seal(
+            {
+                "kind": self._KIND,
+                "dim": self.dim,
+                "rank": self.rank,
+                "ema": self.ema,
+                "start": self.start,
+                "dtype": self.dtype.name,
+                "count": self.count,
+                "U": np.array(self.U, order="C"),
+                "values": self._values.copy(),
+                "mass": self._mass,
+                "cut": self._cut,
+            }
+        )
+
+    def load_state_dict(self, state: Any) -> None:
+        """Become the factor a state describes; all fields are checked before anything changes.
+
+        Raises
+        ------
+        StateError
+            A field is missing, unknown, of another version or altered; the message names it.
+        """
+        fields = plain_state.opened(state, self._KIND, self._TYPES)
+        try:
+            made = type(self)(
+                fields["dim"],
+                fields["rank"],
+                ema=fields["ema"],
+                start=fields["start"],
+                dtype=fields["dtype"],
+            )
+        except (InputError, TypeError) as problem:
+            raise StateError(f"state: {problem}") from problem
+        pairs = fields["values"].size
+        if pairs > made.rank or fields["count"] < 0:
+            raise StateError(f"values, count: expected at most {made.rank} values and a count >= 0")
+        made.U = plain_state.array_of(fields, "U", (made.dim, pairs), made.dtype)
+        made._values = plain_state.array_of(fields, "values", (pairs,), np.float64)
+        for key in ("mass", "cut"):
+            if not (math.isfinite(fields[key]) and fields[key] >= 0):
+                raise StateError(f"{key}: expected a number >= 0, got {fields[key]}")
+        made._mass, made._cut = float(fields["mass"]), float(fields["cut"])
+        made._average = Average(made.ema, made.start, fields["count"])
+        vars(self).update(vars(made))
+
+    @classmethod
+    def from_state_dict(cls, state: Any) -> Self:
+        """The factor a state describes, as `load_state_dict`."""
+        made = cls(1, 1)
+        made.load_state_dict(state)
+        return made
+
+    def __reduce__(self) -> Any:
+        return (type(self).from_state_dict, (self.state_dict(),))
+
+    def __repr__(self) -> str:
+        return (
+            f"BrandFactor({self.dim}, {self.rank}, ema={self.ema}, start={self.start!r}, "
+            f"dtype={self.dtype.name}): {self.count} batches"
+        )
