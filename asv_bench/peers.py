@@ -487,3 +487,26 @@ def torch_batched_cholesky_inverse(A: Array) -> Array:
 
 def numpy_batched_inv(A: Array) -> Array:
     return np.linalg.inv(A)
+
+
+# The damped inverse of one large averaged factor.
+
+
+def torch_cholesky_inverse(A: Array) -> Array:
+    import torch
+
+    return torch.cholesky_inverse(torch.linalg.cholesky(torch.from_numpy(A))).numpy()
+
+
+def torch_eigh(A: Array) -> tuple[Array, Array]:
+    import torch
+
+    w, V = torch.linalg.eigh(torch.from_numpy(A))
+    return w.numpy(), V.numpy()
+
+
+def scipy_potri(A: Array) -> Array:
+    from scipy.linalg import lapack
+
+    factor, _ = lapack.get_lapack_funcs(("potrf",), (A,))[0](A, lower=1, clean=0)
+    return lapack.get_lapack_funcs(("potri",), (A,))[0](factor, lower=1)[0]

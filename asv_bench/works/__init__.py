@@ -4,6 +4,7 @@
 
 from . import (
     batched,
+    curvature,
     dispatch,
     generator,
     interpolative,
@@ -27,6 +28,7 @@ ROOMS = {
     "dispatch": dispatch.WORKS,
     "batched": batched.WORKS,
     "kernels": kernels.WORKS,
+    "curvature": curvature.WORKS,
 }
 WORKS = [work for room in ROOMS.values() for work in room]
 

@@ -4,11 +4,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
+from conditions import MissingError
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
@@ -85,3 +87,25 @@ def norm_distortion(A: Array, SA: Array) -> float:
     a = float(sum(np.vdot(b, b) for b in np.array_split(A, 16)))
     y = np.asarray(SA, dtype=np.float64)
     return abs(float(np.vdot(y, y)) / a - 1)
+
+
+def activations(width: int, batch: int) -> Iterator[Array]:
+    """Batches of the hidden activations of a 784-width-10 network while it learns Fashion-MNIST by SGD."""
+    from randnla.datasets import load_fashion_mnist
+
+    try:
+        images, labels = load_fashion_mnist()
+    except FileNotFoundError as missing:
+        raise MissingError(str(missing)) from missing
+    rng = np.random.default_rng(0)
+    W = (rng.standard_normal((784, width)) * (2 / 784) ** 0.5).astype(np.float32)
+    V = np.zeros((width, 10), np.float32)
+    while True:
+        chosen = rng.integers(0, len(images), batch)
+        X = images[chosen]
+        H = np.maximum(X @ W, 0)
+        yield H
+        Z = np.exp(H @ V - (H @ V).max(axis=1, keepdims=True))
+        G = (Z / Z.sum(axis=1, keepdims=True) - np.eye(10, dtype=np.float32)[labels[chosen]]) / batch
+        W -= np.float32(0.05) * (X.T @ ((G @ V.T) * (H > 0)))
+        V -= np.float32(0.05) * (H.T @ G)

@@ -242,7 +242,7 @@ class LowRankInverse:
         return *nystrom_pairs(Q, Y), self.power_iters + 1, "grown" if warm else "cold"
 
     def _has_jumped(self, factor: Factor, w: Array) -> bool:
-        """Whether the basis is far off: its pairs leave much more of the trace than before, or less than 0."""
+        """Whether the basis is far off: its pairs leave much more of the trace than before, or too little."""
         trace = factor.trace
         kept = np.maximum(factor.scale * w + factor.ridge, 0.0)[: self.s.size]
         left = trace - float(kept.sum())

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Where matrices come from: files, real data, kernels and graphs of points, and test matrices by formula."""
 
+from .fashion import load_fashion_mnist
 from .files import load_matrix
 from .kernels import gaussian_kernel, patch_laplacian
 from .matrices import (
@@ -26,6 +27,7 @@ __all__ = [
     "kahan",
     "laplace_single_layer",
     "load_digits",
+    "load_fashion_mnist",
     "load_image",
     "load_matrix",
     "low_rank_plus_noise",
