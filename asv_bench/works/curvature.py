@@ -20,8 +20,8 @@ RANK, DAMPING, REFRESHES = 220, 1e-3, 20
 def _drift(width: int, batch: int) -> tuple[KroneckerFactor, LowRankInverse, float]:
     """A drifting factor, its warm inverse, and the worst error of 20 refreshes, one a batch.
 
-    The error is ||X - U diag(s) U^T||_F over the least of its rank, from the eleventh refresh on: a cold start is
-    1.2 off and the first warm ones make up for it. Of widths above 3000 the last error is taken.
+    The error is ||X - U diag(s) U^T||_F over the least of its rank, from the eleventh refresh on: a cold
+    start is 1.2 off and the first warm ones make up for it. Of widths above 3000 the last error is taken.
     """
     factor, inverse = KroneckerFactor(width), LowRankInverse(RANK, rng=0)
     stream = data.activations(width, batch)
