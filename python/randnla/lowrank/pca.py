@@ -20,8 +20,9 @@ from . import error, gram, plan
 from .basis import PROBE_STREAM, probe_rows
 from .call import Call, begin, require_leave_one_out
 from .centered import Centered
+from .outcome import known_spectrum, undefined
 from .scaling import Array, fix_signs, normalize, real_dtype, scale_by_power, unit_roundoff
-from .svd import decompose, known_spectrum, refined, resolve, undefined
+from .svd import decompose, refined, resolve
 
 
 def pca(

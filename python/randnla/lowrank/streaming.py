@@ -4,9 +4,6 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -14,117 +11,23 @@ import numpy as np
 from randnla._backend import state as plain_state
 from randnla._backend import validate
 from randnla._backend.errors import InputError, StateError
-from randnla._backend.kernels import dense
-from randnla._backend.results import Estimate, Info, ScreeResult, SVDResult
-from randnla._backend.rng import STREAM_VERSION, seed_from
+from randnla._backend.results import Estimate, ScreeResult, SVDResult
+from randnla._backend.rng import seed_from
 from randnla.operators import as_operator
 
-from . import error, single_pass
+from . import error
 from .blocks import stream_dtype
-from .linear_sketch import KINDS, LinearSketch, Sizes, pieces
-from .problem import Problem
-from .scaling import Array, fix_signs, in_units, real_dtype, restore, scale_by_power
-from .single_pass import SketchRun
-
-
-@dataclass(frozen=True)
-class Method:
-    """A way from sketches to factors: how large the sketches are for l range columns, and the way."""
-
-    sizes: Callable[[int], tuple[int, int, int]]  # range, corange, core
-    factors: Callable[[LinearSketch, SketchRun, int | None], single_pass.Factors]
-
-
-METHODS = {
-    "tyuc17": Method(lambda size: (size, 2 * size + 1, 0), single_pass.tyuc17),
-    "sketchy": Method(lambda size: (size, size, 2 * size + 1), single_pass.sketchy),
-    "generalized_nystrom": Method(
-        lambda size: (size, (3 * size + 1) // 2, 0), single_pass.generalized_nystrom
-    ),
-    "nystrom": Method(lambda size: (size, 0, 0), single_pass.nystrom),
-    "hmt": Method(lambda size: (size, size, 0), single_pass.one_pass),
-}
-
-
-def sizes_for(method: str, rank: int, oversample: int, shape: tuple[int, int], probes: int) -> Sizes:
-    """Sizes of the sketches: rank + oversample columns in the range sketch, at least one."""
-    return Sizes(*METHODS[method].sizes(max(1, min(rank + oversample, *shape))), probes)
-
-
-def default_oversample(rank: int) -> int:
-    """Three times the rank in all: a single pass has no second chance to refine the basis."""
-    return max(10, 2 * rank)
-
-
-@dataclass(frozen=True)
-class Reconstruction:
-    """Factors of the matrix that a sketch has seen, in units of 2^exponent, and the probes of their error.
-
-    `probes` is A^H Theta^T and `residual` E^H Theta^T (n, q) for the error E of the factors and standard
-    Gaussian rows Theta that no factor has met.
-    """
-
-    U: Array
-    s: Array  # all values, float64; those beyond the columns of U are cut off
-    V: Array
-    exponent: int
-    probes: Array
-    residual: Array
-    run: SketchRun
-
-    @property
-    def rank(self) -> int:
-        """Columns of the factors."""
-        return int(self.U.shape[1])
-
-
-def reconstruct(sketch: LinearSketch, method: str, rank: int | None) -> Reconstruction:
-    """Factors from the sketches; all that they hold where `rank` is None."""
-    run = SketchRun(sketch.shape, sketch.dtype, sketch.seed)
-    U, s, V, exponent = METHODS[method].factors(sketch, run, rank)
-    values = np.asarray(s, np.float64)
-    # Theta (A - U diag(s) V^H), adjoint
-    seen = sketch.maps["error"].apply(U).conj().T * values[: U.shape[1], None]
-    probes = scale_by_power(sketch.arrays["error"].copy(), -exponent)
-    probes *= probes.real.dtype.type(math.sqrt(sketch.sizes.probes))
-    seen *= math.sqrt(sketch.sizes.probes)
-    residual = probes - dense.gemm(V, seen.astype(V.dtype))
-    return Reconstruction(U, values, V, exponent - sketch.shift, probes, residual, run)
-
-
-def certify(
-    sketch: LinearSketch, found: Reconstruction, norm: str, failure: float | None
-) -> tuple[float, float, float]:
-    """Bound on the error, that over a lower bound of the norm of A, failure probability; units of `found`."""
-    bound, failure = error.probe_bound(found.residual, norm, failure)
-    kept = found.s[: found.rank]
-    magnitude = float(np.linalg.norm(kept))
-    bound += error.rounding_floor(magnitude, sketch.dtype, sketch.sizes.range)
-    if norm == "spectral":
-        size = float(max(kept, default=0.0)) - bound
-    else:
-        size = max(error.frobenius_below(found.probes, failure), magnitude - bound)
-    relative = bound / size if size > 0 else (1.0 if bound else 0.0)
-    return bound, relative, failure
-
-
-def sketch_of_problem(problem: Problem, rank: int, oversample: int) -> LinearSketch:
-    """The sketches of "tyuc17" of all of A, read once; operators are multiplied once by every map."""
-    sizes = sizes_for("tyuc17", rank, max(oversample, default_oversample(rank)), problem.shape, error.PROBES)
-    sketch = LinearSketch(problem.shape, problem.dtype, problem.seed, "gaussian", sizes)
-    problem.sketch = sketch.kind
-    if problem.kind == "stream":
-        # Blocks are added one by one: none comes a second time.
-        for rows, columns, block in pieces(problem.op, problem.dtype):
-            sketch.add(block, (rows, columns), name="A")
-            problem.report("sketch")
-    else:
-        sketch.add(problem.op, sketch.whole, name="A")
-        problem.report("sketch")
-    problem.passes += len(sketch.maps) if problem.kind == "operator" else 1
-    problem.matvecs += sum(map_.shape[0] for map_ in sketch.maps.values())
-    problem.hold(2 * sum(array.nbytes for array in sketch.arrays.values()))
-    return sketch
+from .linear_sketch import KINDS, LinearSketch, Sizes
+from .reconstruct import (
+    METHODS,
+    account,
+    certify,
+    default_oversample,
+    error_with_spread,
+    reconstruct,
+    sizes_for,
+)
+from .scaling import fix_signs, real_dtype, restore
 
 
 class StreamingSVD:
@@ -370,7 +273,7 @@ class StreamingSVD:
         found = reconstruct(self._sketch, self.method, self.rank)
         fix_signs(found.U, found.V)
         s = restore(found.s[: self.rank], found.exponent, real_dtype(self.dtype))
-        return SVDResult(found.U, s, found.V.conj().T, info=self._account(found, None))
+        return SVDResult(found.U, s, found.V.conj().T, info=account(self._sketch, found, self.method, None))
 
     def error_estimate(self, failure_probability: float | None = None) -> Estimate:
         """The Frobenius error of `result`, estimated from the error sketch.
@@ -394,16 +297,8 @@ class StreamingSVD:
         if failure_probability is not None:
             failure_probability = _failure(failure_probability)
         found = reconstruct(self._sketch, self.method, self.rank)
-        lengths = error.column_norms(found.residual)  # each an estimate of the error
-        value = float(np.linalg.norm(lengths)) / math.sqrt(lengths.size)
-        spread = 0.0
-        if value:
-            # d value = d value^2 / (2 value)
-            squares = (lengths / value) ** 2
-            deviation = float(squares.std(ddof=1)) if squares.size > 1 else math.sqrt(2.0)
-            spread = value * deviation / (2 * math.sqrt(squares.size))
-        value, spread = (in_units(x, found.exponent) for x in (value, spread))
-        return Estimate(value, spread, info=self._account(found, failure_probability))
+        value, spread = error_with_spread(found)
+        return Estimate(value, spread, info=account(self._sketch, found, self.method, failure_probability))
 
     def scree(self, failure_probability: float | None = None) -> ScreeResult:
         """Brackets of the best error of every rank up to the size of the sketch.
@@ -430,29 +325,7 @@ class StreamingSVD:
         bound, _, _ = certify(self._sketch, found, "frobenius", failure_probability)
         tails = error.truncation_errors(found.s, "frobenius")
         lower, upper = (np.ldexp(x, found.exponent) for x in (np.maximum(tails - bound, 0.0), tails + bound))
-        return ScreeResult(lower, upper, info=self._account(found, failure_probability))
-
-    def _account(self, found: Reconstruction, failure: float | None) -> Info:
-        sketch = self._sketch
-        bound, relative, failure = certify(sketch, found, "frobenius", failure)
-        kept = found.s[: found.rank]
-        floor = error.rounding_floor(float(np.linalg.norm(found.s)), self.dtype, found.s.size)
-        return Info(
-            rank=int(np.count_nonzero(kept > floor)),
-            method=self.method,
-            sketch=sketch.kind,
-            passes=1,
-            error_estimate=in_units(bound, found.exponent),
-            error_kind="frobenius",
-            error_relative=relative,
-            failure_probability=failure,
-            converged=True,
-            seed=self.seed,
-            path=", ".join(found.run.path) or "direct",
-            stream_version=STREAM_VERSION,
-            memory=sum(array.nbytes for array in sketch.arrays.values()),
-            certificate="probe",
-        )
+        return ScreeResult(lower, upper, info=account(self._sketch, found, self.method, failure_probability))
 
     # -- state -------------------------------------------------------------------------------------------
 

@@ -12,23 +12,22 @@ import numpy as np
 
 from randnla._backend import namespace, validate
 from randnla._backend.errors import InputError, NonFiniteError
-from randnla._backend.results import Info, SVDResult
+from randnla._backend.results import SVDResult
 
-from . import adaptive, error, factor, farpca, gram, plan, streaming
+from . import adaptive, error, factor, farpca, gram, plan, reconstruct
 from .basis import Sample, iterate, probe_rows, sample_range
 from .call import (
     Call,
-    account,
     begin,
     certify_product,
     certify_projection,
-    numerical_rank,
     require_leave_one_out,
     smallest_rank,
 )
 from .krylov import sample_krylov
+from .outcome import Factors, finish, known_spectrum, undefined
 from .residual import require_exact, sharpen
-from .scaling import Array, fix_signs, in_units, real_dtype, restore
+from .scaling import Array, fix_signs, in_units
 
 
 def svd(
@@ -169,9 +168,6 @@ def svd(
     return SVDResult(*namespace.restore_all(call.kind, U, s, V.conj().T), info=info)
 
 
-Factors = tuple[Array, Array, Array, Info]
-
-
 def decompose(call: Call, method: str) -> Factors:
     """U, s, V and info by the method asked for, signs fixed."""
     if min(call.problem.shape) == 0:
@@ -218,7 +214,7 @@ def _fixed_rank(call: Call, method: str) -> Factors:
         sample, Bh = sample_krylov(problem, size, min(call.block or size, size), q, sketch=call.sketch)
         U, s, V = factor.svd_of_adjoint(problem, sample.Q, Bh, k)
         certificate, relative = certify_projection(call, sample, s, sample.exponent, k)
-        return _finish(call, U, s, V, sample.exponent, certificate, relative, method)
+        return finish(call, U, s, V, sample.exponent, certificate, relative, method)
     sample = sample_range(
         problem, size, q, method="subspace" if method == "row_extraction" else method, sketch=call.sketch
     )
@@ -230,25 +226,7 @@ def _fixed_rank(call: Call, method: str) -> Factors:
     else:
         U, s, V, exponent = factor.direct_svd(problem, sample.Q, k)
         certificate, relative = certify_projection(call, sample, s, exponent, k)
-    return _finish(call, U, s, V, exponent, certificate, relative, method)
-
-
-def _finish(
-    call: Call,
-    U: Array,
-    s: Array,
-    V: Array,
-    exponent: int,
-    certificate: error.Certificate,
-    relative: float,
-    method: str,
-    *,
-    converged: bool = True,
-) -> Factors:
-    k = U.shape[1]
-    found = numerical_rank(call, s, k)
-    info = account(call, certificate, relative, method=method, rank=found, converged=converged)
-    return U, restore(s[:k], exponent, real_dtype(call.problem.dtype)), V, info
+    return finish(call, U, s, V, exponent, certificate, relative, method)
 
 
 def _by_farpca(call: Call) -> Factors:
@@ -276,46 +254,13 @@ def _by_farpca(call: Call) -> Factors:
     )
     relative = estimate / scale if scale else float(estimate > 0)
     U, V = U[:, :k], V[:, :k]
-    return _finish(call, U, s, V, state.exponent, certificate, relative, "farpca", converged=converged)
+    return finish(call, U, s, V, state.exponent, certificate, relative, "farpca", converged=converged)
 
 
 def _by_lapack(call: Call, k: int | None) -> Factors:
     problem = call.problem
     U, s, V, exponent = gram.full_svd(problem, k)
     return known_spectrum(call, U, s, V, exponent, s, "full")
-
-
-def known_spectrum(
-    call: Call,
-    U: Array,
-    s: Array,
-    V: Array,
-    exponent: int,
-    spectrum: Array,
-    method: str,
-    slack: float = 0.0,
-) -> Factors:
-    """Truncate factors of a matrix whose whole spectrum is known: the error is its tail, and certain.
-
-    `slack` is the error of the squares of the spectrum relative to their sum.
-    """
-    errors = np.hypot(
-        error.truncation_errors(spectrum, call.norm), math.sqrt(slack) * float(np.linalg.norm(spectrum))
-    )
-    call.spectrum_norm = in_units(float(np.linalg.norm(spectrum)), exponent)
-    scale = float(np.linalg.norm(spectrum)) if call.norm == "frobenius" else float(max(spectrum, default=0.0))
-    floor = error.rounding_floor(float(np.linalg.norm(spectrum)), call.problem.dtype, len(spectrum))
-    k, converged = U.shape[1], True
-    if call.tol is not None:
-        cap = k if call.rank is None else min(k, call.rank)
-        k, converged = smallest_rank(errors, floor, call.tol * scale, cap)
-    tail = float(errors[k])
-    # LAPACK knows the values of a float32 matrix to its rounding; a Gram matrix in float64 to `slack`.
-    estimate = (tail + floor if method == "full" else math.hypot(tail, floor)) if scale else 0.0
-    converged = converged or scale == 0.0
-    certificate = error.Certificate(in_units(estimate, exponent), "exact", 0.0)
-    relative = estimate / scale if scale else 0.0
-    return _finish(call, U[:, :k], s, V[:, :k], exponent, certificate, relative, method, converged=converged)
 
 
 def _by_gram(call: Call, k: int) -> Factors:
@@ -342,7 +287,7 @@ def refined(call: Call, k: int, found: gram.Spectrum) -> Factors:
     sample = Sample(Q, exponent, probe_map, Z)
     U, s, V, e1 = factor.direct_svd(problem, Q, k)
     certificate, relative = certify_projection(call, sample, s, e1, k)
-    return _finish(call, U, s, V, e1, certificate, relative, "gram")
+    return finish(call, U, s, V, e1, certificate, relative, "gram")
 
 
 def _by_single_pass(call: Call, k: int) -> Factors:
@@ -354,16 +299,16 @@ def _by_single_pass(call: Call, k: int) -> Factors:
     ):
         if not fits:
             raise InputError(f"{name}: method='single_pass' takes the default only; see also StreamingSVD")
-    sketch = streaming.sketch_of_problem(problem, k, call.oversample)
-    found = streaming.reconstruct(sketch, "tyuc17", k)
+    sketch = reconstruct.sketch_of_problem(problem, k, call.oversample)
+    found = reconstruct.reconstruct(sketch, "tyuc17", k)
     problem.path += found.run.path
-    bound, relative, failure = streaming.certify(sketch, found, call.norm, call.failure)
+    bound, relative, failure = reconstruct.certify(sketch, found, call.norm, call.failure)
     # A stream gathers ||A||_F in the pass.
     norm = problem.op.frobenius_norm() if problem.kind == "stream" and call.norm == "frobenius" else None
     certificate = error.Certificate(in_units(bound, found.exponent), "probe", failure)
     if norm is not None and 0.0 < norm < math.inf:
         relative = certificate.estimate / norm
-    return _finish(call, found.U, found.s, found.V, found.exponent, certificate, relative, "single_pass")
+    return finish(call, found.U, found.s, found.V, found.exponent, certificate, relative, "single_pass")
 
 
 def _to_tolerance(call: Call, method: str) -> Factors:
@@ -387,7 +332,7 @@ def _to_tolerance(call: Call, method: str) -> Factors:
     certificate = error.Certificate(
         in_units(estimate, state.exponent), state.bound.source, state.bound.failure_probability
     )
-    return _finish(
+    return finish(
         call,
         U,
         s,
@@ -418,12 +363,3 @@ def adaptive_svd(call: Call, cap: int, q: int) -> tuple[Array, Array, Array, ada
     errors = state.beside(error.truncation_errors(s, call.norm))
     k, converged = smallest_rank(errors, 0.0, call.tol * scale, cap)
     return U[:, :k], s, V[:, :k], state, k, converged
-
-
-def undefined(call: Call) -> Factors:
-    """Factors of NaN: what check_finite=False gives for a matrix that is not finite."""
-    m, n = call.problem.shape
-    k = 0 if call.rank is None else call.rank
-    U, V = (np.full((rows, k), np.nan, call.problem.dtype) for rows in (m, n))
-    info = Info(rank=k, method="none", converged=False, seed=call.problem.seed, path="non-finite input")
-    return U, np.full(k, np.nan, real_dtype(call.problem.dtype)), V, info
