@@ -22,12 +22,17 @@ from .call import (
     certify_product,
     certify_projection,
     require_leave_one_out,
+    require_tolerance_method,
     smallest_rank,
 )
 from .krylov import sample_krylov
 from .outcome import Factors, finish, known_spectrum, undefined
 from .residual import require_exact, sharpen
 from .scaling import Array, fix_signs, in_units
+from .units import into_range, restore_units
+
+TOL_METHODS = ("auto", "subspace", "power", "proto", "farpca", "full")
+"""Methods that take a tolerance; the others make factors of a fixed rank."""
 
 
 def svd(
@@ -74,7 +79,8 @@ def svd(
         max(3 rank, rank + 10, rank + oversample) columns, up to twice the best error), "farpca" (products
         and Gram matrices alone), "gram" (eigenvectors of the Gram matrix of the short side), "full"
         (LAPACK), or "auto": the cheapest of subspace, gram and full by a cost model of shape, dtype and
-        rank. With `tol`: "auto", "subspace", "proto", "farpca" or "full".
+        rank. `tol` is taken by "auto", "subspace", "power", "proto",
+        "farpca" and "full"; the others are for a fixed rank.
     sketch : str or random map
         "gaussian" (what "auto" always means: theory and certificates are for it), "sign",
         "sparse_sign", "countsketch", "srht", "srft", or a map of rank + oversample rows and n columns. In
@@ -159,12 +165,14 @@ def svd(
         callback=callback,
     )
     require_leave_one_out(call, method)
+    exponent = into_range(call.problem)
     try:
         U, s, V, info = decompose(call, method)
     except NonFiniteError:
         if call.check_finite:
             raise
         U, s, V, info = undefined(call)
+    info = restore_units(info, exponent, s)
     return SVDResult(*namespace.restore_all(call.kind, U, s, V.conj().T), info=info)
 
 
@@ -314,16 +322,14 @@ def _by_single_pass(call: Call, k: int) -> Factors:
 def _to_tolerance(call: Call, method: str) -> Factors:
     problem = call.problem
     cap = call.limit if call.rank is None else call.rank
+    require_tolerance_method(method, TOL_METHODS)
     if method in ("auto", "full") and (method == "full" or plan.prefers_full(problem.shape, problem.kind)):
         return _by_lapack(call, None)
     if method == "farpca":
         return _by_farpca(call)
-    if method not in ("auto", "subspace", "proto"):
-        raise InputError(
-            f"method: with tol, expected 'auto', 'subspace', 'proto', 'farpca' or 'full', got {method!r}"
-        )
+    method = "subspace" if method == "auto" else method
     q = 0 if method == "proto" else (1 if call.power_iters is None else call.power_iters)
-    U, s, V, state, k, converged = adaptive_svd(call, cap, q)
+    U, s, V, state, k, converged = adaptive_svd(call, cap, q, plain=method == "power")
     estimate = float(state.beside(error.truncation_errors(s, call.norm)[k]))
     captured = float((s[:k] ** 2).sum())
     relative = error.relative(estimate, captured)
@@ -340,19 +346,21 @@ def _to_tolerance(call: Call, method: str) -> Factors:
         state.exponent,
         certificate,
         relative,
-        "proto" if q == 0 else "subspace",
+        "proto" if q == 0 else method,
         converged=converged,
     )
 
 
-def adaptive_svd(call: Call, cap: int, q: int) -> tuple[Array, Array, Array, adaptive.QB, int, bool]:
+def adaptive_svd(
+    call: Call, cap: int, q: int, *, plain: bool = False
+) -> tuple[Array, Array, Array, adaptive.QB, int, bool]:
     """U, s, V of the smallest certified rank, the state of the basis, the rank, and whether tol is met."""
     problem = call.problem
     assert call.tol is not None
     failure = error.DEFAULT_FAILURE[call.norm] if call.failure is None else call.failure
     columns = plan.sketch_size(cap, call.oversample, problem.shape)
     state = adaptive.grow(
-        problem, adaptive.Goal(call.tol, call.norm, columns, q, failure, 0.5, call.certificate)
+        problem, adaptive.Goal(call.tol, call.norm, columns, q, failure, 0.5, call.certificate, plain=plain)
     )
     problem.path.append("adaptive")
     U, s, V = factor.svd_of_adjoint(problem, state.Q, state.Bh, None)
