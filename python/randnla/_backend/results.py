@@ -30,7 +30,8 @@ class Info:
     Attributes
     ----------
     rank : int
-        Rank of the returned factors.
+        Numerical rank of the approximation that is returned: the singular values of it that stand above
+        rounding, 0 for a zero matrix, at most the number of columns of the factors.
     method, sketch : str
         The method and the random map used, after ``"auto"`` was resolved.
     passes, matvecs : int

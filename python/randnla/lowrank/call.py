@@ -251,6 +251,13 @@ def require_leave_one_out(call: Call, method: str) -> None:
         )
 
 
+def require_tolerance_method(method: str, offered: tuple[str, ...]) -> None:
+    """Refuse `tol` where a method is for a fixed rank, naming those that take it."""
+    if method not in offered:
+        names = ", ".join(repr(name) for name in offered)
+        raise InputError(f"method: with tol, expected one of {names}, got {method!r}")
+
+
 def certify_basis(call: Call, sample: Sample, s: Array | None) -> error.Certificate:
     """Certificate of (I - Q Q^H) A in the units of the sample.
 

@@ -56,14 +56,13 @@ def known_spectrum(
     call.spectrum_norm = in_units(float(np.linalg.norm(spectrum)), exponent)
     scale = float(np.linalg.norm(spectrum)) if call.norm == "frobenius" else float(max(spectrum, default=0.0))
     floor = error.rounding_floor(float(np.linalg.norm(spectrum)), call.problem.dtype, len(spectrum))
+    # LAPACK knows the values of a float32 matrix to its rounding; a Gram matrix in float64 to `slack`.
+    estimates = (errors + floor if method == "full" else np.hypot(errors, floor)) if scale else 0 * errors
     k, converged = U.shape[1], True
     if call.tol is not None:
         cap = k if call.rank is None else min(k, call.rank)
-        k, converged = smallest_rank(errors, floor, call.tol * scale, cap)
-    tail = float(errors[k])
-    # LAPACK knows the values of a float32 matrix to its rounding; a Gram matrix in float64 to `slack`.
-    estimate = (tail + floor if method == "full" else math.hypot(tail, floor)) if scale else 0.0
-    converged = converged or scale == 0.0
+        k, converged = smallest_rank(estimates, 0.0, call.tol * scale, cap)
+    estimate = float(estimates[k])
     certificate = error.Certificate(in_units(estimate, exponent), "exact", 0.0)
     relative = estimate / scale if scale else 0.0
     return finish(call, U[:, :k], s, V[:, :k], exponent, certificate, relative, method, converged=converged)
