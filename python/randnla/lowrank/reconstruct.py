@@ -89,17 +89,26 @@ def reconstruct(sketch: LinearSketch, method: str, rank: int | None) -> Reconstr
 def certify(
     sketch: LinearSketch, found: Reconstruction, norm: str, failure: float | None
 ) -> tuple[float, float, float]:
-    """Bound on the error, that over a lower bound of the norm of A, failure probability; units of `found`."""
+    """Bound on the error, bound on that over the norm of A, failure probability; units of `found`.
+
+    Each of the two bounds alone fails with the probability that is returned, at most.
+    """
     bound, failure = error.probe_bound(found.residual, norm, failure)
     kept = found.s[: found.rank]
     magnitude = float(np.linalg.norm(kept))
-    bound += error.rounding_floor(magnitude, sketch.dtype, sketch.sizes.range)
+    floor = error.rounding_floor(magnitude, sketch.dtype, sketch.sizes.range)
+    bound += floor
     if norm == "spectral":
-        size = float(max(kept, default=0.0)) - bound
-    else:
-        size = max(error.frobenius_below(found.probes, failure), magnitude - bound)
-    relative = bound / size if size > 0 else (1.0 if bound else 0.0)
-    return bound, relative, failure
+        # ||A|| >= ||A_k|| - ||A - A_k||: where the error is bounded, so is the quotient.
+        return bound, _quotient(bound, float(max(kept, default=0.0)) - bound), failure
+    # An error above its bound and a norm below its own are two events: each gets half of the probability.
+    numerator = error.probe_bound(found.residual, norm, failure / 2)[0] + floor
+    size = max(error.frobenius_below(found.probes, failure / 2), magnitude - numerator)
+    return bound, _quotient(numerator, size), failure
+
+
+def _quotient(bound: float, size: float) -> float:
+    return bound / size if size > 0 else float(bound > 0)
 
 
 def account(sketch: LinearSketch, found: Reconstruction, method: str, failure: float | None) -> Info:
