@@ -180,6 +180,15 @@ class StreamingSVD:
             The block does not fit its place, or is complex where the dtype is real.
         NonFiniteError
             The block holds NaN or Inf, or a sum leaves the range of the dtype.
+
+        Examples
+        --------
+        >>> import numpy as np, randnla
+        >>> stream = randnla.StreamingSVD((4, 3), 1, rng=0)
+        >>> stream.update(np.ones((2, 3)), rows=slice(1, 3))
+        >>> stream.update(np.ones((4, 1)), columns=slice(0, 1), scale=-1)
+        >>> stream.result().to_dense().shape
+        (4, 3)
         """
         op = as_operator(block, name="block")
         region = (
@@ -202,6 +211,14 @@ class StreamingSVD:
         ------
         InputError, NonFiniteError
             As `update`.
+
+        Examples
+        --------
+        >>> import numpy as np, randnla
+        >>> stream = randnla.StreamingSVD((4, 3), 1, rng=0)
+        >>> stream.update_rank_one(np.ones(4), np.array([3.0, 0.0, 4.0]), scale=2)
+        >>> stream.result().s.round(6)
+        array([20.])
         """
         left, right = (validate.as_array(x, name=name, ndim=(1, 2)) for x, name in ((u, "u"), (v, "v")))
         for x, name, size in ((left, "u", self.shape[0]), (right, "v", self.shape[1])):
@@ -222,6 +239,15 @@ class StreamingSVD:
             `eta` is no finite number, or complex where the dtype is real.
         NonFiniteError
             The product leaves the range of the dtype.
+
+        Examples
+        --------
+        >>> import numpy as np, randnla
+        >>> stream = randnla.StreamingSVD((4, 4), 1, rng=0)
+        >>> stream.update(np.ones((4, 4)))
+        >>> stream.scale(0.5)
+        >>> stream.result().s.round(6)
+        array([2.])
         """
         self._sketch.scale(self._number(eta, "eta"))
 
@@ -232,6 +258,16 @@ class StreamingSVD:
         ------
         InputError
             `other` has another shape, rank, method, oversample, sketch, probes, dtype or seed.
+
+        Examples
+        --------
+        >>> import numpy as np, randnla
+        >>> workers = [randnla.StreamingSVD((4, 3), 1, rng=7) for _ in range(2)]
+        >>> for worker, rows in zip(workers, (slice(0, 2), slice(2, 4))):
+        ...     worker.update(np.ones((2, 3)), rows=rows)
+        >>> workers[0].merge(workers[1])
+        >>> bool(np.allclose(workers[0].result().to_dense(), 1))
+        True
         """
         if not isinstance(other, StreamingSVD):
             raise InputError(f"other: expected a StreamingSVD, got {type(other).__name__}")
@@ -269,6 +305,16 @@ class StreamingSVD:
         ------
         BreakdownError
             "nystrom" only: the matrix is far from positive semidefinite.
+
+        Examples
+        --------
+        >>> import numpy as np, randnla
+        >>> stream = randnla.StreamingSVD((60, 40), 5, rng=0)
+        >>> A = np.diag(0.5 ** np.arange(60.0))[:, :40]
+        >>> stream.update(A)
+        >>> found = stream.result()
+        >>> bool(np.linalg.norm(A - found.to_dense()) <= found.info.error_estimate)
+        True
         """
         found = reconstruct(self._sketch, self.method, self.rank)
         fix_signs(found.U, found.V)
@@ -293,6 +339,15 @@ class StreamingSVD:
         *Algorithm*: Tropp, Yurtsever, Udell and Cevher (2019), section 6: ||Theta (A - A_k)||_F^2 / q for q
         Gaussian rows that took no part in the factors. It is a sum of chi-square variables of q degrees, from
         which the bound follows.
+
+        Examples
+        --------
+        >>> import numpy as np, randnla
+        >>> stream = randnla.StreamingSVD((60, 40), 5, rng=0)
+        >>> stream.update(np.diag(0.5 ** np.arange(60.0))[:, :40])
+        >>> error = stream.error_estimate(failure_probability=0.01)
+        >>> error.value < error.info.error_estimate, error.info.failure_probability
+        (True, 0.01)
         """
         if failure_probability is not None:
             failure_probability = _failure(failure_probability)
@@ -318,6 +373,15 @@ class StreamingSVD:
         *Algorithm*: Tropp, Yurtsever, Udell and Cevher (2019), section 6.5, with brackets that are certified:
         by Mirsky's theorem the tails of A and of its untruncated approximation differ by at most the error
         of the latter, whatever the rank.
+
+        Examples
+        --------
+        >>> import numpy as np, randnla
+        >>> stream = randnla.StreamingSVD((60, 40), 5, rng=0)
+        >>> stream.update(np.diag(np.arange(60.0) < 8)[:, :40].astype(float))
+        >>> lower, upper = stream.scree()
+        >>> bool(lower[3] <= 5**0.5 <= upper[3]), bool(upper[8] < 1e-12)
+        (True, True)
         """
         if failure_probability is not None:
             failure_probability = _failure(failure_probability)
@@ -344,7 +408,18 @@ class StreamingSVD:
         }
 
     def state_dict(self) -> dict[str, Any]:
-        """Plain scalars and arrays from which `from_state_dict` goes on, bit for bit."""
+        """Plain scalars and arrays from which `from_state_dict` goes on, bit for bit.
+
+        Examples
+        --------
+        >>> import numpy as np, randnla
+        >>> stream = randnla.StreamingSVD((4, 3), 1, rng=0)
+        >>> again = randnla.StreamingSVD.from_state_dict(stream.state_dict())
+        >>> for one in (stream, again):
+        ...     one.update(np.ones((4, 3)))
+        >>> np.array_equal(stream.result().U, again.result().U)
+        True
+        """
         empty = np.zeros((0, 0), self.dtype)
         held = {"corange": empty, "core": empty, **self._sketch.arrays}
         return plain_state.seal(
@@ -365,6 +440,13 @@ class StreamingSVD:
         ------
         StateError
             A field is missing, unknown, of another version or altered; the message names it.
+
+        Examples
+        --------
+        >>> import randnla
+        >>> stream = randnla.StreamingSVD((4, 3), 1, rng=0)
+        >>> randnla.StreamingSVD.from_state_dict(stream.state_dict())
+        StreamingSVD((4, 3), 1, method='tyuc17', dtype=float64, rng=0)
         """
         fields = plain_state.opened(state, cls._KIND, cls._TYPES)
         try:
