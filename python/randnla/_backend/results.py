@@ -44,8 +44,8 @@ class Info:
         "spectral", "frobenius", "trace" or "backward".
     error_relative : float
         Error over the same norm of `A`; a bound where `error_estimate` is one, for `A`'s norm is known or
-        bounded from below (by the same probes, which may fail once more as often; not so in
-        `StreamingSVD` and "single_pass", where both share the one failure probability).
+        bounded from below. Where the same probes bound both, the two share the failure probability, so that
+        this bound, too, fails no more often.
     failure_probability : float
         Probability, over the random numbers, that the true error exceeds the estimate; None where the
         estimate is not a bound.

@@ -16,13 +16,14 @@ from randnla._backend.kernels import dense, qr
 from randnla._backend.results import Info, RangeResult
 
 from . import error, factor, plan
-from .basis import sample_range
+from .basis import Sample, sample_range
 from .call import (
     Call,
     account,
     begin,
     certify_basis,
     certify_projection,
+    certify_residual,
     numerical_rank,
     relative_error,
     require_leave_one_out,
@@ -169,16 +170,24 @@ def _find(call: Call, method: str) -> tuple[Array, Info]:
         U = sample.Q
         core = factor.widen(dense.gemm(U.conj().T, sample.first))
         found = numerical_rank(call, qr.small_svd(core)[1], k)
-        outside = certify_basis(call, sample, None)
-        # The defect of Q from orthogonality, as in the other certificates.
-        seen = error.frobenius(sample.probes) / math.sqrt(error.PROBES)
-        absolute = outside.estimate + error.rounding_floor(seen, problem.dtype, size)
-        relative = relative_error(call, sample, absolute)
-        certificate = error.Certificate(
-            in_units(absolute, sample.exponent), outside.source, outside.failure_probability
-        )
+        certificate, relative = _certify_sketch(call, sample)
     fix_signs(U)
     return U, account(call, certificate, relative, method=method, rank=found, converged=True)
+
+
+def _certify_sketch(call: Call, sample: Sample) -> tuple[error.Certificate, float]:
+    """Certificate and relative error of a basis whose Q^H A is not known."""
+    Q = sample.Q
+    # The defect of Q from orthogonality, as in the other certificates.
+    seen = error.frobenius(sample.probes) / math.sqrt(error.PROBES)
+    floor = error.rounding_floor(seen, call.problem.dtype, Q.shape[1])
+    if call.certificate != "leave_one_out":
+        residual = sample.probes - dense.gemm(Q, dense.gemm(Q.conj().T, sample.probes))
+        return certify_residual(call, sample, residual, floor, 0.0)
+    known = certify_basis(call, sample, None)
+    absolute = known.estimate + floor
+    certificate = error.Certificate(in_units(absolute, sample.exponent), known.source, None)
+    return certificate, relative_error(call, sample, lambda _: absolute)
 
 
 def _adaptive(call: Call, method: str) -> tuple[Array, Info]:
