@@ -12,7 +12,7 @@ namespace {
 StreamKind sample_kind(std::uint32_t kind) {
     const auto value = static_cast<StreamKind>(kind);
     require(value == StreamKind::trig_rows || value == StreamKind::row_sampling ||
-                value == StreamKind::leverage,
+                value == StreamKind::leverage || value == StreamKind::pivots,
             "kind: expected the number of a sampling stream");
     return value;
 }

@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Golden digests of whole maps. ``python tests/golden/map_digests.py --rewrite`` writes them anew.
 
-They freeze version 1 of the streams for every kind of map and dtype; the script refuses to overwrite those of
-the same version. The entries of SRFT are cosines of the C library and its products come from SciPy, both of
-which may differ in the last bits between versions: frozen are its signs and its coordinates.
+They freeze version 1 of the streams for every kind of map and dtype and for random pivots; the script refuses
+to overwrite those of the same version. The entries of SRFT are cosines of the C library and its products come
+from SciPy, both of which may differ in the last bits between versions: frozen are its signs and its
+coordinates.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import numpy as np
 
 from randnla._backend.kernels import trig
 from randnla._backend.rng import STREAM_VERSION
+from randnla.lowrank import pivots
 from randnla.sketching import MAPS, LeverageSampling
 
 PATH = Path(__file__).with_name("maps.json")
@@ -27,7 +29,9 @@ D, M, SEED, STREAM = 24, 301, 2**64 - 5, 3
 
 def cases() -> list[str]:
     """Names of all digests."""
-    return [f"{kind}/{dtype}" for kind in (*MAPS, LeverageSampling.kind) for dtype in ("float32", "float64")]
+    kinds = (*MAPS, LeverageSampling.kind)
+    maps = [f"{kind}/{dtype}" for kind in kinds for dtype in ("float32", "float64")]
+    return [*maps, "pivots/proposals", "pivots/chances"]
 
 
 def make(kind: str, dtype: str) -> Any:
@@ -38,6 +42,13 @@ def make(kind: str, dtype: str) -> Any:
     return MAPS[kind](D, M, **options)
 
 
+def make_pivots(part: str) -> Any:
+    """The proposals of a draw, or the chances by which they are kept."""
+    if part == "proposals":
+        return pivots.propose(1.0 + np.arange(M) % 5, 8 * D, seed=SEED, draw=STREAM)
+    return pivots.uniforms(8 * D, seed=SEED, draw=STREAM)
+
+
 def digest(name: str) -> str:
     """SHA-256 of the little-endian bytes of the map, or of the signs and coordinates of SRFT."""
     kind, dtype = name.split("/")
@@ -45,6 +56,8 @@ def digest(name: str) -> str:
         signs = trig.trig_signs(M, seed=SEED, stream=STREAM, dtype=dtype)
         rows = trig.sample_coordinates(kind="trig_rows", seed=SEED, stream=STREAM, population=M, count=D)
         parts = [signs, rows]
+    elif kind == "pivots":
+        parts = [make_pivots(dtype)]
     else:
         parts = [make(kind, dtype).to_dense()]
     total = hashlib.sha256()

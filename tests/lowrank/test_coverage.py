@@ -10,10 +10,16 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from lowrank_cases import SPECTRA, orthonormal
+from lowrank_cases import SPECTRA, hermitian, orthonormal
 from scipy import stats
 
+import randnla
 from randnla.lowrank import error as certificates
+from randnla.lowrank import jackknife, reconstruct
+from randnla.lowrank.linear_sketch import LinearSketch, Sizes
+from randnla.lowrank.problem import Problem
+from randnla.lowrank.single_pass import SketchRun
+from randnla.operators import Dense
 
 TRIALS = 10_000
 ALARM = 1e-12
@@ -125,3 +131,92 @@ def test_leave_one_out_is_unbiased_for_one_column_less(spectrum, low, high):
     assert abs(gap) <= 7.13 * spread
     ratio = np.median(estimates) / np.median(true)
     assert low <= ratio <= high
+
+
+def streamed(A, k, theta):
+    """The reconstruction of rank k of A with the probes `theta` (q, m), which its factors have not met."""
+    U, s, Vh = np.linalg.svd(A, full_matrices=False)
+    # Factors somewhat off: those of a matrix nearby.
+    s = s[:k] * (1 + 0.1 * np.arange(k))
+    U, V = U[:, :k], Vh[:k].T
+    rest = theta @ (A - (U * s) @ V.T)
+    run = SketchRun(A.shape, A.dtype, 0)
+    return [
+        reconstruct.Reconstruction(U, s, V, 0, image.T, residual.T, run)
+        for image, residual in zip(theta @ A, rest, strict=True)
+    ], np.linalg.norm(A - (U * s) @ V.T)
+
+
+@pytest.mark.parametrize(
+    ("weights", "k"),
+    # The error is a part of the norm, most of it, all of it, and one direction.
+    [((1.0, 0.5, 0.4, 0.3, 0.2), 2), ((1.0, 0.9, 0.9, 0.9), 1), ((1.0, 0.5), 0), ((1.0, 0.7), 1)],
+)
+@pytest.mark.parametrize("failure", [0.1, 0.01])
+def test_both_bounds_of_a_stream(weights, k, failure):
+    """The error, and apart from it the relative error, exceed their bounds as seldom as they may."""
+    rng = np.random.default_rng(3)
+    size = len(weights)
+    A = (orthonormal(M, size, rng) * np.array(weights)) @ orthonormal(N, size, rng).T
+    found, true = streamed(A, k, rng.standard_normal((TRIALS, certificates.PROBES, M)))
+    sketch = LinearSketch((M, N), A.dtype, 0, "gaussian", Sizes(k + 2, 2 * k + 5, 0, certificates.PROBES))
+    told = np.array([reconstruct.certify(sketch, one, "frobenius", failure) for one in found])
+    assert np.all(told[:, 2] == failure)
+    assert np.count_nonzero(told[:, 0] < true) <= allowed(failure)
+    assert np.count_nonzero(told[:, 1] < true / np.linalg.norm(A)) <= allowed(failure)
+    assert np.median(told[:, 0]) <= 3 * true
+    spectral = np.array([reconstruct.certify(sketch, one, "spectral", failure) for one in found])
+    E = A - (found[0].U * found[0].s) @ found[0].V.T
+    for column, value in ((0, np.linalg.norm(E, 2)), (1, np.linalg.norm(E, 2) / np.linalg.norm(A, 2))):
+        assert np.count_nonzero(spectral[:, column] < value) <= allowed(failure)
+
+
+def test_the_relative_bound_of_a_stream_spends_half_on_each_of_two_events(monkeypatch):
+    """The union bound is all that is known of the two: a full share for each would promise too much."""
+    shares = []
+
+    def recorded(image, failure, f=certificates.frobenius_below):
+        shares.append(failure)
+        return f(image, failure)
+
+    monkeypatch.setattr(certificates, "frobenius_below", recorded)
+    rng = np.random.default_rng(4)
+    A = rng.standard_normal((M, N))
+    found, _ = streamed(A, 3, rng.standard_normal((1, certificates.PROBES, M)))
+    sketch = LinearSketch((M, N), A.dtype, 0, "gaussian", Sizes(5, 11, 0, certificates.PROBES))
+    bound, relative, failure = reconstruct.certify(sketch, found[0], "frobenius", 0.1)
+    assert (shares, failure) == ([0.05], 0.1)
+    assert relative > bound / certificates.frobenius_below(found[0].probes, 0.1)
+
+
+@pytest.mark.parametrize("name", ["identity", "sqrt"])
+def test_the_jackknife_is_above_the_variance_in_mean_square(name):
+    """Efron, Stein and Steele: E jack^2 >= E ||f(A_nys) - E f(A_nys)||^2 for a sketch of one column less."""
+    n, size, k = 7, 3, 2
+    f = {"identity": lambda w: w, "sqrt": np.sqrt}[name]
+    A = hermitian(n, "poly")[0]
+    rng = np.random.default_rng(6)
+    problem = Problem(Dense(A), "dense", 0)
+    before = randnla.num_threads()
+    randnla.set_num_threads(1)
+    try:
+        Q, R = np.linalg.qr(rng.standard_normal((TRIALS, n, size)))
+        squares = np.array(
+            [
+                jackknife.deviation(problem, q, y, [r], k, f, 0) ** 2
+                for q, y, r in zip(Q, A @ Q, R, strict=True)
+            ]
+        )
+    finally:
+        randnla.set_num_threads(before)
+    Omega = rng.standard_normal((TRIALS, n, size - 1))
+    Y = A @ Omega
+    core = np.swapaxes(Omega, 1, 2) @ Y
+    w, V = np.linalg.eigh(Y @ np.linalg.solve(core, np.swapaxes(Y, 1, 2)))
+    w, V = np.maximum(w[:, -k:], 0.0), V[:, :, -k:]
+    values = (V * f(w)[:, None, :]) @ np.swapaxes(V, 1, 2)
+    deviations = ((values - values.mean(axis=0)) ** 2).sum(axis=(1, 2))
+    gap = squares.mean() - deviations.mean()
+    spread = np.sqrt((squares.var() + deviations.var()) / TRIALS)
+    assert gap >= -7.04 * spread  # the one-sided 1e-12 point
+    assert squares.mean() <= 10 * deviations.mean()

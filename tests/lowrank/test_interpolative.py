@@ -289,3 +289,24 @@ def test_refusals(solve):
         randnla.cur(A, 3, selection="best")
     with pytest.raises(randnla.InputError, match="intersection"):
         randnla.cur(A, tol=0.1, method="intersection")
+
+
+@pytest.mark.parametrize("method", ["projection", "intersection"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.complex128])
+def test_the_rank_of_cur_is_that_of_its_product(method, dtype):
+    A, _ = matrix(60, 50, "low_rank", dtype)
+    for k in (3, 7, 12):
+        result = randnla.cur(A, k, method=method, rng=0)
+        assert result.columns.size == k
+        assert result.info.rank == min(k, 7)
+    assert randnla.cur(np.zeros((9, 8), dtype), 4, method=method, rng=0).info.rank == 0
+
+
+@pytest.mark.parametrize("method", ["proto", "power", "subspace", "krylov"])
+@pytest.mark.parametrize("oversample", [0, 5])
+def test_the_rank_of_a_basis_is_that_of_the_projection(method, oversample):
+    A, _ = matrix(60, 50, "low_rank")
+    result = randnla.range_finder(A, 12, method=method, oversample=oversample, rng=0)
+    assert (result.Q.shape[1], result.info.rank) == (12, 7)
+    zero = randnla.range_finder(np.zeros((9, 8)), 4, method=method, oversample=oversample, rng=0)
+    assert (zero.Q.shape[1], zero.info.rank) == (4, 0)

@@ -166,6 +166,12 @@ def true_error(A, result, norm):
     return float(np.linalg.norm(rest, 2 if norm == "spectral" else "fro"))
 
 
+def norm_of(A, path, options):
+    """Of what the driver approximates, in the norm of the certificate."""
+    A = A - A.mean(axis=0) if path.driver is pca else A
+    return float(np.linalg.norm(A, 2 if options.get("norm") == "spectral" else "fro"))
+
+
 @pytest.mark.parametrize(
     ("name", "dtype"),
     [(name, np.float64) for name in PATHS] + [(name, np.complex128) for name in COMPLEX],
@@ -178,7 +184,7 @@ def test_coverage_of_every_path(monkeypatch, name, dtype):
     inputs = list(arguments(path, dtype))
     failure = 0.05 if name.startswith("svd") else 0.1
     options = {**path.options, "failure_probability": failure, "certificate": "probe"}
-    misses = taken = 0
+    misses = relative_misses = taken = 0
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", randnla.ConvergenceWarning)  # a flat spectrum has no low rank
         for seed in range(TRIALS):
@@ -189,8 +195,11 @@ def test_coverage_of_every_path(monkeypatch, name, dtype):
             taken += path.words in result.info.path
             # What is left of a flat spectrum is exact to rounding: so is the measurement of it.
             bound = result.info.error_estimate * (1 + 1e-12)
-            misses += true_error(A, result, options.get("norm")) > bound
+            true = true_error(A, result, options.get("norm"))
+            misses += true > bound
+            relative_misses += true > result.info.error_relative * norm_of(A, path, options) * (1 + 1e-12)
     assert misses <= allowed(failure)
+    assert relative_misses <= allowed(failure)
     assert taken >= path.often
 
 
@@ -236,7 +245,8 @@ def test_candidates_of_eigh_share_the_failure_probability(monkeypatch):
     result = randnla.eigh(scipy.sparse.linalg.aslinearoperator(H), 5, rng=0, failure_probability=0.1)
     assert "definite core" in result.info.path
     assert result.info.failure_probability == 0.1
-    assert failures[-1] == 0.1 / 4
+    # The error, and half of that for the relative one beside the norm.
+    assert set(failures[-2:]) == {0.1 / 4, 0.1 / 8}
 
 
 def test_identity_below_its_resolution_falls_back_to_probes():

@@ -12,6 +12,9 @@ from hypothesis import strategies as st
 from lowrank_cases import hermitian, matrix
 
 import randnla
+from randnla.lowrank.problem import Problem
+from randnla.lowrank.units import into_range
+from randnla.operators import Dense
 
 METHODS = ("subspace", "proto", "power", "krylov", "row_extraction", "farpca", "gram", "full")
 
@@ -37,6 +40,69 @@ def test_svd_float32(method, p):
     scaled = randnla.svd(np.ldexp(A, p), 5, method=method, rng=0)
     assert np.array_equal(base.U, scaled.U)
     assert np.array_equal(np.ldexp(base.s, p), scaled.s)
+
+
+ENDS = {
+    np.float32: (-149, -140, -110, -60, -45, -30, -17, 39, 60, 110, 121),
+    np.float64: (-1074, -1060, -1000, -500, -301, 299, 400, 1000, 1017),
+}
+
+
+@pytest.mark.parametrize("dtype", ENDS)
+@pytest.mark.parametrize("offset", [0, 30])
+@pytest.mark.parametrize("method", ["auto", *METHODS])
+def test_pca_to_the_ends_of_the_range(method, offset, dtype):
+    """Whatever multiple of a power of two the data can be, subnormal numbers too."""
+    rng = np.random.default_rng(2)
+    forms = [np.asarray] if method in ("gram", "full") else [np.asarray, scipy.sparse.csr_array]
+    for shape, options in (((300, 40), {}), ((300, 40), {"center": False}), ((40, 60), {"whiten": True})):
+        A = (rng.integers(-9, 10, shape) + offset).astype(dtype)
+        for form in forms:
+            base = randnla.pca(form(A), 5, method=method, rng=0, **options)
+            for p in ENDS[dtype]:
+                scaled = randnla.pca(form(np.ldexp(A, p)), 5, method=method, rng=0, **options)
+                assert np.array_equal(base.components, scaled.components), p
+                assert np.array_equal(base.explained_variance_ratio, scaled.explained_variance_ratio), p
+                assert base.info.error_relative == scaled.info.error_relative, p
+                with np.errstate(over="ignore"):  # what passes the end is infinite in both
+                    variance = np.ldexp(base.explained_variance, 2 * p)
+                    scores = base.scores if options.get("whiten") else np.ldexp(base.scores, p)
+                    estimate = np.ldexp(base.info.error_estimate, p)
+                assert np.array_equal(variance, scaled.explained_variance), p
+                assert np.array_equal(scores, scaled.scores), p
+                assert np.array_equal(np.ldexp(base.mean, p), scaled.mean), p
+                assert estimate == scaled.info.error_estimate, p
+
+
+@pytest.mark.parametrize("dtype", ENDS)
+@pytest.mark.parametrize("method", METHODS)
+def test_svd_to_the_ends_of_the_range(method, dtype):
+    A = np.random.default_rng(3).integers(-9, 10, (60, 40)).astype(dtype)
+    base = randnla.svd(A, 5, method=method, rng=0)
+    for p in ENDS[dtype]:
+        scaled = randnla.svd(np.ldexp(A, p), 5, method=method, rng=0)
+        with np.errstate(over="ignore"):
+            s, estimate = np.ldexp(base.s, p), np.ldexp(base.info.error_estimate, p)
+        assert np.array_equal(base.U, scaled.U), p
+        assert np.array_equal(base.Vh, scaled.Vh), p
+        assert np.array_equal(s, scaled.s), p
+        assert estimate == scaled.info.error_estimate, p
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.complex64])
+def test_units_are_those_of_the_largest_entry(dtype):
+    """Rows that show nothing of the others: all are looked at, and change by the power alone."""
+    A = np.zeros((1000, 8), dtype)
+    A[1::2] = 2.0**-70 * np.arange(1, 9)
+    problem = Problem(Dense(A), "dense", 0)
+    assert into_range(problem) == -66
+    assert np.array_equal(problem.op.array, A * dtype(2.0**66))
+    assert np.abs(A).max() == 2.0**-67  # the caller's array is as it was
+    assert problem.path == ["rescaled copy"]
+    for kept in (np.zeros((5, 5), dtype), np.ones((5, 5), dtype), np.full((5, 5), np.nan, dtype)):
+        problem = Problem(Dense(kept, check_finite=False), "dense", 0)
+        assert into_range(problem) == 0
+        assert problem.op.array is kept
 
 
 @pytest.mark.parametrize("p", [-900, -333, -1, 1, 500, 999])

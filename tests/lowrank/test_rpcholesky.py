@@ -279,6 +279,28 @@ def test_hard_semidefinite_matrices_are_not_taken_for_indefinite():
                     assert info.error_relative <= 1e3 * np.finfo(dtype).eps
 
 
+@pytest.mark.parametrize(
+    ("dtype", "method", "seed"),
+    [
+        (np.float32, "simple", 132),
+        (np.float32, "simple", 291),
+        (np.float32, "block", 167),
+        (np.float64, "block", 0),
+        (np.float64, "block", 183),
+    ],
+)
+def test_pivots_of_rounding_are_left_out(dtype, method, seed):
+    """Elimination by pivots near the floor let rounding grow beyond what an indefinite matrix shows."""
+    A = kernel(120, bandwidth=30.0, dtype=dtype)
+    F, chosen = found = randnla.rpcholesky(A, 120, method=method, rng=seed)
+    assert found.info.rank == len(chosen) < 120
+    assert "rank exhausted" in found.info.path
+    assert found.info.error_relative <= 100 * np.finfo(dtype).eps
+    # What a block of proposals that determine one another to a third of the digits may add.
+    assert np.abs(residual(A.to_dense(), F)).max() <= 4 * np.finfo(dtype).eps ** (2 / 3)
+    assert found.info.error_estimate >= true_trace(A.to_dense(), F) - 1e-14 * 120
+
+
 # -- what is refused ---------------------------------------------------------------------------------
 
 

@@ -145,7 +145,7 @@ def test_eight_threads_give_the_serial_bits(name: str) -> None:
 INTERRUPT = """
 import json, os, signal, threading
 import scipy.sparse as sp
-from randnla import operators
+from randnla import datasets, operators
 from randnla._backend.kernels import dense
 randnla.set_num_threads(THREADS)
 rng = np.random.default_rng(5)
@@ -157,6 +157,8 @@ CH = C[:800] + C[:800].conj().T
 P = sp.random_array((60000, 8000), density=2e-3, rng=rng, format="csr")
 PC = P * (1 + 2j)
 X, Y = rng.standard_normal((8000, 250)), rng.standard_normal((60000, 120))
+K = randnla.KernelMatrix(B[:, :20], bandwidth=5.0)
+K32 = randnla.KernelMatrix(B32[:, :20], kernel="matern32", bandwidth=5.0)
 def computed():
     # Seconds that each thread of this process has had a core.
     found = {}
@@ -221,6 +223,16 @@ INTERRUPTED = {
             for kind in ("sparse_sign", "countsketch", "srht", "srft", "row_sampling")
         ),
     ],
+    "kernels": [
+        "(K.matmat(X[:5000, :20]),)",
+        "(K32.matmat(X[:5000, :20].astype(np.float32)),)",
+        "(K.to_dense(),)",
+        "(K.frobenius_norm(),)",
+        "tuple(randnla.rpcholesky(K, 300, rng=1))",
+        "tuple(randnla.rpcholesky(K, 100, rng=1, method='simple'))",
+        "tuple(randnla.rpcholesky(G, 300, rng=1, method='block'))",
+        "(datasets.gaussian_kernel(B[:, :20], 5.0),)",
+    ],
     "complex": [
         "(dense.gemm(C.conj().T, C),)",
         "(dense.gram(C),)",
@@ -236,7 +248,8 @@ INTERRUPTED = {
 
 @pytest.mark.skipif(not Path("/proc/self/schedstat").exists(), reason="reads how long threads ran")
 @pytest.mark.parametrize(
-    ("group", "threads"), [("products", 1), ("drivers", 2), ("sketches", 2), ("complex", 1)]
+    ("group", "threads"),
+    [("products", 1), ("drivers", 2), ("sketches", 2), ("kernels", 1), ("kernels", 2), ("complex", 1)],
 )
 def test_interrupt_is_answered_within_a_tenth_of_a_second(group: str, threads: int) -> None:
     """SIGINT at random times, all answered in 100 ms; the next call equals a clean one bit for bit.

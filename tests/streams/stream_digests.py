@@ -32,14 +32,14 @@ BLOCKS = {
 def cases() -> list[str]:
     """Names of all digests."""
     dense = [f"{k}/{t}/{b}" for k in ("gaussian", "sign") for t in ("float32", "float64") for b in BLOCKS]
-    return dense + [f"bits/uint32/{b}" for b in BLOCKS]
+    return dense + [f"{kind}/uint32/{b}" for kind in ("bits", "pivots") for b in BLOCKS]
 
 
 def digest(name: str, streams: Any) -> str:
     """SHA-256 of the little-endian bytes of one block, made by `streams` (kernels or oracle)."""
     kind, dtype, block = name.split("/")
     rows, cols, row, col, seed, stream = BLOCKS[block]
-    if kind == "bits":
+    if dtype == "uint32":
         out = np.empty(cols, np.uint32)
         streams.random_words(out, kind=kind, seed=seed, stream=stream, row=row, start=col)
     else:

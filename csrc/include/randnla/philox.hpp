@@ -33,6 +33,7 @@ enum class StreamKind : std::uint32_t {
     trig_rows = 6,
     row_sampling = 7,
     leverage = 8,
+    pivots = 9,
 };
 
 constexpr int lanes_per_block = 16;

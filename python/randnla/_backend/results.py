@@ -30,7 +30,8 @@ class Info:
     Attributes
     ----------
     rank : int
-        Rank of the returned factors.
+        Numerical rank of the approximation that is returned: the singular values of it that stand above
+        rounding, 0 for a zero matrix, at most the number of columns of the factors.
     method, sketch : str
         The method and the random map used, after ``"auto"`` was resolved.
     passes, matvecs : int
@@ -43,7 +44,8 @@ class Info:
         "spectral", "frobenius", "trace" or "backward".
     error_relative : float
         Error over the same norm of `A`; a bound where `error_estimate` is one, for `A`'s norm is known or
-        bounded from below (by the same probes, which may fail once more as often).
+        bounded from below. Where the same probes bound both, the two share the failure probability, so that
+        this bound, too, fails no more often.
     failure_probability : float
         Probability, over the random numbers, that the true error exceeds the estimate; None where the
         estimate is not a bound.

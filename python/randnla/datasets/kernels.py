@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from randnla._backend import validate
 from randnla._backend.errors import InputError
 from randnla._backend.kernels import dense
+from randnla.operators import KernelMatrix
 
 
 def gaussian_kernel(points: NDArray[np.float64], width: float) -> NDArray[np.float64]:
@@ -37,7 +38,8 @@ def gaussian_kernel(points: NDArray[np.float64], width: float) -> NDArray[np.flo
 
     Notes
     -----
-    *Cost*: 2 n^2 dim flops, two n x n arrays.
+    *Cost*: 2 n^2 dim flops and n^2 exponentials. It is ``KernelMatrix(points, bandwidth=width).to_dense()``;
+    products that need no array of n x n numbers are those of `KernelMatrix` itself.
 
     Examples
     --------
@@ -48,11 +50,8 @@ def gaussian_kernel(points: NDArray[np.float64], width: float) -> NDArray[np.flo
     """
     if not width > 0:
         raise InputError(f"width must be positive, got {width}")
-    squares = np.einsum("ij,ij->i", points, points)
-    # |x - y|^2 = |x|^2 + |y|^2 - 2 <x, y>; rounding may make it slightly negative.
-    distances = np.maximum(squares[:, None] + squares[None, :] - 2.0 * (points @ points.T), 0.0)
-    np.fill_diagonal(distances, 0.0)
-    kernel: NDArray[np.float64] = np.exp(distances / (-2.0 * width**2))
+    wide = np.asarray(points, np.float64)
+    kernel: NDArray[np.float64] = KernelMatrix(wide, kernel="gaussian", bandwidth=width).to_dense()
     return kernel
 
 

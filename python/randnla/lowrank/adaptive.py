@@ -23,7 +23,7 @@ from . import error
 from .basis import FILL_STREAM, basis_rows, first_sketch, gaussian_rows, orthonormalize
 from .factor import widen
 from .problem import Problem
-from .scaling import Array, in_units
+from .scaling import Array, in_units, normalize
 
 BLOCK = 32
 """Columns of the first block; later ones are a quarter of the basis, if that is more."""
@@ -41,6 +41,7 @@ class Goal:
     share: float  # of the squared tolerance that the basis may use
     certificate: str = "auto"  # "probe" and "exact" ask for one kind
     block: int = BLOCK  # columns of the first block
+    plain: bool = False  # power iterations without orthonormalization between the products
 
     def next_block(self, size: int) -> int:
         """Columns to append to a basis of `size`: a quarter of it, if that is more than a block."""
@@ -108,7 +109,9 @@ def grow(problem: Problem, goal: Goal) -> QB:
     start_size = error.frobenius(residual)
     state.bound = _test(state, residual, goal, per_test, problem.inner)
     while count:
-        _append(problem, state, Y, goal.power_iters)
+        if goal.plain:
+            Y = _multiply(problem, state.Q, Y, goal.power_iters)
+        _append(problem, state, Y, 0 if goal.plain else goal.power_iters)
         newest = state.Q[:, -count:]
         residual -= dense.gemm(newest, dense.gemm(newest.conj().T, residual))
         problem.report("block")
@@ -189,6 +192,16 @@ def fill(problem: Problem, state: QB, size: int) -> None:
         zeros = np.zeros((problem.shape[1], missing), problem.dtype)
         join(problem, state, orthonormal_beside(problem, state.Q, Y), zeros)
         problem.path.append("filled up")
+
+
+def _multiply(problem: Problem, Q: Array, Y: Array, power_iters: int) -> Array:
+    """(A A^H)^q Y, deflated before every pair of products, as Algorithm 4.3 makes it."""
+    for _ in range(power_iters):
+        W = problem.adjoint(deflate(Q, Y))
+        normalize(W)
+        Y = problem.forward(W)
+        normalize(Y)
+    return Y
 
 
 def _append(problem: Problem, state: QB, Y: Array, power_iters: int) -> None:

@@ -202,30 +202,37 @@ def certify_residual(
     `share` tests on the same probes, each may fail with its part of the probability.
     """
     failure = error.DEFAULT_FAILURE[call.norm] if call.failure is None else call.failure
-    bound = error.probe_bound(residual, call.norm, failure / share)[0] + floor
-    # ||A|| >= ||A - E|| - ||E||
-    relative = relative_error(call, sample, bound, least=size - bound)
-    return error.Certificate(in_units(bound, sample.exponent), "probe", failure), relative
+
+    def bound(part: float) -> float:
+        return error.probe_bound(residual, call.norm, part * failure / share)[0] + floor
+
+    relative = relative_error(call, sample, bound, size)
+    return error.Certificate(in_units(bound(1.0), sample.exponent), "probe", failure), relative
 
 
-def relative_error(call: Call, sample: Sample, estimate: float, least: float = 0.0) -> float:
-    """`estimate`, in the units of the sample, over the norm of A or a lower bound of it, such as `least`.
+def relative_error(
+    call: Call, sample: Sample, bound: Callable[[float], float], magnitude: float = 0.0
+) -> float:
+    """An error over the norm of A, where that is known, or a lower bound of it.
 
-    ||A||_F is taken where it costs no pass over all entries. Otherwise the probes tell:
-    ||A w|| <= ||A||_2 ||w||, and
-    sum_j ||A w_j||^2 <= ||A||_F^2 x but for a probability P(chi^2_r > x), rank one being the worst case of
-    this tail, too.
+    ``bound(part)`` bounds the error, in the units of the sample, with that part of the failure probability;
+    `magnitude` is the norm of the approximation. ||A||_F is taken where it costs no pass over all entries.
+    Otherwise the probes tell: ||A w|| <= ||A||_2 ||w||, and sum_j ||A w_j||^2 <= ||A||_F^2 x but for a
+    probability P(chi^2_r > x), rank one being the worst case of this tail, too. That and an error above its
+    bound are two events: each gets half of the failure probability.
     """
     cheap = call.norm == "frobenius" and call.problem.kind in ("sparse", "stream")
     norm = call.problem.op.frobenius_norm() if cheap else None
     size = 0.0 if norm is None else in_units(norm, -sample.exponent)
-    if norm is None or not math.isfinite(size):
+    known = norm is not None and math.isfinite(size)
+    estimate = bound(1.0 if known or call.norm == "spectral" else 0.5)
+    if not known:
         lengths = error.column_norms(sample.probe_map)
         size = float(np.max(error.column_norms(sample.probes) / np.maximum(lengths, 1e-300), initial=0.0))
         if call.norm == "frobenius":
             failure = error.DEFAULT_FAILURE["frobenius"] if call.failure is None else call.failure
-            size = max(size, error.frobenius_below(sample.probes, failure))
-        size = max(size, least)
+            size = max(size, error.frobenius_below(sample.probes, failure / 2))
+        size = max(size, magnitude - estimate)  # ||A|| >= ||A - E|| - ||E||
     return estimate / size if size else float(estimate > 0)
 
 
@@ -249,6 +256,13 @@ def require_leave_one_out(call: Call, method: str) -> None:
         raise InputError(
             f"certificate: 'leave_one_out' needs method='auto', 'proto' or 'subspace', got {method!r}"
         )
+
+
+def require_tolerance_method(method: str, offered: tuple[str, ...]) -> None:
+    """Refuse `tol` where a method is for a fixed rank, naming those that take it."""
+    if method not in offered:
+        names = ", ".join(repr(name) for name in offered)
+        raise InputError(f"method: with tol, expected one of {names}, got {method!r}")
 
 
 def certify_basis(call: Call, sample: Sample, s: Array | None) -> error.Certificate:

@@ -19,7 +19,7 @@ from randnla.operators import as_operator
 
 from . import error, skeleton
 from .basis import Sample, first_sketch, orthonormalize
-from .call import Call, begin, certify_residual
+from .call import Call, begin, certify_residual, numerical_rank
 from .interpolative import Projection, certify_rows, choose, finish, grow, sketch_of, smallest
 from .scaling import Array, in_units, normalize, scale_by_power, unit_roundoff
 
@@ -60,7 +60,7 @@ def cur(
     method : {"auto", "projection", "intersection"}
         "projection" ("auto"): the best core C^+ A R^+, one more product with A. "intersection": the
         pseudoinverse of A[rows][:, columns], cheap, exact on exactly low rank, less accurate
-        elsewhere; not with `tol`.
+        elsewhere. `tol` is taken by "auto" and "projection", with every `selection`.
     selection : {"auto", "qrcp", "lupp", "rpqr", "leverage"}
         How rows and columns are chosen; the `method` of `interpolative`.
     certificate : {"auto", "probe", "exact"}
@@ -72,7 +72,7 @@ def cur(
     -------
     CURResult
         C (m, k), U (k, k), R (k, n), rows (k,), columns (k,), `info`. C and R hold the entries of A, sparse
-        (CSC and CSR) where A is a sparse matrix.
+        (CSC and CSR) where A is a sparse matrix. ``info.rank`` is the numerical rank of C U R.
 
     Raises
     ------
@@ -198,25 +198,28 @@ def _cross(call: Call, sample: Sample, rows: Array, selection: str) -> Cross:
     return Cross(rows, columns, C, R, left, right, exponents, dense.gemm(left[0].conj().T, Y))
 
 
-def pseudoinverse(X: Array, cut: float) -> Array:
-    """X^+ in float64, without singular values below `cut` times the largest."""
+def pseudoinverse(X: Array, cut: float) -> tuple[Array, int]:
+    """X^+ in float64, without singular values below `cut` times the largest, and how many are kept."""
     U, s, Vh = qr.small_svd(skeleton.widen(X))
     kept = s > cut * float(max(s, default=0.0))
-    return dense.gemm(Vh[kept].conj().T / s[kept], U[:, kept].conj().T)
+    return dense.gemm(Vh[kept].conj().T / s[kept], U[:, kept].conj().T), int(np.count_nonzero(kept))
 
 
 def _cut(call: Call) -> float:
     return float(np.sqrt(unit_roundoff(call.problem.dtype)))
 
 
-def _core(call: Call, sample: Sample, found: Cross, k: int) -> Array:
-    """U = C^+ A R^+ in units of A."""
+def _core(call: Call, sample: Sample, found: Cross, k: int) -> tuple[Array, int]:
+    """U = C^+ A R^+ in units of A, and the numerical rank of C U R."""
     cut = _cut(call)
+    (left, below), (right, beside) = (
+        pseudoinverse(triangle[:k, :k], cut) for triangle in (found.left[1], found.right[1])
+    )
     inner = skeleton.widen(found.core[:k, :k])
-    U = dense.gemm(pseudoinverse(found.left[1][:k, :k], cut), inner)
-    U = dense.gemm(U, pseudoinverse(found.right[1][:k, :k], cut).conj().T)
+    U = dense.gemm(dense.gemm(left, inner), right.conj().T)
+    rank = min(numerical_rank(call, qr.small_svd(inner)[1], k), below, beside)
     with np.errstate(over="ignore"):  # told by _report
-        return scale_by_power(U, sample.exponent - sum(found.exponents)).astype(call.problem.dtype)
+        return scale_by_power(U, sample.exponent - sum(found.exponents)).astype(call.problem.dtype), rank
 
 
 def _decompose(call: Call, method: str, selection: str) -> Factors:
@@ -236,14 +239,15 @@ def _decompose(call: Call, method: str, selection: str) -> Factors:
         middle = np.array(_array(C[rows]))
         e = normalize(middle)
         with np.errstate(over="ignore"):
-            U = scale_by_power(pseudoinverse(middle, _cut(call)), -e).astype(problem.dtype)
-        return _report(call, sample, (C, U, R, rows, columns), "intersection", None, converged=True)
+            inverse, rank = pseudoinverse(middle, _cut(call))
+            U = scale_by_power(inverse, -e).astype(problem.dtype)
+        return _report(call, sample, (C, U, R, rows, columns), "intersection", None, rank, converged=True)
     found = _cross(call, sample, rows, selection)
-    U = _core(call, sample, found, k)
+    U, rank = _core(call, sample, found, k)
     known = certify_rows(call, sample, found.leading(k), k) if found.keeps_all(k, _cut(call)) else None
     factors = (found.C, U, found.R, rows, found.columns)
     return _report(
-        call, sample, factors, "projection", known, converged=True, captured=error.frobenius(found.core)
+        call, sample, factors, "projection", known, rank, converged=True, captured=error.frobenius(found.core)
     )
 
 
@@ -253,6 +257,7 @@ def _report(
     factors: tuple[Any, Array, Any, Array, Array],
     method: str,
     known: tuple[error.Certificate, float] | None,
+    rank: int,
     *,
     converged: bool,
     share: int = 1,
@@ -277,7 +282,7 @@ def _report(
     certificate, relative = known
     met = converged and (call.tol is None or relative <= call.tol)
     info = finish(call, factors[3], U, certificate, relative, method, converged=met)[2]
-    return (*factors, info)
+    return (*factors, info.replace(rank=rank))
 
 
 def _to_tolerance(call: Call, selection: str) -> Factors:
@@ -296,12 +301,14 @@ def _to_tolerance(call: Call, selection: str) -> Factors:
         return k, (sample, found, test, share), met
 
     k, (sample, found, _, share), met = grow(call, selection, attempt)
-    U = _core(call, sample, found, k)
+    U, rank = _core(call, sample, found, k)
     factors = (found.C[:, :k], U, found.R[:k], found.rows[:k], found.columns[:k])
     whole = found.keeps_all(k, _cut(call))
     known = certify_rows(call, sample, found.leading(k), k, share) if whole else None
     captured = error.frobenius(found.core[:k, :k])
-    return _report(call, sample, factors, "projection", known, converged=met, share=share, captured=captured)
+    return _report(
+        call, sample, factors, "projection", known, rank, converged=met, share=share, captured=captured
+    )
 
 
 def _undefined(call: Call) -> Factors:

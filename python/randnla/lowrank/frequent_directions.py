@@ -103,6 +103,14 @@ class FrequentDirections:
         InputError, NonFiniteError
             The rows do not fit, or hold NaN or Inf; nothing has changed. (Of a row stream, the blocks before
             the bad one stay.)
+
+        Examples
+        --------
+        >>> import numpy as np, randnla
+        >>> directions = randnla.FrequentDirections(3, 2)
+        >>> directions.update(np.diag([3.0, 2.0, 1.0]))
+        >>> directions.result().s.round(3)  # 9 and 4 less 4
+        array([2.236, 0.   ])
         """
         for block in dense_blocks(as_operator(rows, name="rows"), self.n, self.dtype, 1 << 30):
             self._append(block)
@@ -114,6 +122,16 @@ class FrequentDirections:
         ------
         InputError
             `other` has another n, size or dtype.
+
+        Examples
+        --------
+        >>> import numpy as np, randnla
+        >>> one, other = (randnla.FrequentDirections(3, 2) for _ in range(2))
+        >>> one.update(np.array([[3.0, 0.0, 0.0]]))
+        >>> other.update(np.array([[4.0, 0.0, 0.0]]))
+        >>> one.merge(other)
+        >>> one.result().s.round(6)
+        array([5., 0.])
         """
         if not isinstance(other, FrequentDirections):
             raise InputError(f"other: expected a FrequentDirections, got {type(other).__name__}")
@@ -175,6 +193,15 @@ class FrequentDirections:
         DirectionsResult
             s (j,) descending, Vh (j, n) with orthonormal rows, j = min(size, n), and `info`:
             ``error_estimate`` bounds ||A^H A - B^H B|| in the spectral norm.
+
+        Examples
+        --------
+        >>> import numpy as np, randnla
+        >>> directions = randnla.FrequentDirections(4, 3)
+        >>> directions.update(np.ones((100, 4)))
+        >>> B = directions.result().to_dense()
+        >>> bool(np.allclose(B.T @ B, 100)), directions.result().info.rank
+        (True, 1)
         """
         held = self
         if self._filled > self.size:
@@ -203,7 +230,16 @@ class FrequentDirections:
         )
 
     def state_dict(self) -> dict[str, Any]:
-        """Plain scalars and arrays from which `from_state_dict` goes on, bit for bit."""
+        """Plain scalars and arrays from which `from_state_dict` goes on, bit for bit.
+
+        Examples
+        --------
+        >>> import numpy as np, randnla
+        >>> directions = randnla.FrequentDirections(4, 3)
+        >>> directions.update(np.ones((5, 4)))
+        >>> directions.state_dict()["rows"].shape
+        (5, 4)
+        """
         return plain_state.seal(
             {
                 "kind": self._KIND,
@@ -225,6 +261,13 @@ class FrequentDirections:
         ------
         StateError
             A field is missing, unknown, of another version or altered; the message names it.
+
+        Examples
+        --------
+        >>> import randnla
+        >>> directions = randnla.FrequentDirections(4, 3)
+        >>> randnla.FrequentDirections.from_state_dict(directions.state_dict())
+        FrequentDirections(4, 3, dtype=float64)
         """
         fields = plain_state.opened(state, cls._KIND, cls._TYPES)
         try:

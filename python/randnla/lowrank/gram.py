@@ -48,42 +48,29 @@ def gram_matrix(problem: Problem, *, wide: bool = True) -> tuple[Array, int] | N
     """G = 2^(-2e) A^H A in float64, or A A^H if A is wide, and e; one pass over A.
 
     With ``wide=False`` float32 products are summed in float32 over stretches of rows. None where the
-    squares of what cannot be scaled leave the range.
+    squares leave the range.
     """
-    matrix: Any = getattr(problem.op, "array", None)
+    op: Any = problem.op
     # G, its eigenvectors and a copy inside the eigensolver, in float64.
     problem.hold(3 * (16 if problem.dtype.kind == "c" else 8) * min(problem.shape) ** 2)
     problem.passes += 1
     problem.matvecs += min(problem.shape)
-    low, high = (2.0**-800, 2.0**800) if wide else (2.0**-50, 2.0**110)
-    if matrix is None:
-        centered = problem.op
-        if isinstance(centered, Centered) and _is_tall_centered(centered):
-            G = centered.moments(wide=wide)
-        else:
-            G = _streamed_gram(problem.op)
-        top = float(np.diagonal(G).real.max(initial=0.0))
-        if not low < top < high:
-            return None  # zero, too: squares of small entries vanish
+    if hasattr(op, "array"):
+        G = dense.moments(op.array if op.shape[0] >= op.shape[1] else op.array.conj().T, wide=wide)[0]
+    elif _is_tall_centered(op):
+        G = op.moments(wide=wide)
     else:
-        tall = matrix if matrix.shape[0] >= matrix.shape[1] else matrix.conj().T
-        G = dense.moments(tall, wide=wide)[0]
-        top = float(np.diagonal(G).real.max(initial=0.0))
-        if not low < top < high:
-            # Squares near the ends of the range: work on a scaled copy.
-            seen = dense.screen(matrix)
-            if not seen.finite:
-                problem.op.require_finite(name="A")
-            exponent = exponent_of(seen.max_abs)
-            if exponent:
-                problem.path.append("rescaled copy")
-                G = dense.moments(scale_by_power(np.array(tall), -exponent), wide=wide)[0]
-            return G, exponent
+        G = _streamed_gram(op)
+    top = float(np.diagonal(G).real.max(initial=0.0))
+    low, high = (2.0**-800, 2.0**800) if wide else (2.0**-90, 2.0**110)
+    if not low < top < high:
+        # Squares of small entries vanish, so that nothing is known of a zero but of an array in range.
+        return (G, 0) if top == 0 and hasattr(op, "array") else None
     if not np.isfinite(G).all():
         problem.op.require_finite(name="A")
         raise NonFiniteError("A: expected finite entries, but its Gram matrix is not")
     # An even exponent: half of it scales A exactly.
-    half = exponent_of(float(np.diagonal(G).real.max(initial=0.0))) // 2
+    half = exponent_of(top) // 2
     return scale_by_power(G, -2 * half), half
 
 

@@ -20,8 +20,10 @@ from . import error, gram, plan
 from .basis import PROBE_STREAM, probe_rows
 from .call import Call, begin, require_leave_one_out
 from .centered import Centered
+from .outcome import known_spectrum, undefined
 from .scaling import Array, fix_signs, normalize, real_dtype, scale_by_power, unit_roundoff
-from .svd import decompose, known_spectrum, refined, resolve, undefined
+from .svd import decompose, refined, resolve
+from .units import into_range, restore_units
 
 
 def pca(
@@ -57,7 +59,9 @@ def pca(
         Subtract the column means (without forming the centered matrix).
     whiten : bool, default False
         Scale the scores to unit variance.
-    norm, oversample, power_iters, method, sketch, certificate, failure_probability, rng, check_finite, \
+    method : str
+        As in `svd`, without "single_pass".
+    norm, oversample, power_iters, sketch, certificate, failure_probability, rng, check_finite, \
 max_memory, callback
         As in `svd`.
 
@@ -116,14 +120,11 @@ max_memory, callback
     if m < 2:
         raise InputError(f"A: expected at least two rows to have a variance, got shape {call.problem.shape}")
     require_leave_one_out(call, method)
+    exponent = into_range(call.problem)
     method = resolve(call, method, centered=center)
     shifted = _center(call, method) if center else None
     try:
-        if method == "gram" and call.tol is None:
-            scores, s, V, info = _by_gram(call)
-        else:
-            scores, s, V, info = decompose(call, method)
-            scores *= s
+        scores, s, V, info = _factors(call, method)
         total = _total_norm(call, s)
     except NonFiniteError:
         if call.check_finite:
@@ -131,20 +132,21 @@ max_memory, callback
         (scores, s, V, info), total = undefined(call), np.nan
     dtype = call.problem.dtype
     mean = np.zeros(call.problem.shape[1], dtype) if shifted is None else shifted.mean.astype(dtype)
-    variance, ratio = _variances(s, total, m)
+    variance, ratio = _variances(s, total, m, exponent)
     if whiten:
         scores *= np.where(s > 0, math.sqrt(m - 1) / np.where(s > 0, s, 1), 0).astype(s.dtype)
+    info = restore_units(info, exponent, mean, *(() if whiten else (scores,)))
     factors = (V.conj().T, variance, ratio, mean, scores)
     return PCAResult(*namespace.restore_all(call.kind, *factors), info=info)
 
 
-def _variances(s: Array, total: float, m: int) -> tuple[Array, Array]:
-    """Explained variances and their ratios to the total, of m observations with singular values s."""
+def _variances(s: Array, total: float, m: int, exponent: int) -> tuple[Array, Array]:
+    """Variances and their ratios to the total, of m observations with singular values 2^exponent s."""
     wide = s.astype(np.float64)
+    ratio = (wide / total) ** 2 if total else np.zeros_like(wide)
     with np.errstate(over="ignore"):  # a variance beyond the range of the dtype is inf
         variance = ((wide / math.sqrt(m - 1)) ** 2).astype(s.dtype)
-    ratio = (wide / total) ** 2 if total else np.zeros_like(wide)
-    return variance, ratio.astype(s.dtype)
+        return np.ldexp(variance, 2 * exponent), ratio.astype(s.dtype)
 
 
 def _center(call: Call, method: str) -> Centered:
@@ -159,6 +161,15 @@ def _center(call: Call, method: str) -> Centered:
             shifted.require_finite(name="A")
             raise NonFiniteError("A: expected finite entries, but its column means are not")
     return shifted
+
+
+def _factors(call: Call, method: str) -> tuple[Array, Array, Array, Info]:
+    """Scores, singular values and components by the method asked for."""
+    if method == "gram" and call.tol is None:
+        return _by_gram(call)
+    U, s, V, info = decompose(call, method)
+    U *= s
+    return U, s, V, info
 
 
 def _by_gram(call: Call) -> tuple[Array, Array, Array, Info]:

@@ -25,14 +25,14 @@ def propose(weights: Real, count: int, *, seed: int, draw: int) -> Indices:
     cumulative = np.cumsum(weights)
     cumulative /= cumulative[-1]
     return trig.sample_with_replacement(
-        kind="leverage", seed=seed, stream=draw, count=count, population=len(weights), cumulative=cumulative
+        kind="pivots", seed=seed, stream=draw, count=count, population=len(weights), cumulative=cumulative
     )
 
 
 def uniforms(count: int, *, seed: int, draw: int) -> Real:
     """`count` numbers in [0, 1) of 53 bits, independent of those that `propose` uses."""
     words = np.empty(2 * count, np.uint32)
-    streams.random_words(words, kind="bits", seed=seed, stream=draw, row=0, start=0)
+    streams.random_words(words, kind="pivots", seed=seed, stream=draw, row=1, start=0)
     high, low = words[0::2] >> 5, words[1::2] >> 6
     return np.asarray((high * 2.0**26 + low) * 2.0**-53)
 

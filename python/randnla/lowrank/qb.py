@@ -62,6 +62,7 @@ def qb(
         the product: a pass over A for all of them where it is a stream, two elsewhere. "farpca" works by
         products and Gram matrices alone. These two square the singular values and stop near
         sqrt(u) ||A||. "auto" is "ei", and "pass_efficient" of a stream unless `tol` is below 100 sqrt(u).
+        All of them take `tol`.
     certificate : {"auto", "probe", "exact"}
         "exact" is ||A||_F^2 - ||B||_F^2 where that is good to 1 % ("ei") and the norm of A - Q B itself
         elsewhere, which takes one more pass over an array or a stream. "auto" in the Frobenius norm is

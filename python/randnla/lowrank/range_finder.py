@@ -12,23 +12,29 @@ import numpy as np
 
 from randnla._backend import namespace, validate
 from randnla._backend.errors import InputError, NonFiniteError
+from randnla._backend.kernels import dense, qr
 from randnla._backend.results import Info, RangeResult
 
 from . import error, factor, plan
-from .basis import sample_range
+from .basis import Sample, sample_range
 from .call import (
     Call,
     account,
     begin,
     certify_basis,
     certify_projection,
+    certify_residual,
     numerical_rank,
     relative_error,
     require_leave_one_out,
+    require_tolerance_method,
 )
 from .krylov import sample_krylov
 from .scaling import Array, fix_signs, in_units
 from .svd import adaptive_svd
+
+TOL_METHODS = ("auto", "adaptive", "subspace", "power", "proto")
+"""Methods that take a tolerance."""
 
 
 def range_finder(
@@ -69,6 +75,8 @@ def range_finder(
     method : str
         "proto", "power", "subspace" (Algorithms 4.1, 4.3, 4.4), "krylov" (the products of all powers),
         "adaptive" (blocked 4.2; needs `tol`), or "auto": subspace for a rank, adaptive for a tolerance.
+        `tol` is taken by "auto", "adaptive", "subspace", "power" and "proto", all of which grow the basis by
+        blocks, iterated as these do; "krylov" is for a fixed rank.
     sketch, certificate, failure_probability, block, rng, check_finite, max_memory, callback
         As in `svd`.
 
@@ -135,9 +143,8 @@ def range_finder(
 def _find(call: Call, method: str) -> tuple[Array, Info]:
     problem = call.problem
     if call.tol is not None:
-        if method not in ("auto", "adaptive"):
-            raise InputError(f"method: with tol, expected 'auto' or 'adaptive', got {method!r}")
-        return _adaptive(call)
+        require_tolerance_method(method, TOL_METHODS)
+        return _adaptive(call, "adaptive" if method == "auto" else method)
     if method == "adaptive":
         raise InputError("tol: method='adaptive' needs a tolerance, got None")
     k = call.rank
@@ -158,24 +165,35 @@ def _find(call: Call, method: str) -> tuple[Array, Info]:
         certificate, relative = certify_projection(call, sample, s, exponent, k)
         found = numerical_rank(call, s, k)
     else:
-        # Q^H A is not at hand, so the identity cannot speak: the probes do.
-        U, found = sample.Q, k
-        outside = certify_basis(call, sample, None)
-        # The defect of Q from orthogonality, as in the other certificates.
-        seen = error.frobenius(sample.probes) / math.sqrt(error.PROBES)
-        absolute = outside.estimate + error.rounding_floor(seen, problem.dtype, size)
-        relative = relative_error(call, sample, absolute)
-        certificate = error.Certificate(
-            in_units(absolute, sample.exponent), outside.source, outside.failure_probability
-        )
+        # Q^H A is not at hand, so the identity cannot speak: the probes do. Its rank is that of Q^H A Omega.
+        assert sample.first is not None
+        U = sample.Q
+        core = factor.widen(dense.gemm(U.conj().T, sample.first))
+        found = numerical_rank(call, qr.small_svd(core)[1], k)
+        certificate, relative = _certify_sketch(call, sample)
     fix_signs(U)
     return U, account(call, certificate, relative, method=method, rank=found, converged=True)
 
 
-def _adaptive(call: Call) -> tuple[Array, Info]:
+def _certify_sketch(call: Call, sample: Sample) -> tuple[error.Certificate, float]:
+    """Certificate and relative error of a basis whose Q^H A is not known."""
+    Q = sample.Q
+    # The defect of Q from orthogonality, as in the other certificates.
+    seen = error.frobenius(sample.probes) / math.sqrt(error.PROBES)
+    floor = error.rounding_floor(seen, call.problem.dtype, Q.shape[1])
+    if call.certificate != "leave_one_out":
+        residual = sample.probes - dense.gemm(Q, dense.gemm(Q.conj().T, sample.probes))
+        return certify_residual(call, sample, residual, floor, 0.0)
+    known = certify_basis(call, sample, None)
+    absolute = known.estimate + floor
+    certificate = error.Certificate(in_units(absolute, sample.exponent), known.source, None)
+    return certificate, relative_error(call, sample, lambda _: absolute)
+
+
+def _adaptive(call: Call, method: str) -> tuple[Array, Info]:
     cap = call.limit if call.rank is None else call.rank
-    q = 1 if call.power_iters is None else call.power_iters
-    U, s, _, state, k, converged = adaptive_svd(call, cap, q)
+    q = 0 if method == "proto" else (1 if call.power_iters is None else call.power_iters)
+    U, s, _, state, k, converged = adaptive_svd(call, cap, q, plain=method == "power")
     estimate = float(state.beside(error.truncation_errors(s, call.norm)[k]))
     if call.norm == "spectral":
         size = float(np.max(s, initial=0.0))
@@ -187,4 +205,4 @@ def _adaptive(call: Call) -> tuple[Array, Info]:
     fix_signs(U)
     found = numerical_rank(call, s, k)
     relative = estimate / size if size else 0.0
-    return U, account(call, certificate, relative, method="adaptive", rank=found, converged=converged)
+    return U, account(call, certificate, relative, method=method, rank=found, converged=converged)

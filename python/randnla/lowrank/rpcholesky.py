@@ -215,6 +215,11 @@ class _Run:
         squares, sums = _squares(new)
         if not np.isfinite(squares).all():
             return False
+        trusted = self._trusted(new, squares, chosen)
+        if trusted < count:
+            self.dead[chosen[trusted]] = True
+            count = trusted
+            squares, sums = _squares(new[:, :count])
         if self.call.tol is not None:
             left = math.fsum(self.rest) - np.cumsum(sums) + self._slack(known + count)
             enough = np.flatnonzero(left <= self.call.tol * self.trace)
@@ -256,12 +261,33 @@ class _Run:
     def _converged(self, rest: pivots.Real) -> bool:
         return self.call.tol is not None and self._error(rest) <= self.call.tol * self.trace
 
-    def _require_semidefinite(self) -> None:
+    def _allowed(self) -> float:
+        """How far below zero rounding may bring the residual's diagonal."""
         size = float(np.max(self.diagonal, initial=0.0))
         # A pivot of which its block left a share s adds rounding of u / s; u^(1/3) is the least of a block.
         u = unit_roundoff(self.oracle.dtype)
-        allowed = max(64 * u * math.sqrt(len(self.pivots) + 16), 4 * u ** (2 / 3)) * size
-        if self.rest.size and float(self.rest.min()) < -allowed:
+        return size * max(64 * u * math.sqrt(len(self.pivots) + 16), 4 * math.pow(u, 2 / 3))
+
+    def _trusted(self, new: Array, squares: pivots.Real, chosen: pivots.Indices) -> int:
+        """How many of the new columns come before one that is made of rounding.
+
+        Pivots near the floor are rounding themselves, and elimination by a few of them lets it grow: a column
+        of theirs with more in it than the diagonal has left (|r_ij|^2 > r_ii r_jj) says nothing of A.
+        """
+        allowed = self._allowed()
+        if self.rest.size == 0 or not (self.rest - squares).min() < -allowed:
+            return len(chosen)
+        rest, floor = self.rest.copy(), self._floor()
+        for j, pivot in enumerate(chosen):
+            rest -= _squares(new[:, j : j + 1])[0]
+            if rest.min() < -allowed:
+                near = bool(abs(new[pivot, j]) ** 2 <= 1000 * floor[pivot])
+                return j if near else len(chosen)
+        return len(chosen)
+
+    def _require_semidefinite(self) -> None:
+        size = float(np.max(self.diagonal, initial=0.0))
+        if self.rest.size and float(self.rest.min()) < -self._allowed():
             i = int(np.argmin(self.rest))
             # A matrix that is not even Hermitian is the likelier mistake: that raises here.
             self.oracle.block(np.array([i, int(np.argmax(self.diagonal))]))

@@ -4,9 +4,6 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -14,120 +11,26 @@ import numpy as np
 from randnla._backend import state as plain_state
 from randnla._backend import validate
 from randnla._backend.errors import InputError, StateError
-from randnla._backend.kernels import dense
-from randnla._backend.results import Estimate, Info, ScreeResult, SVDResult
-from randnla._backend.rng import STREAM_VERSION, seed_from
-from randnla.operators import as_operator
+from randnla._backend.results import Estimate, ScreeResult, SVDResult
+from randnla._backend.rng import seed_from
 
-from . import error, single_pass
+from . import error
 from .blocks import stream_dtype
-from .linear_sketch import KINDS, LinearSketch, Sizes, pieces
-from .problem import Problem
-from .scaling import Array, fix_signs, in_units, real_dtype, restore, scale_by_power
-from .single_pass import SketchRun
+from .linear_sketch import KINDS, LinearSketch
+from .reconstruct import (
+    METHODS,
+    account,
+    certify,
+    default_oversample,
+    error_with_spread,
+    reconstruct,
+    sizes_for,
+)
+from .scaling import fix_signs, real_dtype, restore
+from .sketched_matrix import SketchedMatrix
 
 
-@dataclass(frozen=True)
-class Method:
-    """A way from sketches to factors: how large the sketches are for l range columns, and the way."""
-
-    sizes: Callable[[int], tuple[int, int, int]]  # range, corange, core
-    factors: Callable[[LinearSketch, SketchRun, int | None], single_pass.Factors]
-
-
-METHODS = {
-    "tyuc17": Method(lambda size: (size, 2 * size + 1, 0), single_pass.tyuc17),
-    "sketchy": Method(lambda size: (size, size, 2 * size + 1), single_pass.sketchy),
-    "generalized_nystrom": Method(
-        lambda size: (size, (3 * size + 1) // 2, 0), single_pass.generalized_nystrom
-    ),
-    "nystrom": Method(lambda size: (size, 0, 0), single_pass.nystrom),
-    "hmt": Method(lambda size: (size, size, 0), single_pass.one_pass),
-}
-
-
-def sizes_for(method: str, rank: int, oversample: int, shape: tuple[int, int], probes: int) -> Sizes:
-    """Sizes of the sketches: rank + oversample columns in the range sketch, at least one."""
-    return Sizes(*METHODS[method].sizes(max(1, min(rank + oversample, *shape))), probes)
-
-
-def default_oversample(rank: int) -> int:
-    """Three times the rank in all: a single pass has no second chance to refine the basis."""
-    return max(10, 2 * rank)
-
-
-@dataclass(frozen=True)
-class Reconstruction:
-    """Factors of the matrix that a sketch has seen, in units of 2^exponent, and the probes of their error.
-
-    `probes` is A^H Theta^T and `residual` E^H Theta^T (n, q) for the error E of the factors and standard
-    Gaussian rows Theta that no factor has met.
-    """
-
-    U: Array
-    s: Array  # all values, float64; those beyond the columns of U are cut off
-    V: Array
-    exponent: int
-    probes: Array
-    residual: Array
-    run: SketchRun
-
-    @property
-    def rank(self) -> int:
-        """Columns of the factors."""
-        return int(self.U.shape[1])
-
-
-def reconstruct(sketch: LinearSketch, method: str, rank: int | None) -> Reconstruction:
-    """Factors from the sketches; all that they hold where `rank` is None."""
-    run = SketchRun(sketch.shape, sketch.dtype, sketch.seed)
-    U, s, V, exponent = METHODS[method].factors(sketch, run, rank)
-    values = np.asarray(s, np.float64)
-    # Theta (A - U diag(s) V^H), adjoint
-    seen = sketch.maps["error"].apply(U).conj().T * values[: U.shape[1], None]
-    probes = scale_by_power(sketch.arrays["error"].copy(), -exponent)
-    probes *= probes.real.dtype.type(math.sqrt(sketch.sizes.probes))
-    seen *= math.sqrt(sketch.sizes.probes)
-    residual = probes - dense.gemm(V, seen.astype(V.dtype))
-    return Reconstruction(U, values, V, exponent - sketch.shift, probes, residual, run)
-
-
-def certify(
-    sketch: LinearSketch, found: Reconstruction, norm: str, failure: float | None
-) -> tuple[float, float, float]:
-    """Bound on the error, that over a lower bound of the norm of A, failure probability; units of `found`."""
-    bound, failure = error.probe_bound(found.residual, norm, failure)
-    kept = found.s[: found.rank]
-    magnitude = float(np.linalg.norm(kept))
-    bound += error.rounding_floor(magnitude, sketch.dtype, sketch.sizes.range)
-    if norm == "spectral":
-        size = float(max(kept, default=0.0)) - bound
-    else:
-        size = max(error.frobenius_below(found.probes, failure), magnitude - bound)
-    relative = bound / size if size > 0 else (1.0 if bound else 0.0)
-    return bound, relative, failure
-
-
-def sketch_of_problem(problem: Problem, rank: int, oversample: int) -> LinearSketch:
-    """The sketches of "tyuc17" of all of A, read once; operators are multiplied once by every map."""
-    sizes = sizes_for("tyuc17", rank, max(oversample, default_oversample(rank)), problem.shape, error.PROBES)
-    sketch = LinearSketch(problem.shape, problem.dtype, problem.seed, "gaussian", sizes)
-    problem.sketch = sketch.kind
-    if problem.kind == "stream":
-        # Blocks are added one by one: none comes a second time.
-        for rows, columns, block in pieces(problem.op, problem.dtype):
-            sketch.add(block, (rows, columns), name="A")
-            problem.report("sketch")
-    else:
-        sketch.add(problem.op, sketch.whole, name="A")
-        problem.report("sketch")
-    problem.passes += len(sketch.maps) if problem.kind == "operator" else 1
-    problem.matvecs += sum(map_.shape[0] for map_ in sketch.maps.values())
-    problem.hold(2 * sum(array.nbytes for array in sketch.arrays.values()))
-    return sketch
-
-
-class StreamingSVD:
+class StreamingSVD(SketchedMatrix):
     """Truncated SVD of a matrix that is given as a sum of pieces, each of which is seen once.
 
     Parameters
@@ -236,92 +139,6 @@ class StreamingSVD:
         kind = "gaussian" if sketch == "auto" else sketch
         self._sketch = LinearSketch((m, n), stream_dtype(dtype), seed_from(rng), kind, sizes)
 
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Of the matrix."""
-        return self._sketch.shape
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """Of the factors."""
-        dtype: np.dtype[Any] = self._sketch.dtype
-        return dtype
-
-    @property
-    def seed(self) -> int:
-        """Of all random maps."""
-        return self._sketch.seed
-
-    @property
-    def sizes(self) -> Sizes:
-        """Of the sketches."""
-        return self._sketch.sizes
-
-    # -- changes of the matrix ---------------------------------------------------------------------------
-
-    def update(
-        self, block: Any, rows: slice | None = None, columns: slice | None = None, scale: complex = 1
-    ) -> None:
-        """``A[rows, columns] += scale * block``.
-
-        Parameters
-        ----------
-        block : array, sparse matrix or operator of shape (r, c)
-        rows, columns : slice, optional
-            Where it belongs, with step 1 and within the shape; all of them unless given.
-        scale : number, default 1
-
-        Raises
-        ------
-        InputError
-            The block does not fit its place, or is complex where the dtype is real.
-        NonFiniteError
-            The block holds NaN or Inf, or a sum leaves the range of the dtype.
-        """
-        op = as_operator(block, name="block")
-        region = (
-            _place(rows, self.shape[0], op.shape[0], "rows"),
-            _place(columns, self.shape[1], op.shape[1], "columns"),
-        )
-        self._require_real(op.dtype, "block")
-        self._sketch.add(op, region, self._number(scale, "scale"))
-
-    def update_rank_one(self, u: Any, v: Any, scale: complex = 1) -> None:
-        """``A += scale * u v^H`` for vectors u (m,) and v (n,), or the sum over their p columns.
-
-        Parameters
-        ----------
-        u : array of shape (m,) or (m, p)
-        v : array of shape (n,) or (n, p)
-        scale : number, default 1
-
-        Raises
-        ------
-        InputError, NonFiniteError
-            As `update`.
-        """
-        left, right = (validate.as_array(x, name=name, ndim=(1, 2)) for x, name in ((u, "u"), (v, "v")))
-        for x, name, size in ((left, "u", self.shape[0]), (right, "v", self.shape[1])):
-            if x.shape[0] != size or x.ndim != left.ndim or x.shape[1:] != left.shape[1:]:
-                raise InputError(f"{name}: expected shape {(size, *left.shape[1:])}, got {x.shape}")
-            self._require_real(x.dtype, name)
-            validate.require_finite(x, name=name)
-        left, right = (x.reshape(len(x), -1) for x in (left, right))
-        block = as_operator(left) @ as_operator(right.conj().T)
-        self._sketch.add(block, self._sketch.whole, self._number(scale, "scale"), name="u, v")
-
-    def scale(self, eta: complex) -> None:
-        """``A *= eta``, as for a window that forgets.
-
-        Raises
-        ------
-        InputError
-            `eta` is no finite number, or complex where the dtype is real.
-        NonFiniteError
-            The product leaves the range of the dtype.
-        """
-        self._sketch.scale(self._number(eta, "eta"))
-
     def merge(self, other: StreamingSVD) -> None:
         """``A += other``: the sketch of the sum of the matrices that two workers saw.
 
@@ -329,6 +146,16 @@ class StreamingSVD:
         ------
         InputError
             `other` has another shape, rank, method, oversample, sketch, probes, dtype or seed.
+
+        Examples
+        --------
+        >>> import numpy as np, randnla
+        >>> workers = [randnla.StreamingSVD((4, 3), 1, rng=7) for _ in range(2)]
+        >>> for worker, rows in zip(workers, (slice(0, 2), slice(2, 4))):
+        ...     worker.update(np.ones((2, 3)), rows=rows)
+        >>> workers[0].merge(workers[1])
+        >>> bool(np.allclose(workers[0].result().to_dense(), 1))
+        True
         """
         if not isinstance(other, StreamingSVD):
             raise InputError(f"other: expected a StreamingSVD, got {type(other).__name__}")
@@ -338,19 +165,6 @@ class StreamingSVD:
                 hint = "; give all workers one integer as rng" if key == "seed" else ""
                 raise InputError(f"other: expected {key}={mine!r}, got {theirs!r}{hint}")
         self._sketch.merge(other._sketch)
-
-    def _number(self, value: Any, name: str) -> complex:
-        if isinstance(value, (complex, np.complexfloating)):
-            if self.dtype.kind != "c":
-                raise InputError(f"{name}: expected a real number for dtype {self.dtype}, got {value}")
-            return complex(
-                validate.real(value.real, name=f"{name}.real"), validate.real(value.imag, name=f"{name}.imag")
-            )
-        return validate.real(value, name=name)
-
-    def _require_real(self, dtype: np.dtype[Any], name: str) -> None:
-        if dtype.kind == "c" and self.dtype.kind != "c":
-            raise InputError(f"{name}: expected real numbers for dtype {self.dtype}, got {dtype}")
 
     # -- what it knows -----------------------------------------------------------------------------------
 
@@ -366,11 +180,21 @@ class StreamingSVD:
         ------
         BreakdownError
             "nystrom" only: the matrix is far from positive semidefinite.
+
+        Examples
+        --------
+        >>> import numpy as np, randnla
+        >>> stream = randnla.StreamingSVD((60, 40), 5, rng=0)
+        >>> A = np.diag(0.5 ** np.arange(60.0))[:, :40]
+        >>> stream.update(A)
+        >>> found = stream.result()
+        >>> bool(np.linalg.norm(A - found.to_dense()) <= found.info.error_estimate)
+        True
         """
         found = reconstruct(self._sketch, self.method, self.rank)
         fix_signs(found.U, found.V)
         s = restore(found.s[: self.rank], found.exponent, real_dtype(self.dtype))
-        return SVDResult(found.U, s, found.V.conj().T, info=self._account(found, None))
+        return SVDResult(found.U, s, found.V.conj().T, info=account(self._sketch, found, self.method, None))
 
     def error_estimate(self, failure_probability: float | None = None) -> Estimate:
         """The Frobenius error of `result`, estimated from the error sketch.
@@ -390,20 +214,21 @@ class StreamingSVD:
         *Algorithm*: Tropp, Yurtsever, Udell and Cevher (2019), section 6: ||Theta (A - A_k)||_F^2 / q for q
         Gaussian rows that took no part in the factors. It is a sum of chi-square variables of q degrees, from
         which the bound follows.
+
+        Examples
+        --------
+        >>> import numpy as np, randnla
+        >>> stream = randnla.StreamingSVD((60, 40), 5, rng=0)
+        >>> stream.update(np.diag(0.5 ** np.arange(60.0))[:, :40])
+        >>> error = stream.error_estimate(failure_probability=0.01)
+        >>> error.value < error.info.error_estimate, error.info.failure_probability
+        (True, 0.01)
         """
         if failure_probability is not None:
             failure_probability = _failure(failure_probability)
         found = reconstruct(self._sketch, self.method, self.rank)
-        lengths = error.column_norms(found.residual)  # each an estimate of the error
-        value = float(np.linalg.norm(lengths)) / math.sqrt(lengths.size)
-        spread = 0.0
-        if value:
-            # d value = d value^2 / (2 value)
-            squares = (lengths / value) ** 2
-            deviation = float(squares.std(ddof=1)) if squares.size > 1 else math.sqrt(2.0)
-            spread = value * deviation / (2 * math.sqrt(squares.size))
-        value, spread = (in_units(x, found.exponent) for x in (value, spread))
-        return Estimate(value, spread, info=self._account(found, failure_probability))
+        value, spread = error_with_spread(found)
+        return Estimate(value, spread, info=account(self._sketch, found, self.method, failure_probability))
 
     def scree(self, failure_probability: float | None = None) -> ScreeResult:
         """Brackets of the best error of every rank up to the size of the sketch.
@@ -423,6 +248,15 @@ class StreamingSVD:
         *Algorithm*: Tropp, Yurtsever, Udell and Cevher (2019), section 6.5, with brackets that are certified:
         by Mirsky's theorem the tails of A and of its untruncated approximation differ by at most the error
         of the latter, whatever the rank.
+
+        Examples
+        --------
+        >>> import numpy as np, randnla
+        >>> stream = randnla.StreamingSVD((60, 40), 5, rng=0)
+        >>> stream.update(np.diag(np.arange(60.0) < 8)[:, :40].astype(float))
+        >>> lower, upper = stream.scree()
+        >>> bool(lower[3] <= 5**0.5 <= upper[3]), bool(upper[8] < 1e-12)
+        (True, True)
         """
         if failure_probability is not None:
             failure_probability = _failure(failure_probability)
@@ -430,29 +264,7 @@ class StreamingSVD:
         bound, _, _ = certify(self._sketch, found, "frobenius", failure_probability)
         tails = error.truncation_errors(found.s, "frobenius")
         lower, upper = (np.ldexp(x, found.exponent) for x in (np.maximum(tails - bound, 0.0), tails + bound))
-        return ScreeResult(lower, upper, info=self._account(found, failure_probability))
-
-    def _account(self, found: Reconstruction, failure: float | None) -> Info:
-        sketch = self._sketch
-        bound, relative, failure = certify(sketch, found, "frobenius", failure)
-        kept = found.s[: found.rank]
-        floor = error.rounding_floor(float(np.linalg.norm(found.s)), self.dtype, found.s.size)
-        return Info(
-            rank=int(np.count_nonzero(kept > floor)),
-            method=self.method,
-            sketch=sketch.kind,
-            passes=1,
-            error_estimate=in_units(bound, found.exponent),
-            error_kind="frobenius",
-            error_relative=relative,
-            failure_probability=failure,
-            converged=True,
-            seed=self.seed,
-            path=", ".join(found.run.path) or "direct",
-            stream_version=STREAM_VERSION,
-            memory=sum(array.nbytes for array in sketch.arrays.values()),
-            certificate="probe",
-        )
+        return ScreeResult(lower, upper, info=account(self._sketch, found, self.method, failure_probability))
 
     # -- state -------------------------------------------------------------------------------------------
 
@@ -471,7 +283,18 @@ class StreamingSVD:
         }
 
     def state_dict(self) -> dict[str, Any]:
-        """Plain scalars and arrays from which `from_state_dict` goes on, bit for bit."""
+        """Plain scalars and arrays from which `from_state_dict` goes on, bit for bit.
+
+        Examples
+        --------
+        >>> import numpy as np, randnla
+        >>> stream = randnla.StreamingSVD((4, 3), 1, rng=0)
+        >>> again = randnla.StreamingSVD.from_state_dict(stream.state_dict())
+        >>> for one in (stream, again):
+        ...     one.update(np.ones((4, 3)))
+        >>> np.array_equal(stream.result().U, again.result().U)
+        True
+        """
         empty = np.zeros((0, 0), self.dtype)
         held = {"corange": empty, "core": empty, **self._sketch.arrays}
         return plain_state.seal(
@@ -492,6 +315,13 @@ class StreamingSVD:
         ------
         StateError
             A field is missing, unknown, of another version or altered; the message names it.
+
+        Examples
+        --------
+        >>> import randnla
+        >>> stream = randnla.StreamingSVD((4, 3), 1, rng=0)
+        >>> randnla.StreamingSVD.from_state_dict(stream.state_dict())
+        StreamingSVD((4, 3), 1, method='tyuc17', dtype=float64, rng=0)
         """
         fields = plain_state.opened(state, cls._KIND, cls._TYPES)
         try:
@@ -519,25 +349,6 @@ class StreamingSVD:
         m, n = self.shape
         kind = f"method={self.method!r}, dtype={self.dtype.name}, rng={self.seed}"
         return f"StreamingSVD(({m}, {n}), {self.rank}, {kind})"
-
-
-def _place(index: Any, size: int, length: int, name: str) -> slice:
-    """A slice of `length` within `size`, with both ends written out."""
-    if index is None:
-        index = slice(0, size)
-    if not isinstance(index, slice):
-        raise InputError(f"{name}: expected a slice or None, got {validate.shown(index)}")
-    start = validate.integer(
-        0 if index.start is None else index.start, name=f"{name}.start", low=0, high=size
-    )
-    stop = validate.integer(
-        size if index.stop is None else index.stop, name=f"{name}.stop", low=start, high=size
-    )
-    if index.step not in (None, 1):
-        raise InputError(f"{name}: expected a step of 1, got {index.step}")
-    if stop - start != length:
-        raise InputError(f"block: expected {stop - start} {name} for {name}[{start}:{stop}], got {length}")
-    return slice(start, stop)
 
 
 def _failure(value: Any) -> float:

@@ -12,23 +12,27 @@ import numpy as np
 
 from randnla._backend import namespace, validate
 from randnla._backend.errors import InputError, NonFiniteError
-from randnla._backend.results import Info, SVDResult
+from randnla._backend.results import SVDResult
 
-from . import adaptive, error, factor, farpca, gram, plan, streaming
+from . import adaptive, error, factor, farpca, gram, plan, reconstruct
 from .basis import Sample, iterate, probe_rows, sample_range
 from .call import (
     Call,
-    account,
     begin,
     certify_product,
     certify_projection,
-    numerical_rank,
     require_leave_one_out,
+    require_tolerance_method,
     smallest_rank,
 )
 from .krylov import sample_krylov
+from .outcome import Factors, finish, known_spectrum, undefined
 from .residual import require_exact, sharpen
-from .scaling import Array, fix_signs, in_units, real_dtype, restore
+from .scaling import Array, fix_signs, in_units
+from .units import into_range, restore_units
+
+TOL_METHODS = ("auto", "subspace", "power", "proto", "farpca", "full")
+"""Methods that take a tolerance; the others make factors of a fixed rank."""
 
 
 def svd(
@@ -75,7 +79,8 @@ def svd(
         max(3 rank, rank + 10, rank + oversample) columns, up to twice the best error), "farpca" (products
         and Gram matrices alone), "gram" (eigenvectors of the Gram matrix of the short side), "full"
         (LAPACK), or "auto": the cheapest of subspace, gram and full by a cost model of shape, dtype and
-        rank. With `tol`: "auto", "subspace", "proto", "farpca" or "full".
+        rank. `tol` is taken by "auto", "subspace", "power", "proto",
+        "farpca" and "full"; the others are for a fixed rank.
     sketch : str or random map
         "gaussian" (what "auto" always means: theory and certificates are for it), "sign",
         "sparse_sign", "countsketch", "srht", "srft", or a map of rank + oversample rows and n columns. In
@@ -160,16 +165,15 @@ def svd(
         callback=callback,
     )
     require_leave_one_out(call, method)
+    exponent = into_range(call.problem)
     try:
         U, s, V, info = decompose(call, method)
     except NonFiniteError:
         if call.check_finite:
             raise
         U, s, V, info = undefined(call)
+    info = restore_units(info, exponent, s)
     return SVDResult(*namespace.restore_all(call.kind, U, s, V.conj().T), info=info)
-
-
-Factors = tuple[Array, Array, Array, Info]
 
 
 def decompose(call: Call, method: str) -> Factors:
@@ -218,7 +222,7 @@ def _fixed_rank(call: Call, method: str) -> Factors:
         sample, Bh = sample_krylov(problem, size, min(call.block or size, size), q, sketch=call.sketch)
         U, s, V = factor.svd_of_adjoint(problem, sample.Q, Bh, k)
         certificate, relative = certify_projection(call, sample, s, sample.exponent, k)
-        return _finish(call, U, s, V, sample.exponent, certificate, relative, method)
+        return finish(call, U, s, V, sample.exponent, certificate, relative, method)
     sample = sample_range(
         problem, size, q, method="subspace" if method == "row_extraction" else method, sketch=call.sketch
     )
@@ -230,25 +234,7 @@ def _fixed_rank(call: Call, method: str) -> Factors:
     else:
         U, s, V, exponent = factor.direct_svd(problem, sample.Q, k)
         certificate, relative = certify_projection(call, sample, s, exponent, k)
-    return _finish(call, U, s, V, exponent, certificate, relative, method)
-
-
-def _finish(
-    call: Call,
-    U: Array,
-    s: Array,
-    V: Array,
-    exponent: int,
-    certificate: error.Certificate,
-    relative: float,
-    method: str,
-    *,
-    converged: bool = True,
-) -> Factors:
-    k = U.shape[1]
-    found = numerical_rank(call, s, k)
-    info = account(call, certificate, relative, method=method, rank=found, converged=converged)
-    return U, restore(s[:k], exponent, real_dtype(call.problem.dtype)), V, info
+    return finish(call, U, s, V, exponent, certificate, relative, method)
 
 
 def _by_farpca(call: Call) -> Factors:
@@ -276,46 +262,13 @@ def _by_farpca(call: Call) -> Factors:
     )
     relative = estimate / scale if scale else float(estimate > 0)
     U, V = U[:, :k], V[:, :k]
-    return _finish(call, U, s, V, state.exponent, certificate, relative, "farpca", converged=converged)
+    return finish(call, U, s, V, state.exponent, certificate, relative, "farpca", converged=converged)
 
 
 def _by_lapack(call: Call, k: int | None) -> Factors:
     problem = call.problem
     U, s, V, exponent = gram.full_svd(problem, k)
     return known_spectrum(call, U, s, V, exponent, s, "full")
-
-
-def known_spectrum(
-    call: Call,
-    U: Array,
-    s: Array,
-    V: Array,
-    exponent: int,
-    spectrum: Array,
-    method: str,
-    slack: float = 0.0,
-) -> Factors:
-    """Truncate factors of a matrix whose whole spectrum is known: the error is its tail, and certain.
-
-    `slack` is the error of the squares of the spectrum relative to their sum.
-    """
-    errors = np.hypot(
-        error.truncation_errors(spectrum, call.norm), math.sqrt(slack) * float(np.linalg.norm(spectrum))
-    )
-    call.spectrum_norm = in_units(float(np.linalg.norm(spectrum)), exponent)
-    scale = float(np.linalg.norm(spectrum)) if call.norm == "frobenius" else float(max(spectrum, default=0.0))
-    floor = error.rounding_floor(float(np.linalg.norm(spectrum)), call.problem.dtype, len(spectrum))
-    k, converged = U.shape[1], True
-    if call.tol is not None:
-        cap = k if call.rank is None else min(k, call.rank)
-        k, converged = smallest_rank(errors, floor, call.tol * scale, cap)
-    tail = float(errors[k])
-    # LAPACK knows the values of a float32 matrix to its rounding; a Gram matrix in float64 to `slack`.
-    estimate = (tail + floor if method == "full" else math.hypot(tail, floor)) if scale else 0.0
-    converged = converged or scale == 0.0
-    certificate = error.Certificate(in_units(estimate, exponent), "exact", 0.0)
-    relative = estimate / scale if scale else 0.0
-    return _finish(call, U[:, :k], s, V[:, :k], exponent, certificate, relative, method, converged=converged)
 
 
 def _by_gram(call: Call, k: int) -> Factors:
@@ -342,7 +295,7 @@ def refined(call: Call, k: int, found: gram.Spectrum) -> Factors:
     sample = Sample(Q, exponent, probe_map, Z)
     U, s, V, e1 = factor.direct_svd(problem, Q, k)
     certificate, relative = certify_projection(call, sample, s, e1, k)
-    return _finish(call, U, s, V, e1, certificate, relative, "gram")
+    return finish(call, U, s, V, e1, certificate, relative, "gram")
 
 
 def _by_single_pass(call: Call, k: int) -> Factors:
@@ -354,31 +307,29 @@ def _by_single_pass(call: Call, k: int) -> Factors:
     ):
         if not fits:
             raise InputError(f"{name}: method='single_pass' takes the default only; see also StreamingSVD")
-    sketch = streaming.sketch_of_problem(problem, k, call.oversample)
-    found = streaming.reconstruct(sketch, "tyuc17", k)
+    sketch = reconstruct.sketch_of_problem(problem, k, call.oversample)
+    found = reconstruct.reconstruct(sketch, "tyuc17", k)
     problem.path += found.run.path
-    bound, relative, failure = streaming.certify(sketch, found, call.norm, call.failure)
+    bound, relative, failure = reconstruct.certify(sketch, found, call.norm, call.failure)
     # A stream gathers ||A||_F in the pass.
     norm = problem.op.frobenius_norm() if problem.kind == "stream" and call.norm == "frobenius" else None
     certificate = error.Certificate(in_units(bound, found.exponent), "probe", failure)
     if norm is not None and 0.0 < norm < math.inf:
         relative = certificate.estimate / norm
-    return _finish(call, found.U, found.s, found.V, found.exponent, certificate, relative, "single_pass")
+    return finish(call, found.U, found.s, found.V, found.exponent, certificate, relative, "single_pass")
 
 
 def _to_tolerance(call: Call, method: str) -> Factors:
     problem = call.problem
     cap = call.limit if call.rank is None else call.rank
+    require_tolerance_method(method, TOL_METHODS)
     if method in ("auto", "full") and (method == "full" or plan.prefers_full(problem.shape, problem.kind)):
         return _by_lapack(call, None)
     if method == "farpca":
         return _by_farpca(call)
-    if method not in ("auto", "subspace", "proto"):
-        raise InputError(
-            f"method: with tol, expected 'auto', 'subspace', 'proto', 'farpca' or 'full', got {method!r}"
-        )
+    method = "subspace" if method == "auto" else method
     q = 0 if method == "proto" else (1 if call.power_iters is None else call.power_iters)
-    U, s, V, state, k, converged = adaptive_svd(call, cap, q)
+    U, s, V, state, k, converged = adaptive_svd(call, cap, q, plain=method == "power")
     estimate = float(state.beside(error.truncation_errors(s, call.norm)[k]))
     captured = float((s[:k] ** 2).sum())
     relative = error.relative(estimate, captured)
@@ -387,7 +338,7 @@ def _to_tolerance(call: Call, method: str) -> Factors:
     certificate = error.Certificate(
         in_units(estimate, state.exponent), state.bound.source, state.bound.failure_probability
     )
-    return _finish(
+    return finish(
         call,
         U,
         s,
@@ -395,19 +346,21 @@ def _to_tolerance(call: Call, method: str) -> Factors:
         state.exponent,
         certificate,
         relative,
-        "proto" if q == 0 else "subspace",
+        "proto" if q == 0 else method,
         converged=converged,
     )
 
 
-def adaptive_svd(call: Call, cap: int, q: int) -> tuple[Array, Array, Array, adaptive.QB, int, bool]:
+def adaptive_svd(
+    call: Call, cap: int, q: int, *, plain: bool = False
+) -> tuple[Array, Array, Array, adaptive.QB, int, bool]:
     """U, s, V of the smallest certified rank, the state of the basis, the rank, and whether tol is met."""
     problem = call.problem
     assert call.tol is not None
     failure = error.DEFAULT_FAILURE[call.norm] if call.failure is None else call.failure
     columns = plan.sketch_size(cap, call.oversample, problem.shape)
     state = adaptive.grow(
-        problem, adaptive.Goal(call.tol, call.norm, columns, q, failure, 0.5, call.certificate)
+        problem, adaptive.Goal(call.tol, call.norm, columns, q, failure, 0.5, call.certificate, plain=plain)
     )
     problem.path.append("adaptive")
     U, s, V = factor.svd_of_adjoint(problem, state.Q, state.Bh, None)
@@ -418,12 +371,3 @@ def adaptive_svd(call: Call, cap: int, q: int) -> tuple[Array, Array, Array, ada
     errors = state.beside(error.truncation_errors(s, call.norm))
     k, converged = smallest_rank(errors, 0.0, call.tol * scale, cap)
     return U[:, :k], s, V[:, :k], state, k, converged
-
-
-def undefined(call: Call) -> Factors:
-    """Factors of NaN: what check_finite=False gives for a matrix that is not finite."""
-    m, n = call.problem.shape
-    k = 0 if call.rank is None else call.rank
-    U, V = (np.full((rows, k), np.nan, call.problem.dtype) for rows in (m, n))
-    info = Info(rank=k, method="none", converged=False, seed=call.problem.seed, path="non-finite input")
-    return U, np.full(k, np.nan, real_dtype(call.problem.dtype)), V, info

@@ -145,6 +145,14 @@ class IncrementalSVD:
         InputError, NonFiniteError
             The rows do not fit, or hold NaN or Inf; nothing has changed. (Of a row stream, the blocks before
             the bad one stay.)
+
+        Examples
+        --------
+        >>> import numpy as np, randnla
+        >>> svd = randnla.IncrementalSVD(3, 2)
+        >>> svd.update(np.array([[3.0, 0.0, 0.0], [0.0, 2.0, 0.0]]))
+        >>> svd.shape, svd.result().s.round(6)
+        ((2, 3), array([3., 2.]))
         """
         self._append_all(as_operator(rows, name="rows"), "r", "rows")
 
@@ -155,6 +163,15 @@ class IncrementalSVD:
         ------
         InputError, NonFiniteError
             The columns do not fit, or hold NaN or Inf; nothing has changed.
+
+        Examples
+        --------
+        >>> import numpy as np, randnla
+        >>> svd = randnla.IncrementalSVD(1, 2)
+        >>> svd.update(np.array([[3.0], [0.0]]))
+        >>> svd.update_columns(np.array([[4.0], [0.0]]))
+        >>> svd.shape, svd.result().s[0].round(6)
+        ((2, 2), np.float64(5.0))
         """
         op = as_operator(columns, name="columns")
         if op.shape[0] != self.shape[0]:
@@ -218,6 +235,14 @@ class IncrementalSVD:
         -------
         SVDResult
             U (m, j), s (j,), Vh (j, n), j = min(rank, m, n), and `info` with the bound of the error.
+
+        Examples
+        --------
+        >>> import numpy as np, randnla
+        >>> svd = randnla.IncrementalSVD(3, 2)
+        >>> svd.update(np.diag([4.0, 2.0, 1.0]))
+        >>> svd.result().s.round(6), round(svd.result().info.error_estimate, 6)
+        (array([4., 2.]), 1.0)
         """
         U, V = (np.array(factor.whole()) for factor in (self._left, self._right))
         if len(U) >= U.shape[1] > 0:
@@ -243,7 +268,16 @@ class IncrementalSVD:
         return SVDResult(U, self._s.astype(real_dtype(self.dtype)), V.conj().T, info=info)
 
     def state_dict(self) -> dict[str, Any]:
-        """Plain scalars and arrays from which `from_state_dict` goes on, bit for bit."""
+        """Plain scalars and arrays from which `from_state_dict` goes on, bit for bit.
+
+        Examples
+        --------
+        >>> import numpy as np, randnla
+        >>> svd = randnla.IncrementalSVD(3, 2)
+        >>> svd.update(np.eye(3))
+        >>> svd.state_dict()["U"].shape
+        (3, 2)
+        """
         factors = {}
         for key, factor in (("U", self._left), ("V", self._right)):
             factors[key] = factor.whole().copy()
@@ -270,6 +304,14 @@ class IncrementalSVD:
         ------
         StateError
             A field is missing, unknown, of another version or altered; the message names it.
+
+        Examples
+        --------
+        >>> import numpy as np, randnla
+        >>> svd = randnla.IncrementalSVD(3, 2)
+        >>> svd.update(np.eye(3))
+        >>> randnla.IncrementalSVD.from_state_dict(svd.state_dict()).shape
+        (3, 3)
         """
         fields = plain_state.opened(state, cls._KIND, cls._TYPES)
         try:

@@ -23,6 +23,7 @@ KINDS = {
     "trig_rows": 6,
     "row_sampling": 7,
     "leverage": 8,
+    "pivots": 9,
 }
 _LOW = 0xFFFFFFFF
 _LANES = 16

@@ -26,6 +26,7 @@ KINDS: Final = {
     "trig_rows": 6,
     "row_sampling": 7,
     "leverage": 8,
+    "pivots": 9,
 }
 
 

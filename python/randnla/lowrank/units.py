@@ -1,0 +1,76 @@
+# SPDX-FileCopyrightText: 2026 the randnla developers
+# SPDX-License-Identifier: BSD-3-Clause
+"""Units: a matrix near the ends of the exponent range is worked on as a copy of middling size.
+
+f(A) = 2^e f(2^-e A) then holds by construction, bit for bit, wherever 2^-e A is exact.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from randnla._backend.kernels import dense
+from randnla._backend.results import Info
+
+from .problem import Problem, scaled_copy
+from .scaling import Array, exponent_of, in_units, real_dtype
+
+PILOT_ROWS = 256
+
+MIDDLING = {np.dtype(np.float32): (-16, 40), np.dtype(np.float64): (-300, 300)}
+"""Exponents of the largest entry between which A is taken as it is.
+
+Sums of squares in the same precision neither overflow nor lose what stands 2^-45 (2^-200) below the
+largest of them.
+"""
+
+
+def into_range(problem: Problem) -> int:
+    """Put 2^-e A in place of an array or sparse matrix A whose squares may leave the range; returns e.
+
+    Some rows are looked at, and all of A only where these lie outside.
+    """
+    op: Any = problem.op
+    if hasattr(op, "array"):
+        entries = op.array
+        some = entries[:: max(1, entries.shape[0] // PILOT_ROWS)]
+    elif problem.kind == "sparse":
+        entries = op.matrix.data[None, :]
+        some = entries[:, :: max(1, entries.shape[1] // (1 << 14))]
+    else:
+        return 0
+    if _is_middling(dense.screen(some).max_abs, problem):
+        return 0
+    seen = dense.screen(entries)
+    exponent = exponent_of(seen.max_abs) if seen.finite else 0
+    copy = None if not exponent or _is_middling(seen.max_abs, problem) else scaled_copy(op, -exponent)
+    if copy is None:
+        return 0
+    problem.op = copy
+    problem.path.append("rescaled copy")
+    problem.hold(entries.nbytes)
+    return exponent
+
+
+def _is_middling(largest: float, problem: Problem) -> bool:
+    low, high = MIDDLING[real_dtype(problem.dtype)]
+    return largest > 0 and low <= exponent_of(largest) <= high
+
+
+def restore_units(info: Info, exponent: int, *arrays: Array) -> Info:
+    """Multiply arrays, in place, and the error estimate by 2^exponent."""
+    if not exponent:
+        return info
+    with np.errstate(over="ignore"):
+        for array in arrays:
+            scale_exactly(array, exponent)
+    known = info.error_estimate
+    return info if known is None else info.replace(error_estimate=in_units(known, exponent))
+
+
+def scale_exactly(Y: Array, exponent: int) -> None:
+    """Y * 2^exponent in place, rounded once where the result is subnormal."""
+    for part in (Y.real, Y.imag) if np.iscomplexobj(Y) else (Y,):
+        np.ldexp(part, exponent, out=part)
