@@ -276,8 +276,16 @@ def _report(
             known = known[0], min(known[1], in_units(known[0].estimate, -sample.exponent) / captured)
     certificate, relative = known
     met = converged and (call.tol is None or relative <= call.tol)
-    info = finish(call, factors[3], U, certificate, relative, method, converged=met)[2]
+    rank = _rank(call, U)
+    info = finish(call, factors[3], (U, rank), certificate, relative, method, converged=met)[2]
     return (*factors, info)
+
+
+def _rank(call: Call, U: Array) -> int:
+    """Directions that a finite core keeps: it inverts none below a cut far above this one."""
+    s = qr.small_svd(skeleton.widen(U))[1]
+    cut = 4 * unit_roundoff(call.problem.dtype) * np.sqrt(s.size + 1) * max(s, default=0.0)
+    return int(np.count_nonzero(s > cut))
 
 
 def _to_tolerance(call: Call, selection: str) -> Factors:
