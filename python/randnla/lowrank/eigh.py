@@ -59,7 +59,7 @@ def eigh(
         Columns of the sketch beyond the rank.
     power_iters : int or "auto"
         Multiplications of the sketch by A^2; "auto" is 2, or 0 with `warm_start`. With both `method`
-        and `power_iters` at "auto" the sketch has at least 1.75 k columns, and the number of passes, two
+        and `power_iters` at "auto" the sketch has at least 1.5 k columns, and the number of passes, two
         to four, depends on the data: where Q^H A Q is definite and the probes prefer its Nystrom
         approximation, passes end when the computed spectrum predicts an error within 2 % of the least;
         otherwise there are four. ``info.path`` says "definite core" or "indefinite core".
