@@ -28,7 +28,7 @@ from .call import (
 )
 from .krylov import sample_krylov
 from .residual import require_exact, sharpen
-from .scaling import Array, fix_signs, in_units, real_dtype, restore
+from .scaling import Array, fix_signs, in_units, real_dtype, restore, vector_norm
 
 
 def svd(
@@ -299,12 +299,11 @@ def known_spectrum(
 
     `slack` is the error of the squares of the spectrum relative to their sum.
     """
-    errors = np.hypot(
-        error.truncation_errors(spectrum, call.norm), math.sqrt(slack) * float(np.linalg.norm(spectrum))
-    )
-    call.spectrum_norm = in_units(float(np.linalg.norm(spectrum)), exponent)
-    scale = float(np.linalg.norm(spectrum)) if call.norm == "frobenius" else float(max(spectrum, default=0.0))
-    floor = error.rounding_floor(float(np.linalg.norm(spectrum)), call.problem.dtype, len(spectrum))
+    whole = vector_norm(spectrum)
+    errors = np.hypot(error.truncation_errors(spectrum, call.norm), math.sqrt(slack) * whole)
+    call.spectrum_norm = in_units(whole, exponent)
+    scale = whole if call.norm == "frobenius" else float(spectrum.max(initial=0.0))
+    floor = error.rounding_floor(whole, call.problem.dtype, len(spectrum))
     k, converged = U.shape[1], True
     if call.tol is not None:
         cap = k if call.rank is None else min(k, call.rank)
