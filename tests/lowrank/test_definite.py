@@ -131,8 +131,8 @@ def test_a_core_may_turn_out_indefinite_at_any_pass(monkeypatch, turn):
     A = semidefinite(SPECTRA["exp(-i/40)"]) * 2.0**40
     calls, ritz = [], definite._ritz
 
-    def turned(Q, Y):
-        w, X = ritz(Q, Y)
+    def turned(core):
+        w, X = ritz(core)
         calls.append(len(calls) + 2)
         if calls[-1] == turn:
             w[-1] = -abs(w[0]) / 1000

@@ -188,14 +188,33 @@ def test_exact_low_rank_is_recovered_with_more_columns_than_the_rank(selection, 
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
+def test_rank_is_that_of_what_is_returned(dtype):
+    """Not the number of columns asked for."""
+    rng = np.random.default_rng(0)
+    A = (rng.standard_normal((60, 4)) @ rng.standard_normal((4, 50))).astype(dtype)
+    for coefficients in ("sketch", "projection"):
+        for kind in ("column", "row", "two_sided"):
+            found = randnla.interpolative(A, 9, kind=kind, coefficients=coefficients, rng=0)
+            assert found.info.rank == 4
+            assert np.linalg.matrix_rank(found.to_dense(A), 1e-4) == 4
+    for method in ("projection", "intersection"):
+        assert randnla.cur(A, 9, method=method, rng=0).info.rank == 4
+    full = (A + np.eye(60, 50)).astype(dtype)
+    assert randnla.interpolative(full, 9, rng=0).info.rank == 9
+    assert randnla.cur(full, 9, rng=0).info.rank == 9
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
 def test_zero_and_empty(dtype):
     for kind in ("column", "row", "two_sided"):
         zero = randnla.interpolative(np.zeros((9, 7), dtype), 3, kind=kind, rng=0)
         assert not zero.to_dense(np.zeros((9, 7))).any()
         assert zero.info.error_estimate == 0
+        assert zero.info.rank == 0
     J, X = randnla.interpolative(np.ones((9, 7), dtype), 0, rng=0)
     assert (J.shape, X.shape) == ((0,), (0, 7))
     found = randnla.cur(np.zeros((9, 7), dtype), 3, rng=0)
+    assert found.info.rank == 0
     assert not found.to_dense().any()
     C, U, R, _, _ = randnla.cur(np.ones((9, 7), dtype), 0, rng=0)
     assert (C.shape, U.shape, R.shape) == ((9, 0), (0, 0), (0, 7))

@@ -22,7 +22,7 @@ from randnla.operators import Dense, LinearOperator, RowStream, Sparse, as_opera
 from . import error
 from .basis import Sample
 from .problem import Problem
-from .scaling import Array, in_units
+from .scaling import Array, in_units, vector_norm
 
 CERTIFICATES = ("auto", "probe", "exact", "leave_one_out")
 NORMS = {"fro": "frobenius", "spectral": "spectral"}
@@ -297,9 +297,9 @@ def certify_basis(call: Call, sample: Sample, s: Array | None) -> error.Certific
 def numerical_rank(call: Call, values: Array, rank: int) -> int:
     """How many of the first `rank` values stand above rounding."""
     top = np.asarray(values, dtype=np.float64)
-    if not top.size or not top.any():
+    magnitude = vector_norm(top)
+    if magnitude == 0.0 and not top.any():
         return 0
-    magnitude = float(np.linalg.norm(top))
     floor = error.rounding_floor(magnitude, call.problem.dtype, top.size)
     return int(np.count_nonzero(np.abs(top[:rank]) > floor))
 

@@ -281,8 +281,8 @@ def _report(
             known = known[0], min(known[1], in_units(known[0].estimate, -sample.exponent) / captured)
     certificate, relative = known
     met = converged and (call.tol is None or relative <= call.tol)
-    info = finish(call, factors[3], U, certificate, relative, method, converged=met)[2]
-    return (*factors, info.replace(rank=rank))
+    info = finish(call, factors[3], (U, rank), certificate, relative, method, converged=met)[2]
+    return (*factors, info)
 
 
 def _to_tolerance(call: Call, selection: str) -> Factors:

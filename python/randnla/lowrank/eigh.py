@@ -59,7 +59,7 @@ def eigh(
         Columns of the sketch beyond the rank.
     power_iters : int or "auto"
         Multiplications of the sketch by A^2; "auto" is 2, or 0 with `warm_start`. With both `method`
-        and `power_iters` at "auto" the sketch has at least 1.75 k columns, and the number of passes, two
+        and `power_iters` at "auto" the sketch has at least 1.5 k columns, and the number of passes, two
         to four, depends on the data: where Q^H A Q is definite and the probes prefer its Nystrom
         approximation, passes end when the computed spectrum predicts an error within 2 % of the least;
         otherwise there are four. ``info.path`` says "definite core" or "indefinite core".
@@ -67,7 +67,8 @@ def eigh(
         "subspace" (Rayleigh-Ritz on the basis), "krylov" (Rayleigh-Ritz on the products of all powers, 2q + 1
         times the memory), "nystrom" (positive semidefinite A only),
         "row_extraction" (no pass after the basis; the least accurate), "one_pass" (A is read once),
-        "full" (LAPACK), or "auto": subspace, or full where that is cheaper by the cost model.
+        "full" (LAPACK), or "auto": subspace, or full where that is cheaper by the cost model. `tol` is taken
+        by "auto", "subspace" and "full"; the others make factors of a fixed rank.
     sketch, certificate, failure_probability, block, rng, check_finite, max_memory, callback
         As in `svd`; "leave_one_out" is not offered, "exact" only of "subspace", "krylov" and "full".
     warm_start : array of shape (n, j), optional
@@ -300,16 +301,16 @@ def _exact(call: Call, w: Array, exponent: int, k: int) -> tuple[error.Certifica
 def _by_lapack(call: Call, k: int | None) -> Pairs:
     problem = call.problem
     w, V, exponent = gram.full_eigh(problem)
-    errors = error.truncation_errors(np.abs(w), call.norm)
     floor = error.rounding_floor(float(np.linalg.norm(w)), problem.dtype, w.size)
+    errors = error.truncation_errors(np.abs(w), call.norm) + floor  # the values are known to rounding, too
     size = float(np.linalg.norm(w)) if call.norm == "frobenius" else float(np.abs(w).max(initial=0.0))
     converged = True
     if k is None:
         assert call.tol is not None
         cap = call.limit if call.rank is None else call.rank
-        k, converged = smallest_rank(errors, floor, call.tol * size, cap)
+        k, converged = smallest_rank(errors, 0.0, call.tol * size, cap)
         converged = converged or size == 0.0
-    estimate = float(errors[k]) + floor if size else 0.0  # the values are known to rounding, too
+    estimate = float(errors[k]) if size else 0.0
     certificate = error.Certificate(in_units(estimate, exponent), "exact", 0.0)
     found, V = numerical_rank(call, w, k), V[:, :k].copy()
     relative = estimate / size if size else 0.0

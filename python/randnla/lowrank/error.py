@@ -231,5 +231,6 @@ def truncation_errors(s: npt.NDArray[Any], norm: str) -> npt.NDArray[np.float64]
     if norm == "spectral":
         return np.append(values, 0.0)
     top = float(values[0]) if values.size and values[0] > 0 else 1.0
-    tail = np.cumsum((values[::-1] / top) ** 2)[::-1]  # scaled: squares of 1e-200 would vanish
-    return np.append(np.sqrt(tail) * top, 0.0)
+    errors = np.zeros(values.size + 1)
+    np.cumsum((values[::-1] / top) ** 2, out=errors[-2::-1])  # scaled: squares of 1e-200 would vanish
+    return np.sqrt(errors) * top

@@ -52,7 +52,7 @@ def pivoted_rows(Q: Array) -> tuple[Array, Array]:
     Column-pivoted QR of Q^H; the entries of X are moderate (below about 2) in practice.
     """
     index = skeleton.choose_rows(Q, Q.shape[1], "qrcp", seed=0)
-    return skeleton.interpolate(Q, index).astype(Q.dtype), index
+    return skeleton.interpolate(Q, index)[0].astype(Q.dtype), index
 
 
 def rows_of(problem: Problem, index: Array) -> Array:
@@ -178,8 +178,12 @@ def nystrom_core(problem: Run, Q: Array, Y: Array) -> tuple[Array, Array]:
     return w, narrow_product(P, U)
 
 
-def nystrom_factors(problem: Run, Q: Array, Y: Array) -> tuple[Array, Array, Array]:
+def nystrom_factors(
+    problem: Run, Q: Array, Y: Array, core: Array | None = None
+) -> tuple[Array, Array, Array]:
     """w, an orthonormal basis P of the range of Y = A Q, and small U: the eigenpairs are w and P U.
+
+    `core`, where it is at hand, is the Hermitian part of Q^H Y; Q is orthonormal.
 
     Tropp, Yurtsever, Udell and Cevher (2017), Algorithm 3: a shift nu of the order of u ||Y|| makes the
     core definite and is taken off the eigenvalues again.
@@ -192,10 +196,9 @@ def nystrom_factors(problem: Run, Q: Array, Y: Array) -> tuple[Array, Array, Arr
     # so the SVD is of the small T C^-1, in float64. The shift exceeds the rounding of Q^H Y.
     magnitude = frobenius(Y)
     shift = 2 * unit_roundoff(Y.dtype) * magnitude
-    core = hermitian_part(dense.gemm(Q.conj().T, Y))
-    gap = hermitian_part(dense.gemm(Q.conj().T, Q))
+    core = hermitian_part(dense.gemm(Q.conj().T, Y)) if core is None else core
     for attempt in range(30):
-        C = qr.small_cholesky(core + shift * gap)
+        C = qr.small_cholesky(core + shift * np.eye(size))
         if C is None:
             # Rounding, or an A that is not positive semidefinite: ten times the shift.
             if attempt == 0:

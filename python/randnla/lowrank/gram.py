@@ -16,10 +16,11 @@ from randnla.operators import LinearOperator
 
 from .basis import orthonormalize
 from .centered import Centered
+from .error import frobenius
 from .factor import narrow_product, require_symmetry, widen
 from .plan import SMALL_FULL
 from .problem import Problem
-from .scaling import Array, exponent_of, normalize, scale_by_power, unit_roundoff
+from .scaling import Array, exponent_of, normalize, scale_by_power, unit_roundoff, vector_norm
 
 
 def has_gram(op: LinearOperator) -> bool:
@@ -203,10 +204,12 @@ def is_diagonal(R: Array, dtype: np.dtype[Any]) -> bool:
     The columns of A V are orthogonal to the rounding of G. Where that is no more than the rounding of A V
     itself, another rotation would only move it.
     """
-    d = np.diagonal(R).real
-    rest = float(np.linalg.norm(R - np.diag(np.diagonal(R))))
-    floor = 2 * unit_roundoff(dtype) * math.sqrt(d.size + 1) * float(np.linalg.norm(d))
-    return bool(np.all(d[1:] <= d[:-1])) and rest <= floor
+    d = np.diagonal(R).real.copy()
+    if not (d[1:] <= d[:-1]).all():
+        return False
+    rest = R.copy()
+    np.fill_diagonal(rest, 0)
+    return frobenius(rest) <= 2 * unit_roundoff(dtype) * math.sqrt(d.size + 1) * vector_norm(d)
 
 
 def _hold_full(problem: Problem) -> None:

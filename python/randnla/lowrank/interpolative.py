@@ -88,6 +88,7 @@ def interpolative(
     IDResult
         indices (k,), the most telling first; coefficients (k, n) or (m, k), the identity on the chosen ones
         exactly. For "two_sided" a pair each: (rows, columns) and (X, Vh). ``to_dense(A)`` puts them together.
+        ``info.rank`` is the numerical rank of the chosen columns (rows), which may be less than k.
 
     Raises
     ------
@@ -221,7 +222,7 @@ def find_rows(call: Call, method: str, coefficients: str) -> tuple[Array, Array,
         found = project(call, sample, index)
         certificate, relative = certify_rows(call, sample, found, k)
         return finish(call, index, solve(call, found, index), certificate, relative, method)
-    X = skeleton.interpolate(Y, index)
+    X, rank = skeleton.interpolate(Y, index)
     narrow = X.astype(problem.dtype)
     residual = Z - dense.gemm(narrow, np.ascontiguousarray(Z[index])) if k else Z
     size_of = error.frobenius(Z) / math.sqrt(Z.shape[1])
@@ -229,7 +230,7 @@ def find_rows(call: Call, method: str, coefficients: str) -> tuple[Array, Array,
         1.0, error.frobenius(X) / math.sqrt(max(1, k))
     )
     certificate, relative = certify_residual(call, sample, residual, floor if k else 0.0, 0.0)
-    return finish(call, index, narrow, certificate, relative, method)
+    return finish(call, index, (narrow, rank), certificate, relative, method)
 
 
 def choose(call: Call, sample: Sample, k: int, method: str) -> Array:
@@ -242,11 +243,11 @@ def choose(call: Call, sample: Sample, k: int, method: str) -> Array:
     return skeleton.choose_rows(Y, k, method, call.problem.seed)
 
 
-def solve(call: Call, found: Projection, index: Array) -> Array:
-    """X = B R^-H with X[index] = I, in the dtype of A."""
+def solve(call: Call, found: Projection, index: Array) -> tuple[Array, int]:
+    """X = B R^-H with X[index] = I, in the dtype of A, and the rank of the chosen rows."""
     dtype = call.problem.dtype
-    X = skeleton.divide(found.B, found.R, unit_roundoff(dtype))
-    return skeleton.identify(X, index).astype(dtype)
+    X, rank = skeleton.divide(found.B, found.R, unit_roundoff(dtype))
+    return skeleton.identify(X, index).astype(dtype), rank
 
 
 def certify_rows(
@@ -343,23 +344,23 @@ def _to_tolerance(call: Call, method: str, coefficients: str) -> tuple[Array, Ar
 def finish(
     call: Call,
     index: Array,
-    X: Array,
+    found: tuple[Array, int],
     certificate: error.Certificate,
     relative: float,
     method: str,
     *,
     converged: bool = True,
 ) -> tuple[Array, Array, Info]:
-    """Account for the rows found."""
+    """Account for the rows found; `found` are the coefficients and the rank of the rows."""
     info = account(
         call,
         certificate,
         relative,
         method="qrcp" if method == "auto" else method,
-        rank=int(index.size),
+        rank=found[1],
         converged=converged,
     )
-    return index, X, info
+    return index, found[0], info
 
 
 def _rows_of_columns(call: Call, columns: Array, method: str, info: Info) -> tuple[tuple[Array, Array], Info]:
@@ -367,7 +368,7 @@ def _rows_of_columns(call: Call, columns: Array, method: str, info: Info) -> tup
     problem = call.problem
     C = rows_of(problem, columns).T  # (m, k)
     index = skeleton.choose_rows(C, columns.size, method, problem.seed)
-    X = skeleton.interpolate(C, index).astype(problem.dtype)
+    X = skeleton.interpolate(C, index)[0].astype(problem.dtype)
     path = ", ".join(problem.path) or "direct"
     return (index, X), info.replace(passes=problem.passes, matvecs=problem.matvecs, path=path)
 

@@ -12,7 +12,7 @@ from randnla._backend.results import Info
 
 from . import error
 from .call import Call, account, numerical_rank, smallest_rank
-from .scaling import Array, in_units, real_dtype, restore
+from .scaling import Array, in_units, real_dtype, restore, vector_norm
 
 Factors = tuple[Array, Array, Array, Info]
 
@@ -50,12 +50,11 @@ def known_spectrum(
 
     `slack` is the error of the squares of the spectrum relative to their sum.
     """
-    errors = np.hypot(
-        error.truncation_errors(spectrum, call.norm), math.sqrt(slack) * float(np.linalg.norm(spectrum))
-    )
-    call.spectrum_norm = in_units(float(np.linalg.norm(spectrum)), exponent)
-    scale = float(np.linalg.norm(spectrum)) if call.norm == "frobenius" else float(max(spectrum, default=0.0))
-    floor = error.rounding_floor(float(np.linalg.norm(spectrum)), call.problem.dtype, len(spectrum))
+    whole = vector_norm(spectrum)
+    errors = np.hypot(error.truncation_errors(spectrum, call.norm), math.sqrt(slack) * whole)
+    call.spectrum_norm = in_units(whole, exponent)
+    scale = whole if call.norm == "frobenius" else float(spectrum.max(initial=0.0))
+    floor = error.rounding_floor(whole, call.problem.dtype, len(spectrum))
     # LAPACK knows the values of a float32 matrix to its rounding; a Gram matrix in float64 to `slack`.
     estimates = (errors + floor if method == "full" else np.hypot(errors, floor)) if scale else 0 * errors
     k, converged = U.shape[1], True

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -13,14 +14,26 @@ import numpy.typing as npt
 Array = npt.NDArray[Any]
 
 
+@lru_cache
+def _real_part(dtype: np.dtype[Any]) -> tuple[np.dtype[Any], float]:
+    """The dtype of the real part and its unit roundoff: asked for a dozen times in a call."""
+    real = np.dtype(dtype.type(0).real.dtype)
+    return real, float(np.finfo(real).eps) / 2
+
+
 def real_dtype(dtype: npt.DTypeLike) -> np.dtype[Any]:
     """The dtype of the real part: float32 for complex64, float64 for complex128."""
-    return np.dtype(np.dtype(dtype).type(0).real.dtype)
+    return _real_part(np.dtype(dtype))[0]
 
 
 def unit_roundoff(dtype: npt.DTypeLike) -> float:
     """Half the spacing of 1, the relative error of one rounding."""
-    return float(np.finfo(real_dtype(dtype)).eps) / 2
+    return _real_part(np.dtype(dtype))[1]
+
+
+def vector_norm(values: Array) -> float:
+    """The 2-norm of a real vector of moderate entries: ``numpy.linalg.norm`` takes longer to begin."""
+    return math.sqrt(float(values @ values))
 
 
 def largest_magnitude(Y: Array) -> float:
@@ -95,7 +108,8 @@ def column_extremes(U: Array) -> tuple[Array, Array]:
 
 def _signs(U: Array) -> Array:
     high, low = column_extremes(U)
-    signs = np.where(-low > high, -1, 1).astype(U.dtype)
+    signs = np.ones(U.shape[1], U.dtype)
+    signs[-low > high] = -1
     for j in np.flatnonzero((-low == high) & (high > 0)):
         column = U[:, j]
         signs[j] = np.sign(column[np.argmax(np.abs(column))])

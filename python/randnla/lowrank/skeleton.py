@@ -97,8 +97,11 @@ def _filled(chosen: Array, count: int, total: int) -> Array:
     return chosen.astype(np.int64)
 
 
-def divide(B: Array, R: Array, roundoff: float) -> Array:
-    """X with X R^H = B for a small square R, in least squares; directions below rounding are left out."""
+def divide(B: Array, R: Array, roundoff: float) -> tuple[Array, int]:
+    """X with X R^H = B for a small square R, in least squares, and the numerical rank of R.
+
+    Directions below rounding are left out.
+    """
     # R = P T Pi^T with pivots, so X R^H = B reads T (X Pi)^H = (B P)^H.
     P, T, order = qr.small_pivoted_qr(widen(R))
     diagonal = np.abs(np.diagonal(T))
@@ -110,14 +113,18 @@ def divide(B: Array, R: Array, roundoff: float) -> Array:
     upper = np.ascontiguousarray(T[:r, :r].conj().T[::-1, ::-1])
     solved = qr.triangular_solve_right(np.ascontiguousarray(right[:, ::-1]), upper) if r else right
     X[:, order[:r]] = solved[:, ::-1]
-    return X
+    return X, r
 
 
-def interpolate(Y: Array, index: Array) -> Array:
-    """X (m, k) with Y ~ X Y[index] in least squares over all columns of Y, and X[index] = I exactly."""
+def interpolate(Y: Array, index: Array) -> tuple[Array, int]:
+    """X (m, k) with Y ~ X Y[index] in least squares over all columns of Y, and the rank of Y[index].
+
+    X[index] = I exactly.
+    """
     wide = widen(Y)
     Q, R = qr.householder_qr(np.ascontiguousarray(wide[index].conj().T))
-    return identify(divide(dense.gemm(wide, Q), R, unit_roundoff(Y.dtype)), index)
+    X, rank = divide(dense.gemm(wide, Q), R, unit_roundoff(Y.dtype))
+    return identify(X, index), rank
 
 
 def identify(X: Array, index: Array) -> Array:
