@@ -81,7 +81,9 @@ def test_peak_of_a_product(name, dtype, order):
 
 
 @pytest.mark.parametrize("adjoint", [False, True])
-@pytest.mark.parametrize(("m", "dtype"), [(500_009, "float64"), (1_000_003, "float32"), (2_000_003, "float64")])
+@pytest.mark.parametrize(
+    ("m", "dtype"), [(500_009, "float64"), (1_000_003, "float32"), (2_000_003, "float64")]
+)
 def test_peak_of_cosine_transforms_of_prime_lengths(m, dtype, adjoint):
     """The library alone holds 22 columns: 84, 84 and 336 MB."""
     columns = 6 * m * np.dtype(dtype).itemsize / 2**20
