@@ -113,6 +113,11 @@ def scipy_sparse_product(S: sp.csr_array, A: Array) -> Array:
     return S @ A
 
 
+def scipy_dense_map(A: sp.csr_array | sp.csc_array, S: Array) -> Array:
+    """A dense map, there already, times sparse data: as compressed rows of its transpose times dense rows."""
+    return (A.T.tocsr() @ S.T).T if A.format == "csr" else (A.T @ S.T).T
+
+
 def sklearn_sparse_projection(A: Array, d: int, nnz: int, seed: int) -> Array:
     """Random signs at density nnz/d; sketches the rows of A as the features of its transpose."""
     from sklearn.random_projection import SparseRandomProjection

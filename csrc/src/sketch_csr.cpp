@@ -57,6 +57,17 @@ class RowWalk {
         }
         if (sorted_) next_[i - begin_] = k;
     }
+    // The same entries of a sorted row, as one run.
+    struct Run {
+        I begin, end;
+    };
+    Run run(index_t i, index_t last) {
+        const I begin = next_[i - begin_], stop = a_.indptr[i + 1];
+        I k = begin;
+        while (k < stop && static_cast<index_t>(a_.indices[k]) < last) ++k;
+        next_[i - begin_] = k;
+        return {begin, k};
+    }
 
   private:
     const CsrView<I, T>& a_;
@@ -99,6 +110,14 @@ void dense_tile(Team& team, const PanelGenerator<T>& generator, CsrAxis axis,
                                     static_cast<index_t>(a.indptr[i + 1]) - k,
                                     s.data() + (i - c) * strip<T>, strip<T>, n0, n0 + out.cols,
                                     sums.data(), strip<T>);
+            }
+        } else if (sorted) {
+            for (index_t n = 0; n < out.cols; ++n) {
+                const auto part = walk.run(n0 + n, end);
+                if (part.begin == part.end) continue;
+                kernels.gather_strip(a.indices + part.begin, a.data + part.begin,
+                                     static_cast<index_t>(part.end - part.begin), c, s.data(),
+                                     sums.data() + n * strip<T>);
             }
         } else {
             for (index_t n = 0; n < out.cols; ++n) {

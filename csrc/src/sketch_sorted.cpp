@@ -7,8 +7,9 @@
 #include "sparse_panels.hpp"
 
 // Sparse maps with several nonzeros a column. Chunks of rows of A are copied, whole rows at a time,
-// into panels that stay in the last cache: whole rows stream from memory at twice the rate of
-// pieces of them. The sums of all panels stay there too.
+// into panels of the member's own columns, while the next chunk is on its way from memory. Members
+// share the sorted nonzeros only: a line that one core writes and another reads costs too much
+// where they have no cache in common (DevNotes).
 namespace randnla {
 namespace {
 
@@ -17,7 +18,8 @@ using u32 = std::uint32_t;
 
 constexpr index_t table_codes = index_t{1} << 19;
 constexpr index_t sums_bytes = index_t{6} << 20;
-constexpr index_t group_panels = 64;  // a tile of 4 MB
+constexpr index_t group_panels = 64;  // a tile of 4 MB, of whole rows
+constexpr index_t part_panels = 16;   // of parts of rows: 2 KB of each, a tile of 1 MB
 constexpr index_t pair_bytes = sorted_lines * panel_bytes;
 
 template <class T>
@@ -61,18 +63,26 @@ class SortedTable {
     Scratch<u32> rows_;
 };
 
-// The sums of a group of columns, in panels, and two tiles: one is filled while a member may still
-// read the other.
+// Part p of `parts` of the lines of a chunk: some of its rows or, by columns, those of a panel.
+template <class T>
+FetchAhead fetch_of_part(MatrixView<const T> a, index_t p, index_t parts) {
+    const bool by_rows = a.col_stride == 1;
+    if (a.empty() || !(by_rows || a.row_stride == 1)) return {};
+    constexpr auto size = static_cast<index_t>(sizeof(T));
+    const index_t runs = by_rows ? a.rows : a.cols, run = by_rows ? a.cols : a.rows,
+                  begin = runs * p / parts, end = runs * (p + 1) / parts,
+                  lines = (run * size + panel_bytes - 1) / panel_bytes;
+    return {reinterpret_cast<const char*>(by_rows ? &a(begin, 0) : &a(0, begin)), lines,
+            (by_rows ? a.row_stride : a.col_stride) * size, (end - begin) * lines};
+}
+
+// A member's sums of a group of its columns, in panels, and the tile of a chunk.
 template <class T>
 class SortedGroup {
   public:
-    SortedGroup(index_t d, index_t panels, int members)
-        : d_(d),
-          tiles_(members > 1 ? 2 : 1),
-          sums_(panels * (d + 1) * pair<T>),
-          tile_(tiles_ * panels * tile_stride),
-          panels_(panels) {
-        for (index_t p = 0; p < tiles_ * panels; ++p) {
+    SortedGroup(index_t d, index_t panels)
+        : d_(d), sums_(panels * sums_stride()), tile_(panels * tile_stride) {
+        for (index_t p = 0; p < panels; ++p) {
             T* zeros = tile_.data() + p * tile_stride + sorted_inputs * pair<T>;
             std::fill(zeros, zeros + pair<T>, T(0));
         }
@@ -81,48 +91,38 @@ class SortedGroup {
     // sums += S A for the columns of `table`, from 0 or from out; to out, if asked for.
     void run(Team& team, const SortedTable& table, MatrixView<const T> a, MatrixView<T> out,
              bool clear, bool load, bool store, T scale) {
-        const auto [j0, j1] = team.share(out.cols, pair<T>);
-        const auto mine = sums().from(j0 / pair<T>);
-        const index_t count = (j1 - j0 + pair<T> - 1) / pair<T>;
-        if (clear) std::fill(mine.data, mine.data + count * mine.stride, T(0));
-        if (load) pack<T>(out.block(0, d_, j0, j1), mine);
+        const Panels<T> sums = {sums_.data(), sorted_lines, sums_stride()},
+                        tile = {tile_.data(), sorted_lines, tile_stride};
+        const index_t panels = (a.cols + pair<T> - 1) / pair<T>;
+        if (clear) std::fill(sums.data, sums.data + panels * sums.stride, T(0));
+        if (load) pack<T>(out, sums);
         for (index_t k = 0, c = 0; k < a.rows; k += sorted_inputs, ++c) {
             team.checkpoint();
-            const auto tile = this->tile(c % tiles_);
-            copy(team, a.block(k, std::min(a.rows, k + sorted_inputs), 0, a.cols), tile);
-            team.barrier();
-            for (index_t p = 0; p < count; ++p)
-                sorted_sums_kernels<T>().add(table[c], tile.from(j0 / pair<T> + p).data,
-                                             mine.from(p).data);
+            const index_t end = std::min(a.rows, k + sorted_inputs),
+                          next_end = std::min(a.rows, end + sorted_inputs);
+            const auto next = a.block(end, next_end, 0, a.cols);
+            pack<T>(a.block(k, end, 0, a.cols), tile);
+            for (index_t p = 0; p < panels; ++p)
+                sorted_sums_kernels<T>().add(table[c], tile.from(p).data, sums.from(p).data,
+                                             fetch_of_part(next, p, panels));
         }
-        if (store) unpack(mine, scale, out.block(0, d_, j0, j1));
-        team.barrier();
+        if (store) unpack(sums, scale, out);
     }
 
   private:
     static constexpr index_t tile_stride = (sorted_inputs + 1) * pair<T>;
+    index_t sums_stride() const { return (d_ + 1) * pair<T>; }
 
-    Panels<T> sums() const { return {sums_.data(), sorted_lines, (d_ + 1) * pair<T>}; }
-    Panels<T> tile(index_t i) const {
-        return {tile_.data() + i * panels_ * tile_stride, sorted_lines, tile_stride};
-    }
-
-    // Members share the longer runs of memory.
-    void copy(Team& team, MatrixView<const T> a, Panels<T> tile) {
-        if (a.col_stride == 1) {
-            const auto [begin, end] = team.share(a.rows);
-            tile.data += begin * tile.row_stride();
-            pack<T>(a.block(begin, end, 0, a.cols), tile);
-        } else {
-            const auto [begin, end] = team.share(a.cols, pair<T>);
-            pack<T>(a.block(0, a.rows, begin, end), tile.from(begin / pair<T>));
-        }
-    }
-
-    index_t d_, tiles_;
+    index_t d_;
     Scratch<T> sums_, tile_;
-    index_t panels_;
 };
+
+// Panels whose sums a member holds at a time: all of them where it reads whole rows, if they fit.
+index_t panels_at_a_time(index_t panels, index_t d, bool whole_rows) {
+    const index_t fitting =
+        std::clamp<index_t>(sums_bytes / ((d + 1) * pair_bytes), 2, group_panels);
+    return whole_rows && panels <= fitting ? panels : std::min(fitting, part_panels);
+}
 
 }  // namespace
 
@@ -137,27 +137,30 @@ bool sorting_pays(const SparseMap& map, index_t rows, index_t lines, bool contig
 template <class T>
 void apply_sorted(const SparseMap& map, index_t row_start, index_t col_start, T scale,
                   MatrixView<const T> a, MatrixView<T> out) {
-    const index_t d = out.rows, panels = (out.cols + pair<T> - 1) / pair<T>,
-                  most = std::clamp<index_t>(sums_bytes / ((d + 1) * pair_bytes), 2, group_panels),
-                  groups = (panels + most - 1) / most,
+    const index_t d = out.rows,
                   step =
                       std::min(a.rows, std::max<index_t>(1, table_codes / map.nnz / sorted_inputs) *
                                            sorted_inputs);
     const Scratch<u32> codes(step * map.nnz);
     SortedTable table((step + sorted_inputs - 1) / sorted_inputs, map.nnz, d);
-    SortedGroup<T> sums(d, (panels + groups - 1) / groups, num_threads());
     parallel_team([&](Team& team) {
+        const auto [j0, j1] = team.share(out.cols, pair<T>);
+        const index_t panels = (j1 - j0 + pair<T> - 1) / pair<T>,
+                      most = panels_at_a_time(panels, d, j1 - j0 == out.cols),
+                      groups = panels == 0 ? 0 : (panels + most - 1) / most;
+        SortedGroup<T> sums(d, std::min(panels, most));
         for (index_t k = 0; k < a.rows; k += step) {
             const index_t end = std::min(a.rows, k + step);
             const bool first = k == 0, last = end == a.rows;
             draw_together(team, map, col_start + k, end - k, row_start, d, codes.data());
             table.sort(team, codes.data(), end - k);
             for (index_t g = 0; g < groups; ++g) {
-                const index_t begin = panels * g / groups * pair<T>,
-                              stop = std::min(out.cols, panels * (g + 1) / groups * pair<T>);
+                const index_t begin = j0 + panels * g / groups * pair<T>,
+                              stop = std::min(j1, j0 + panels * (g + 1) / groups * pair<T>);
                 sums.run(team, table, a.block(k, end, begin, stop), out.block(0, d, begin, stop),
                          first, !first && groups > 1, last || groups > 1, last ? scale : T(1));
             }
+            team.barrier();  // before the table is sorted anew
         }
     });
 }

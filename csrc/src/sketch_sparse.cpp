@@ -303,6 +303,8 @@ void apply_sparse_map(const SparseMap& map, index_t row_start, index_t col_start
     if (out.empty()) return;
     if (a.rows > 0 && sorting_pays(map, out.rows, out.cols / line<T>, a.col_stride == 1))
         return apply_sorted(map, row_start, col_start, scale, a, out);
+    if (column_sums_pay(map, a, out))
+        return apply_by_columns(map, row_start, col_start, scale, a, out);
     const index_t step = table_columns(map, std::max<index_t>(1, a.rows));
     const bool direct =
         out.rows >= panel_rows || (map.nnz == 1 && a.col_stride == 1 && out.col_stride == 1);

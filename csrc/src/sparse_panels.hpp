@@ -81,4 +81,13 @@ template <class T>
 void apply_sorted(const SparseMap& map, index_t row_start, index_t col_start, T scale,
                   MatrixView<const T> a, MatrixView<T> out);
 
+// Whether one nonzero a column and a team make sums by columns the fastest way.
+template <class T>
+bool column_sums_pay(const SparseMap& map, MatrixView<const T> a, MatrixView<T> out);
+
+// out = scale S A, each member its columns in sums of its own.
+template <class T>
+void apply_by_columns(const SparseMap& map, index_t row_start, index_t col_start, T scale,
+                      MatrixView<const T> a, MatrixView<T> out);
+
 }  // namespace randnla

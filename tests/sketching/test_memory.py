@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from cases import SKETCHES
 
@@ -77,6 +78,16 @@ pytestmark = [
 def test_peak_of_a_product(name, dtype, order):
     m, n = 1_000_000, 42 if dtype == "float32" else 21  # 160 MB
     assert measured(name, m, n, dtype, order=order) <= allowed(name, m, dtype)
+
+
+@pytest.mark.parametrize("adjoint", [False, True])
+@pytest.mark.parametrize(
+    ("m", "dtype"), [(500_009, "float64"), (1_000_003, "float32"), (2_000_003, "float64")]
+)
+def test_peak_of_cosine_transforms_of_prime_lengths(m, dtype, adjoint):
+    """The library alone holds 22 columns: 84, 84 and 336 MB."""
+    columns = 6 * m * np.dtype(dtype).itemsize / 2**20
+    assert measured("SRFT", m, 1, dtype, adjoint=adjoint) <= LIMIT_MB + columns
 
 
 @pytest.mark.parametrize("name", SKETCHES)

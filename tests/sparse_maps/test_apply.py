@@ -135,6 +135,27 @@ def test_sorted_sums_in_several_tables_and_groups(order, m, n, d, nnz):
         _core.set_num_threads(0)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(("m", "n", "d"), [(550_000, 97, 60), (9000, 200, 4000), (700, 65, 1)])
+def test_column_sums_of_countsketch_are_exact_for_every_team(m, n, d, dtype):
+    # More inputs than a table of codes holds; a window of the rows, so that some nonzeros miss it.
+    map_ = {"kind": "countsketch", "seed": 5, "stream": 2, "d": d + 3, "nnz": 1}
+    A = np.random.default_rng(4).integers(-50, 50, (m, n)).astype(dtype)
+    positions, signs = sparse_maps.sparse_map_columns(col_start=0, col_stop=m, dtype=dtype, **map_)
+    S = sp.csc_array((signs.ravel().astype(dtype), positions.ravel(), np.arange(m + 1)), shape=(d + 3, m))
+    expected = (S @ A)[2 : 2 + d] * 2  # integers below 2^24: exact in any order
+    try:
+        for threads in (1, 2, 3):
+            _core.set_num_threads(threads)
+            for a in (A, np.pad(A, ((0, 0), (2, 3)))[:, 2 : 2 + n]):
+                for order in "CF":
+                    out = np.full((d, n), np.nan, dtype, order)
+                    sparse_maps.apply_sparse_map(a, out, row_start=2, scale=2.0, **map_)
+                    np.testing.assert_array_equal(out, expected)
+    finally:
+        _core.set_num_threads(0)
+
+
 @pytest.mark.parametrize("out_order", ["C", "F"])
 @pytest.mark.parametrize("n", [3, 40])
 def test_sums_too_large_for_panels_go_to_the_output(out_order, n):

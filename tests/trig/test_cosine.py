@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+import scipy.fft
 
 from randnla._backend.generic import trig as oracle
-from randnla._backend.kernels import trig
+from randnla._backend.kernels import chirp, trig
 
 Array = np.ndarray[Any, Any]
 DTYPES = [np.float32, np.float64]
@@ -76,6 +77,50 @@ def test_panels_do_not_change_the_result(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(trig, "_PANEL_BYTES", 7 * 300 * 8)
     trig.apply_cosine(A, parts, **where)
     np.testing.assert_allclose(parts, whole, rtol=0, atol=1e-14 * np.linalg.norm(whole))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("m", [1, 2, 3, 4, 9, 13, 97, 1009, 10_007])
+@pytest.mark.parametrize("long", [False, True])
+def test_blocks_of_a_chirp_equal_the_transform(
+    m: int, dtype: Any, long: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if long:
+        monkeypatch.setattr(chirp, "_LONG_BYTES", 0)
+    rng = np.random.default_rng(m)
+    x, positions = rng.standard_normal(m), rng.permutation(m)[: (m + 1) // 2]
+    expected = scipy.fft.dct(x, norm="ortho")
+    found = chirp.cosine(x.astype(dtype), positions)
+    assert found.dtype == dtype
+    assert np.linalg.norm(found - expected[positions]) <= tolerance(dtype, m, expected)
+    sparse = np.zeros(m)
+    sparse[positions] = found
+    back = chirp.cosine_adjoint(found, positions, m)
+    assert back.dtype == dtype
+    assert np.linalg.norm(back - scipy.fft.idct(sparse, norm="ortho")) <= tolerance(dtype, m, sparse)
+
+
+def test_which_lengths_go_over_the_chirp() -> None:
+    """Long ones with a prime factor above the root: the library treats the others in place."""
+    assert chirp.needed(1_000_003, 4)
+    assert chirp.needed(2 * 500_009, 8)
+    assert not chirp.needed(10_007, 8)
+    assert not chirp.needed(1_000_000, 8)
+    assert not chirp.needed(991 * 1000, 8)
+
+
+@pytest.mark.parametrize("adjoint", [False, True])
+def test_a_long_prime_length_agrees_with_the_library(adjoint: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    m, d = 200_003, 64
+    assert chirp.needed(m, 8)
+    where = {"seed": 1, "stream": 0, "d": d, "row_start": 3, "m": m, "adjoint": adjoint}
+    shapes = ((d - 3, 2), (m, 2)) if adjoint else ((m, 2), (d - 3, 2))
+    A = np.random.default_rng(1).standard_normal(shapes[0])
+    out, expected = np.empty(shapes[1]), np.empty(shapes[1])
+    trig.apply_cosine(A, out, **where)
+    monkeypatch.setattr(chirp, "needed", lambda m, itemsize: False)
+    trig.apply_cosine(A, expected, **where)
+    assert np.linalg.norm(out - expected) <= tolerance(np.float64, m, expected) * (m / d) ** 0.5
 
 
 def test_empty_shapes() -> None:

@@ -82,7 +82,8 @@ struct SparseApplyKernels {
     // tile[i] = scale * sum over z of sign * panel[row of nonzero z of column i].
     void (*gather)(const T* panel, index_t rows, index_t nnz, const std::uint32_t* offsets,
                    const T* signs, T scale, T* tile);
-    // c[codes[k] / 2, :] += or -= a[inputs[k], :], k = 0..n-1, for contiguous rows.
+    // c[codes[k] / 2, :] += or -= a[inputs[k], :], k = 0..n-1, for contiguous rows; no inputs: all
+    // in turn.
     void (*add_rows)(const T* a, index_t a_stride, index_t cols, index_t n,
                      const std::uint32_t* inputs, const std::uint32_t* codes, T* c,
                      index_t c_stride);

@@ -46,11 +46,18 @@ constexpr index_t sorted_rows(index_t n, index_t d) {
 void sort_chunk(const std::uint32_t* codes, index_t inputs, index_t nnz, index_t d,
                 std::uint32_t* scratch, SortedChunk& chunk);
 
+// Memory to be asked for meanwhile: runs of `lines` cache lines, `stride` bytes from one run to the
+// next, `count` lines in all.
+struct FetchAhead {
+    const char* start = nullptr;
+    index_t lines = 1, stride = 0, count = 0;
+};
+
 template <class T>
 struct SortedSumsKernels {
     // sums[row] += sign * tile[input] for every nonzero, a row's inputs ascending. Null at levels
     // without 32 registers of 64 bytes.
-    void (*add)(const SortedChunk& chunk, const T* tile, T* sums);
+    void (*add)(const SortedChunk& chunk, const T* tile, T* sums, FetchAhead fetch);
 };
 struct SortedSumsTable {
     SortedSumsKernels<float> f32;

@@ -43,6 +43,9 @@ struct CsrKernels {
     // C[indices[k] - first, :] += data[k] x for the k whose index lies in [first, last).
     void (*scatter_row)(const I* indices, const T* data, index_t nnz, const T* x, index_t width,
                         index_t first, index_t last, T* c, index_t ldc);
+    // c[0 : 128 bytes] += sum over k of data[k] * x[(indices[k] - first) * 128 bytes : ], in turn.
+    void (*gather_strip)(const I* indices, const T* data, index_t nnz, index_t first, const T* x,
+                         T* c);
 };
 struct CsrKernelTable {
     CsrKernels<std::int32_t, float> i32_f32;

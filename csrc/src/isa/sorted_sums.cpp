@@ -80,14 +80,38 @@ struct Cursor {
     const u32* rows;
 };
 
+// Asks for the lines of a FetchAhead, spread evenly over the batches: a processor drops requests
+// that come faster than memory answers.
+class Fetcher {
+  public:
+    Fetcher(FetchAhead fetch, index_t batches)
+        : left_(fetch), each_(batches > 0 ? (fetch.count + batches - 1) / batches : 0) {}
+    void step() {
+        index_t n = left_.count < each_ ? left_.count : each_;
+        left_.count -= n;
+        for (; n > 0; --n) {
+            __builtin_prefetch(left_.start + line_ * line_bytes, 0, 2);
+            if (++line_ < left_.lines) continue;
+            line_ = 0;
+            left_.start += left_.stride;
+        }
+    }
+
+  private:
+    FetchAhead left_;
+    index_t each_, line_ = 0;
+};
+
 // All batches of rows with C nonzeros.
 template <int C, class S>
-inline void add_batches(index_t batches, Cursor& at, S& signs, const char* tile, char* sums) {
+inline void add_batches(index_t batches, Cursor& at, S& signs, Fetcher& fetcher, const char* tile,
+                        char* sums) {
     using V = typename S::Vector;
     constexpr int rows = static_cast<int>(rows_of_batch(C)), words = (rows * C + 3) / 4;
     for (; batches > 0; --batches) {
         u64 codes[words];
         __builtin_memcpy(codes, at.codes, sizeof codes);
+        fetcher.step();
         signs.load(*at.signs);
 #pragma GCC unroll 16
         for (int r = 0; r < rows; ++r) {
@@ -116,17 +140,21 @@ inline void add_batches(index_t batches, Cursor& at, S& signs, const char* tile,
 }
 
 template <int C, class S>
-inline void add_kinds(const SortedChunk& chunk, Cursor& at, S& signs, const char* tile,
-                      char* sums) {
-    add_batches<C>(chunk.batches[C], at, signs, tile, sums);
-    if constexpr (C > 1) add_kinds<C - 1>(chunk, at, signs, tile, sums);
+inline void add_kinds(const SortedChunk& chunk, Cursor& at, S& signs, Fetcher& fetcher,
+                      const char* tile, char* sums) {
+    add_batches<C>(chunk.batches[C], at, signs, fetcher, tile, sums);
+    if constexpr (C > 1) add_kinds<C - 1>(chunk, at, signs, fetcher, tile, sums);
 }
 
 template <class T>
-void add(const SortedChunk& chunk, const T* tile, T* sums) {
+void add(const SortedChunk& chunk, const T* tile, T* sums, FetchAhead fetch) {
     Cursor at = {chunk.codes, chunk.signs, chunk.rows};
     auto signs = signs_of(T());
-    add_kinds<static_cast<int>(batch_size)>(chunk, at, signs, reinterpret_cast<const char*>(tile),
+    index_t batches = 0;
+    for (index_t c = 1; c <= batch_size; ++c) batches += chunk.batches[c];
+    Fetcher fetcher(fetch, batches);
+    add_kinds<static_cast<int>(batch_size)>(chunk, at, signs, fetcher,
+                                            reinterpret_cast<const char*>(tile),
                                             reinterpret_cast<char*>(sums));
 }
 

@@ -126,17 +126,19 @@ void pack_row_lines(const T* a, index_t stride, index_t rows, index_t cols, T* p
                     index_t panel_stride) {
     using V = typename Line<T>::type;
     constexpr index_t W = Line<T>::size, width = Lines * W, ahead = 8;
-    const bool whole_rows = cols == stride;  // which the processor fetches ahead by itself
     for (index_t i = 0; i < rows; ++i, a += stride) {
-        if (!whole_rows && i + ahead < rows)
-            for (index_t j = 0; j < cols; j += W) __builtin_prefetch(a + ahead * stride + j);
+        // Whole rows the processor fetches by itself. Of parts of rows it would also fetch what
+        // follows them; a request for L2, one for each line copied, does not make it (DevNotes).
+        const T* next = cols != stride && i + ahead < rows ? a + ahead * stride : a;
         T* to = panels + i * width;
         index_t j = 0;
         for (; j + width <= cols; j += width, to += panel_stride)
 #pragma GCC unroll 2
-            for (int l = 0; l < Lines; ++l)
+            for (int l = 0; l < Lines; ++l) {
+                __builtin_prefetch(next + j + l * W, 0, 2);
                 *reinterpret_cast<V*>(to + l * W) =
                     *reinterpret_cast<const typename Line<T>::unaligned*>(a + j + l * W);
+            }
         if (j == cols) continue;
         for (int l = 0; l < Lines; ++l, j += W)
             if (j + W <= cols)
@@ -254,22 +256,24 @@ inline index_t add_vectors(const T* from, T sign, T* to, index_t j, index_t cols
 }
 
 // Straight between rows of A and C, both fetched ahead: rows of A as far as a memory access takes,
-// rows of C, which come from a nearer cache, less.
+// and to L2, for which the processor asks for no lines beyond them (DevNotes); rows of C, which
+// come from a nearer cache, less.
 template <class T>
 void add_rows(const T* a, index_t a_stride, index_t cols, index_t n, const u32* inputs,
               const u32* codes, T* c, index_t c_stride) {
     constexpr index_t ahead_a = 8, ahead_c = 4, line = Line<T>::size;
+    const auto input = [inputs](index_t k) { return inputs == nullptr ? k : index_t{inputs[k]}; };
     for (index_t k = 0; k < n; ++k) {
         if (k + ahead_c < n) {
             const T* next = c + index_t{codes[k + ahead_c] >> 1} * c_stride;
             for (index_t j = 0; j < cols; j += line) __builtin_prefetch(next + j, 1);
         }
         if (k + ahead_a < n) {
-            const T* next = a + index_t{inputs[k + ahead_a]} * a_stride;
-            for (index_t j = 0; j < cols; j += line) __builtin_prefetch(next + j);
+            const T* next = a + input(k + ahead_a) * a_stride;
+            for (index_t j = 0; j < cols; j += line) __builtin_prefetch(next + j, 0, 2);
         }
         const T sign = (codes[k] & 1U) != 0 ? T(-1) : T(1);
-        const T* from = a + index_t{inputs[k]} * a_stride;
+        const T* from = a + input(k) * a_stride;
         T* to = c + index_t{codes[k] >> 1} * c_stride;
         index_t j = add_vectors<T, 64>(from, sign, to, 0, cols);
         j = add_vectors<T, 32>(from, sign, to, j, cols);

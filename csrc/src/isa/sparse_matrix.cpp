@@ -108,8 +108,23 @@ void scatter_row(const I* indices, const T* data, index_t nnz, const T* x, index
 }
 
 template <class I, class T>
+void gather_strip(const I* indices, const T* data, index_t nnz, index_t first, const T* x, T* c) {
+    using U = typename Vec<T>::unaligned;
+    constexpr index_t lanes = Vec<T>::size;
+    auto low = *reinterpret_cast<const U*>(c), high = *reinterpret_cast<const U*>(c + lanes);
+    for (index_t k = 0; k < nnz; ++k) {
+        const T* row = x + (static_cast<index_t>(indices[k]) - first) * 2 * lanes;
+        const T value = data[k];
+        low += *reinterpret_cast<const U*>(row) * value;
+        high += *reinterpret_cast<const U*>(row + lanes) * value;
+    }
+    *reinterpret_cast<U*>(c) = low;
+    *reinterpret_cast<U*>(c + lanes) = high;
+}
+
+template <class I, class T>
 constexpr CsrKernels<I, T> kernels_of() {
-    return {in_range<I>, gather_rows<I, T>, scatter_row<I, T>};
+    return {in_range<I>, gather_rows<I, T>, scatter_row<I, T>, gather_strip<I, T>};
 }
 
 }  // namespace
