@@ -16,5 +16,7 @@ void register_streams(pybind11::module_& m);
 void register_trig(pybind11::module_& m);
 void register_sparse_maps(pybind11::module_& m);
 void register_batched(pybind11::module_& m);
+void register_kron(pybind11::module_& m);
+void register_woodbury(pybind11::module_& m);
 
 }  // namespace randnla::bindings
