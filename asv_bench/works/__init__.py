@@ -13,6 +13,7 @@ from . import (
     sketching_dense,
     sketching_sparse,
     sketching_trig,
+    structured,
 )
 from .base import Bar, Case, Work
 
@@ -26,6 +27,7 @@ ROOMS = {
     "interpolative": interpolative.WORKS,
     "dispatch": dispatch.WORKS,
     "batched": batched.WORKS,
+    "structured": structured.WORKS,
     "kernels": kernels.WORKS,
 }
 WORKS = [work for room in ROOMS.values() for work in room]
