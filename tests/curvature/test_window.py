@@ -6,6 +6,7 @@ import pickle
 
 import numpy as np
 import pytest
+from cases import BACKENDS
 
 from randnla import CapacityError, InputError, NonFiniteError, StateError, curvature
 from randnla._backend import state as plain_state
@@ -281,6 +282,23 @@ def test_forged_states_are_refused_and_change_nothing(key):
 def test_messages(call, error, pattern):
     with pytest.raises(error, match=pattern):
         call()
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_results_are_of_the_kind_of_the_vector(backend):
+    rng = np.random.default_rng(0)
+    G, x = rng.standard_normal((4, 9)), rng.standard_normal(9)
+    given = BACKENDS[backend](x)
+    window = GradientWindow(9, 3, 0.1, dtype=np.float64)
+    for g in G:
+        window.add(BACKENDS[backend](g))
+    for call, expected in (
+        (window.solve, filled(G, 3, 0.1).solve(x)),
+        (window.apply, filled(G, 3, 0.1).apply(x)),
+    ):
+        got = call(given)
+        assert type(got) is type(given)
+        np.testing.assert_array_equal(np.asarray(got), expected)
 
 
 def test_the_room_lists_what_it_exports():

@@ -9,8 +9,8 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
+from randnla._backend import namespace, validate
 from randnla._backend import state as plain_state
-from randnla._backend import validate
 from randnla._backend.errors import CapacityError, InputError, StateError
 from randnla._backend.kernels import dense, qr
 from randnla._backend.kernels.woodbury import window_combine, window_dots
@@ -185,8 +185,8 @@ class GradientWindow:
 
     # -- F and its inverse ---------------------------------------------------------------------------
 
-    def apply(self, x: Any) -> Array:
-        """``F x`` for x of shape (dim,) or (dim, k).
+    def apply(self, x: Any) -> Any:
+        """``F x`` for x of shape (dim,) or (dim, k), an array of the kind of x.
 
         Raises
         ------
@@ -196,10 +196,12 @@ class GradientWindow:
         X, vector = self._vectors(x)
         C = self._products(X) / max(1, self.count)
         Y = window_combine(self._rows[: self.count], C, self.damping, X)
-        return Y[0] if vector else Y.T
+        return namespace.restore(namespace.kind_of(x), Y[0] if vector else Y.T)
 
-    def solve(self, x: Any) -> Array:
-        """``F^-1 x`` for x of shape (dim,) or (dim, k); what it factors is kept until the window changes.
+    def solve(self, x: Any) -> Any:
+        """``F^-1 x`` for x of shape (dim,) or (dim, k), an array of the kind of x.
+
+        What it factors is kept until the window changes.
 
         Raises
         ------
@@ -210,7 +212,7 @@ class GradientWindow:
         root = self._inverse_root()
         C = dense.gemm(root, dense.gemm(root.conj().T, self._products(X))) / -self.damping
         Y = window_combine(self._rows[: self.count], C, 1 / self.damping, X)
-        return Y[0] if vector else Y.T
+        return namespace.restore(namespace.kind_of(x), Y[0] if vector else Y.T)
 
     def quadform(self, x: Any) -> Any:
         """``x^H F x`` of x (dim,), or of every column of x (dim, k), in float64: never negative."""
