@@ -157,6 +157,36 @@ def _kronecker_sum(rng, dtype):
     return operators.KroneckerSum(A, B), whole
 
 
+def _damped(form):
+    def make(rng, dtype):
+        A, B = _definite(rng, dtype, 4), _definite(rng, dtype, 3)
+        K = operators.DampedKronecker(A, B, 0.5, form=form)
+        e = K.effective_damping
+        left, right = A + e.left * np.eye(4, dtype=dtype), B + e.right * np.eye(3, dtype=dtype)
+        return K, (np.kron(left, right) + e.whole * np.eye(12)).astype(dtype)
+
+    return make
+
+
+def _damped_low_rank(rng, dtype):
+    U, V = _random(rng, dtype, 5, 2), _random(rng, dtype, 4, 1)
+    left, right = operators.DiagonalPlusLowRank(0.75, U), operators.DiagonalPlusLowRank(0.5, V)
+    whole = np.kron(0.75 * np.eye(5) + U @ U.conj().T, 0.5 * np.eye(4) + V @ V.conj().T) + 0.25 * np.eye(20)
+    return operators.DampedKronecker(left, right, 0.25, form="exact"), whole.astype(dtype)
+
+
+def _damped_mixed(rng, dtype):
+    A, d = _definite(rng, dtype, 3), rng.uniform(1, 2, 4).astype(np.dtype(dtype).type(0).real.dtype)
+    K = operators.DampedKronecker(operators.Diagonal(d), A, 0.25, form="exact")
+    return K, (np.kron(np.diag(d), A) + 0.25 * np.eye(12)).astype(dtype)
+
+
+def _two_term(rng, dtype):
+    (A, B), (C, D) = ([_definite(rng, dtype, n) + np.eye(n) for n in (3, 4)] for _ in range(2))
+    A, B, C, D = (X.astype(dtype) for X in (A, B, C, D))
+    return operators.TwoTermKronecker(A, B, C, D), np.kron(A, B) + np.kron(C, D)
+
+
 def _general(rng, dtype):
     A = _random(rng, dtype, 6, 6) + 3 * np.eye(6, dtype=dtype)
     return operators.Dense(A), A
@@ -201,6 +231,12 @@ STRUCTURED: dict[str, Callable[[Any, Any], tuple[Any, np.ndarray]]] = {
     "DiagonalPlusLowRank_constant": _woodbury_constant,
     "Kronecker": _kronecker,
     "KroneckerSum": _kronecker_sum,
+    "DampedKronecker": _damped("tikhonov"),
+    "DampedKronecker_exact": _damped("exact"),
+    "DampedKronecker_relative": _damped("relative"),
+    "DampedKronecker_low_rank": _damped_low_rank,
+    "DampedKronecker_mixed": _damped_mixed,
+    "TwoTermKronecker": _two_term,
     "Product": _product,
     "Scaled": lambda rng, dtype: tuple(3 * X for X in _dense_definite(rng, dtype)),
     "Transposed": lambda rng, dtype: tuple(X.T for X in _woodbury(rng, dtype)),
@@ -340,6 +376,7 @@ OTHERS: dict[str, str] = {
 # Names of randnla.curvature -> the file that tests them.
 CURVATURE: dict[str, str] = {
     "BrandFactor": "curvature/test_brand.py",
+    "GradientWindow": "curvature/test_window.py",
     "KroneckerFactor": "curvature/test_factors.py",
     "LowRankInverse": "curvature/test_low_rank_inverse.py",
 }

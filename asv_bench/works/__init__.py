@@ -14,6 +14,7 @@ from . import (
     sketching_dense,
     sketching_sparse,
     sketching_trig,
+    structured,
 )
 from .base import Bar, Case, Work
 
@@ -27,6 +28,7 @@ ROOMS = {
     "interpolative": interpolative.WORKS,
     "dispatch": dispatch.WORKS,
     "batched": batched.WORKS,
+    "structured": structured.WORKS,
     "kernels": kernels.WORKS,
     "curvature": curvature.WORKS,
 }

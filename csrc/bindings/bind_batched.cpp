@@ -8,32 +8,6 @@ namespace randnla::bindings {
 namespace {
 
 template <class T>
-BatchView<const T> input_batch(const py::array& array, const char* name) {
-    check_elements<T>(array, 3, name);
-    constexpr auto size = static_cast<py::ssize_t>(sizeof(T));
-    return {static_cast<const T*>(array.data()),
-            array.shape(0),
-            array.shape(1),
-            array.shape(2),
-            array.strides(0) / size,
-            array.strides(1) / size,
-            array.strides(2) / size};
-}
-
-template <class T>
-BatchView<T> output_batch(py::array& array, const char* name) {
-    if (!array.writeable()) refuse(name, "array is read-only");
-    const auto view = input_batch<T>(array, name);
-    return {static_cast<T*>(array.mutable_data()),
-            view.count,
-            view.rows,
-            view.cols,
-            view.stride,
-            view.row_stride,
-            view.col_stride};
-}
-
-template <class T>
 BatchView<const T> square_batch(const py::array& a, const VectorView<const double>& shift,
                                 const VectorView<std::int32_t>& info) {
     const auto av = input_batch<T>(a, "a");

@@ -15,4 +15,6 @@ PYBIND11_MODULE(_core, m, pybind11::mod_gil_not_used()) {
     register_sparse_maps(m);
     register_batched(m);
     register_symmetric(m);
+    register_kron(m);
+    register_woodbury(m);
 }

@@ -17,5 +17,7 @@ void register_trig(pybind11::module_& m);
 void register_sparse_maps(pybind11::module_& m);
 void register_batched(pybind11::module_& m);
 void register_symmetric(pybind11::module_& m);
+void register_kron(pybind11::module_& m);
+void register_woodbury(pybind11::module_& m);
 
 }  // namespace randnla::bindings

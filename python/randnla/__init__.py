@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from randnla.lowrank.streaming import StreamingSVD as StreamingSVD
     from randnla.lowrank.svd import svd as svd
     from randnla.lowrank.update import IncrementalSVD as IncrementalSVD
+    from randnla.operators import DampedKronecker as DampedKronecker
     from randnla.operators import Dense as Dense
     from randnla.operators import Diagonal as Diagonal
     from randnla.operators import DiagonalPlusLowRank as DiagonalPlusLowRank
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from randnla.operators import LowRank as LowRank
     from randnla.operators import RowStream as RowStream
     from randnla.operators import Sparse as Sparse
+    from randnla.operators import TwoTermKronecker as TwoTermKronecker
     from randnla.operators import as_operator as as_operator
     from randnla.qr import qr as qr
     from randnla.qr.pivoted import pivoted_qr as pivoted_qr
@@ -78,6 +80,7 @@ _EXPORTS = {
     "IncrementalSVD": "randnla.lowrank.update",
     "StreamingSVD": "randnla.lowrank.streaming",
     "svd": "randnla.lowrank.svd",
+    "DampedKronecker": "randnla.operators",
     "Dense": "randnla.operators",
     "Diagonal": "randnla.operators",
     "DiagonalPlusLowRank": "randnla.operators",
@@ -89,6 +92,7 @@ _EXPORTS = {
     "LowRank": "randnla.operators",
     "RowStream": "randnla.operators",
     "Sparse": "randnla.operators",
+    "TwoTermKronecker": "randnla.operators",
     "as_operator": "randnla.operators",
     "CountSketch": "randnla.sketching",
     "Gaussian": "randnla.sketching",

@@ -31,6 +31,11 @@ ROOTS = (
     "DiagonalPlusLowRank_constant",
     "Kronecker",
     "KroneckerSum",
+    "DampedKronecker",
+    "DampedKronecker_exact",
+    "DampedKronecker_relative",
+    "DampedKronecker_low_rank",
+    "DampedKronecker_mixed",
     "Scaled",
 )
 
@@ -117,7 +122,8 @@ def test_determinants_and_condition_numbers(name, dtype):
         with pytest.raises(BreakdownError, match="expected a positive determinant"):
             op.logdet()
     cond = s[0] / s[-1]
-    loose = name in ("Product", "DiagonalPlusLowRank", "Transposed")  # bounds, of factors
+    # Bounds, of factors.
+    loose = name in ("Product", "DiagonalPlusLowRank", "Transposed", "TwoTermKronecker")
     assert cond * (1 - slack) <= op.condition() <= cond * (10 if loose else 1 + slack)
 
 

@@ -9,18 +9,6 @@
 
 namespace randnla {
 
-// Small matrices, `count` of them, with strides in elements.
-template <class T>
-struct BatchView {
-    T* data;
-    index_t count, rows, cols;
-    index_t stride, row_stride, col_stride;
-
-    MatrixView<T> operator[](index_t i) const {
-        return {data + i * stride, rows, cols, row_stride, col_stride};
-    }
-};
-
 // Matrices that lie side by side in the lanes of a register: element (i, j), j <= i, of all of them
 // is the vector i (i + 1) / 2 + j of `a`. info[lane] := 1 + the first pivot that is not positive,
 // unless it is set already.

@@ -35,6 +35,18 @@ struct MatrixView {
     operator MatrixView<const T>() const { return {data, rows, cols, row_stride, col_stride}; }
 };
 
+// Matrices of one shape, `count` of them, with strides in elements.
+template <class T>
+struct BatchView {
+    T* data;
+    index_t count, rows, cols;
+    index_t stride, row_stride, col_stride;
+
+    MatrixView<T> operator[](index_t i) const {
+        return {data + i * stride, rows, cols, row_stride, col_stride};
+    }
+};
+
 template <class T>
 MatrixView<T> row_major_view(T* data, index_t rows, index_t cols) {
     return {data, rows, cols, cols, 1};

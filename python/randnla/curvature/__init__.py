@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 the randnla developers
 # SPDX-License-Identifier: BSD-3-Clause
-"""Curvature below the frameworks: averaged factors and the inverses made from them."""
+"""Curvature of models from gradients and activations: arrays in, arrays out, no framework."""
 
 from __future__ import annotations
 
@@ -11,9 +11,12 @@ if TYPE_CHECKING:
     from randnla.curvature.brand import BrandFactor as BrandFactor
     from randnla.curvature.factors import KroneckerFactor as KroneckerFactor
     from randnla.curvature.low_rank_inverse import LowRankInverse as LowRankInverse
+    from randnla.curvature.window import GradientWindow as GradientWindow
 
+# Public name -> module that defines it, loaded at first use.
 _EXPORTS = {
     "BrandFactor": "randnla.curvature.brand",
+    "GradientWindow": "randnla.curvature.window",
     "KroneckerFactor": "randnla.curvature.factors",
     "LowRankInverse": "randnla.curvature.low_rank_inverse",
 }

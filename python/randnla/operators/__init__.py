@@ -4,6 +4,7 @@
 
 from randnla.operators.base import LinearOperator
 from randnla.operators.convert import as_operator, dense_entries, is_foreign
+from randnla.operators.damped_kronecker import DampedKronecker
 from randnla.operators.dense import Dense
 from randnla.operators.diagonal import Diagonal
 from randnla.operators.entries import EntryOperator
@@ -13,9 +14,11 @@ from randnla.operators.lowrank import DiagonalPlusLowRank, LowRank
 from randnla.operators.row_stream import RowStream
 from randnla.operators.sparse import Sparse
 from randnla.operators.structured import Structured
+from randnla.operators.two_term import TwoTermKronecker
 from randnla.operators.wrapped import Wrapped
 
 __all__ = [
+    "DampedKronecker",
     "Dense",
     "Diagonal",
     "DiagonalPlusLowRank",
@@ -28,6 +31,7 @@ __all__ = [
     "RowStream",
     "Sparse",
     "Structured",
+    "TwoTermKronecker",
     "Wrapped",
     "as_operator",
     "dense_entries",

@@ -1,0 +1,126 @@
+// SPDX-FileCopyrightText: 2026 the randnla developers
+// SPDX-License-Identifier: BSD-3-Clause
+#include "randnla/woodbury.hpp"
+
+#include <algorithm>
+#include <type_traits>
+
+#include "randnla/error.hpp"
+#include "randnla/threads.hpp"
+#include "randnla/workspace.hpp"
+
+namespace randnla {
+namespace {
+
+// Columns of a partial sum: eight rows of it take 2 MB of float32, .05 ms at the speed of memory.
+constexpr index_t slab_cols = index_t{1} << 16;
+// Columns of G that several right-hand sides read one after the other while they are in cache.
+constexpr index_t shared_cols = index_t{1} << 12;
+// Columns of float64 sums kept in the second cache: short runs of a row cost more than they save.
+constexpr index_t least_width = 4096, most_width = 32768;
+// Elements below which a team has less to share than it costs to call it.
+constexpr index_t worth_a_team = index_t{1} << 16;
+
+template <class T>
+auto dots_kernel() {
+    if constexpr (std::is_same_v<T, float>)
+        return window_kernels().dots_f32;
+    else
+        return window_kernels().dots_f64;
+}
+template <class T>
+auto combine_kernel() {
+    if constexpr (std::is_same_v<T, float>)
+        return window_kernels().combine_f32;
+    else
+        return window_kernels().combine_f64;
+}
+
+template <class T>
+bool contiguous_rows(MatrixView<T> a) {
+    return a.col_stride == 1 || a.cols <= 1;
+}
+
+}  // namespace
+
+template <class T>
+void window_dots(MatrixView<const T> g, MatrixView<const T> x, MatrixView<double> c) {
+    require(contiguous_rows(g) && contiguous_rows(x), "window: expected contiguous rows");
+    require(x.cols == g.cols && c.rows == g.rows && c.cols == x.rows,
+            "window: shapes do not agree");
+    if (c.empty()) return;
+    const index_t m = g.rows, k = x.rows, width = k == 1 ? slab_cols : shared_cols;
+    const index_t groups = (m + window_rows - 1) / window_rows;
+    const index_t slabs = std::max<index_t>(1, (g.cols + slab_cols - 1) / slab_cols);
+    const Scratch<double> partial(slabs * m * k);
+    const auto kernel = dots_kernel<T>();
+    const auto run = [&](index_t task) {
+        const index_t slab = task / groups, i = task % groups * window_rows;
+        const int rows = static_cast<int>(std::min<index_t>(window_rows, m - i));
+        const index_t begin = slab * slab_cols, end = std::min(g.cols, begin + slab_cols);
+        double* const target = partial.data() + (slab * m + i) * k;
+        std::fill(target, target + rows * k, 0.0);
+        double sums[window_rows];
+        for (index_t j = begin; j < end; j += width) {
+            const index_t n = std::min(width, end - j);
+            for (index_t q = 0; q < k; ++q) {
+                kernel(&g(i, j), g.row_stride, rows, &x(q, j), n, sums, 1);
+                for (int p = 0; p < rows; ++p) target[p * k + q] += sums[p];
+            }
+        }
+    };
+    const index_t grain = m * k * g.cols <= worth_a_team ? slabs * groups : 1;
+    parallel_for(slabs * groups, grain, [&](index_t first, index_t last) {
+        for (index_t task = first; task < last; ++task) run(task);
+    });
+    for (index_t i = 0; i < m; ++i)
+        for (index_t q = 0; q < k; ++q) {
+            double sum = 0;
+            for (index_t s = 0; s < slabs; ++s) sum += partial[(s * m + i) * k + q];
+            c(i, q) = sum;
+        }
+}
+
+template <class T>
+void window_combine(MatrixView<const T> g, MatrixView<const double> c, double alpha,
+                    MatrixView<const T> x, MatrixView<T> y) {
+    require(contiguous_rows(g) && contiguous_rows(x), "window: expected contiguous rows");
+    require(x.cols == g.cols && y.cols == g.cols && c.rows == g.rows && c.cols == x.rows &&
+                y.rows == x.rows && contiguous_rows(y),
+            "window: shapes do not agree");
+    if (y.empty()) return;
+    const index_t m = g.rows, k = x.rows;
+    // Several right-hand sides share the cache; sixteen pieces are enough to share among a team.
+    const index_t piece = (g.cols / 16 + 511) / 512 * 512;
+    const index_t shared = std::clamp(piece, least_width, most_width) / k;
+    const bool alone = m * k * g.cols <= worth_a_team;
+    const index_t width = alone ? g.cols : std::max<index_t>(512, shared);
+    const Scratch<double> columns(k * m);  // C^T, so that a kernel reads runs
+    for (index_t q = 0; q < k; ++q)
+        for (index_t i = 0; i < m; ++i) columns[q * m + i] = c(i, q);
+    const auto kernel = combine_kernel<T>();
+    parallel_for(g.cols, width, [&](index_t begin, index_t end) {
+        const index_t n = end - begin;
+        const Scratch<double> sums(k * width);
+        for (index_t q = 0; q < k; ++q)
+            for (index_t j = 0; j < n; ++j)
+                sums[q * width + j] = alpha * static_cast<double>(x(q, begin + j));
+        for (index_t i = 0; i < m; i += window_rows) {
+            const int rows = static_cast<int>(std::min<index_t>(window_rows, m - i));
+            for (index_t q = 0; q < k; ++q)
+                kernel(&g(i, begin), g.row_stride, rows, columns.data() + q * m + i, n,
+                       sums.data() + q * width);
+        }
+        for (index_t q = 0; q < k; ++q)
+            for (index_t j = 0; j < n; ++j) y(q, begin + j) = static_cast<T>(sums[q * width + j]);
+    });
+}
+
+#define RANDNLA_INSTANTIATE(T)                                                                  \
+    template void window_dots<T>(MatrixView<const T>, MatrixView<const T>, MatrixView<double>); \
+    template void window_combine<T>(MatrixView<const T>, MatrixView<const double>, double,      \
+                                    MatrixView<const T>, MatrixView<T>);
+RANDNLA_INSTANTIATE(float)
+RANDNLA_INSTANTIATE(double)
+
+}  // namespace randnla

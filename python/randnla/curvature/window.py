@@ -1,0 +1,342 @@
+# SPDX-FileCopyrightText: 2026 the randnla developers
+# SPDX-License-Identifier: BSD-3-Clause
+"""A sliding window of gradients: the damped average of their outer products and its inverse."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, ClassVar, Self
+
+import numpy as np
+
+from randnla._backend import namespace, validate
+from randnla._backend import state as plain_state
+from randnla._backend.errors import CapacityError, InputError, StateError
+from randnla._backend.kernels import dense, qr
+from randnla._backend.kernels.woodbury import window_combine, window_dots
+from randnla.operators.base import Array
+
+_DTYPES = ("float32", "float64", "complex64", "complex128")
+
+
+class GradientWindow:
+    """``F = damping I + (1/m) sum_i g_i g_i^H`` of the last m <= size vectors, and its inverse.
+
+    Parameters
+    ----------
+    dim : int
+        Length of a gradient, at least 1.
+    size : int
+        Gradients that are held at most, at least 1; one more overwrites the oldest.
+    damping : float
+        Positive; may be set anew at any time.
+    dtype : float32, float64, complex64 or complex128, default float32
+        Of what is held. Gradients of other precision are converted.
+
+    Attributes
+    ----------
+    dim, size, dtype
+    count : int
+        Gradients held, m.
+    damping : float
+    path : str
+        How the inverse is formed now: "none" before the first solve, "cholesky", or "eigh" where rounding of
+        the Gram matrix exceeds m damping.
+
+    Raises
+    ------
+    InputError
+        An argument does not fit.
+    CapacityError
+        The window does not fit in memory.
+
+    Notes
+    -----
+    *Algorithm*: Woodbury's identity, ``F^-1 x = (x - G^H (G G^H + m damping I)^-1 G x) / damping``, the dual
+    form of M-FAC (Frantar, Kurtic and Alistarh, 2021). A row of the Gram matrix G G^H is computed when its
+    gradient comes and dropped when it goes, never updated: the window does not drift, however long it slides.
+    The Gram matrix, its factors and both products with G are float64 whatever G is stored in, so that the
+    error of a solve is of the order of the unit roundoff of `dtype` and eps_64 (damping + ||F||) / damping.
+
+    Results depend to rounding on the order in memory, which `remove` changes.
+
+    *Cost*: one pass over the window for `add`, two for `solve` and `apply`; O(m^3) for the first solve after
+    a change. Memory (size + 1) dim numbers and 2 size^2 in float64.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from randnla.curvature import GradientWindow
+    >>> window = GradientWindow(3, 2, damping=0.5, dtype=np.float64)
+    >>> window.add([2.0, 0.0, 0.0])
+    >>> window.add([0.0, 1.0, 0.0])
+    >>> window.solve([2.5, 1.0, 0.5])
+    array([1., 1., 1.])
+    """
+
+    _KIND = "GradientWindow"
+    _TYPES: ClassVar[dict[str, type]] = {
+        "dim": int,
+        "size": int,
+        "damping": float,
+        "dtype": str,
+        "rows": np.ndarray,
+        "gram": np.ndarray,
+        "order": np.ndarray,
+    }
+
+    def __init__(self, dim: int, size: int, damping: float, *, dtype: Any = np.float32) -> None:
+        self.dim = validate.integer(dim, name="dim", low=1)
+        self.size = validate.integer(size, name="size", low=1)
+        self.dtype = _dtype(dtype)
+        self.damping = damping
+        # Rows [0, count) are held, one more is spare; _order lists them from the oldest to the newest.
+        try:
+            self._rows = np.zeros((self.size + 1, self.dim), self.dtype)
+            self._gram = np.zeros((self.size, self.size), np.result_type(self.dtype, np.float64))
+        except (MemoryError, ValueError) as error:
+            raise CapacityError(
+                f"dim, size: a window of {self.size} x {self.dim} does not fit: {error}"
+            ) from error
+        self._order: list[int] = []
+
+    @property
+    def count(self) -> int:
+        """Gradients held."""
+        return len(self._order)
+
+    @property
+    def damping(self) -> float:
+        """What is added to the diagonal of F."""
+        return self._damping
+
+    @damping.setter
+    def damping(self, value: float) -> None:
+        number = validate.real(value, name="damping", low=0.0)
+        if number == 0:
+            raise InputError("damping: expected a positive number, got 0.0")
+        self._damping = number
+        self._forget()
+
+    def _forget(self) -> None:
+        self._root: Array | None = None
+        self._logdet = 0.0
+        self.path = "none"
+
+    # -- the window ----------------------------------------------------------------------------------
+
+    def add(self, gradient: Any) -> None:
+        """Append a gradient of shape (dim,); a full window drops its oldest.
+
+        Raises
+        ------
+        InputError, NonFiniteError
+            The gradient does not fit, holds NaN or Inf, or its inner products overflow; nothing has changed.
+        """
+        g = gradient
+        if type(g) is not np.ndarray or g.dtype != self.dtype or g.ndim != 1:
+            g = validate.native(validate.as_array(g, name="gradient", ndim=1), self.dtype, name="gradient")
+        if g.size != self.dim:
+            raise InputError(f"gradient: expected {self.dim} entries, got {g.size}")
+        m = self.count
+        self._rows[m] = g  # a spare row, part of the window only once it is in the order
+        products = window_dots(self._rows[: m + 1], self._rows[m : m + 1])[:, 0]
+        own = float(products[m].real)
+        if not math.isfinite(own):
+            validate.require_finite(g, name="gradient")
+            raise InputError(
+                f"gradient: its squares overflow float64, its largest entry is {abs(g).max():.3g}"
+            )
+        full = m == self.size
+        slot = self._order[0] if full else m
+        if full:
+            del self._order[0]
+            self._rows[slot] = g
+        self._gram[slot, :m] = products[:m]
+        self._gram[:m, slot] = products[:m].conj()
+        self._gram[slot, slot] = own
+        self._order.append(slot)
+        self._forget()
+
+    def remove(self, i: int = 0) -> None:
+        """Drop the i-th oldest gradient, by default the oldest.
+
+        Raises
+        ------
+        InputError
+            There is no such gradient.
+        """
+        i = validate.integer(i, name="i", low=0)
+        if i >= self.count:
+            raise InputError(f"i: expected a place in a window of {self.count}, got {i}")
+        slot, last = self._order.pop(i), self.count
+        if slot != last:  # the last row moves into the gap, so that the rows held stay together
+            self._rows[slot] = self._rows[last]
+            own = self._gram[last, last]
+            self._gram[slot, :last] = self._gram[last, :last]
+            self._gram[:last, slot] = self._gram[:last, last]
+            self._gram[slot, slot] = own
+            self._order[self._order.index(last)] = slot
+        self._forget()
+
+    def gradients(self) -> Array:
+        """A copy of what is held, (count, dim), from the oldest to the newest."""
+        return self._rows[self._order]
+
+    # -- F and its inverse ---------------------------------------------------------------------------
+
+    def apply(self, x: Any) -> Any:
+        """``F x`` for x of shape (dim,) or (dim, k), an array of the kind of x.
+
+        Raises
+        ------
+        InputError, NonFiniteError
+            x does not fit, or holds NaN or Inf.
+        """
+        X, vector = self._vectors(x)
+        C = self._products(X) / max(1, self.count)
+        Y = window_combine(self._rows[: self.count], C, self.damping, X)
+        return namespace.restore(namespace.kind_of(x), Y[0] if vector else Y.T)
+
+    def solve(self, x: Any) -> Any:
+        """``F^-1 x`` for x of shape (dim,) or (dim, k), an array of the kind of x.
+
+        What it factors is kept until the window changes.
+
+        Raises
+        ------
+        InputError, NonFiniteError
+            x does not fit, or holds NaN or Inf.
+        """
+        X, vector = self._vectors(x)
+        root = self._inverse_root()
+        C = dense.gemm(root, dense.gemm(root.conj().T, self._products(X))) / -self.damping
+        Y = window_combine(self._rows[: self.count], C, 1 / self.damping, X)
+        return namespace.restore(namespace.kind_of(x), Y[0] if vector else Y.T)
+
+    def quadform(self, x: Any) -> Any:
+        """``x^H F x`` of x (dim,), or of every column of x (dim, k), in float64: never negative."""
+        X, vector = self._vectors(x)
+        squares = np.square(np.abs(self._products(X))).sum(axis=0) / max(1, self.count)
+        own = np.array([window_dots(row[None], row[None])[0, 0].real for row in X])
+        values = self.damping * own + squares
+        return float(values[0]) if vector else values
+
+    def logdet(self) -> float:
+        """Logarithm of the determinant of F."""
+        self._inverse_root()
+        m = self.count
+        inner = self._logdet - m * math.log(m * self.damping) if m else 0.0
+        return self.dim * math.log(self.damping) + inner
+
+    def _vectors(self, x: Any) -> tuple[Array, bool]:
+        """x as contiguous rows (k, dim), and whether it was one vector."""
+        given = validate.as_array(x, name="x", ndim=(1, 2))
+        if given.shape[0] != self.dim:
+            raise InputError(f"x: expected {self.dim} rows, got shape {given.shape}")
+        X = validate.native(given, self.dtype, name="x").reshape(self.dim, -1).T
+        X = np.ascontiguousarray(X)
+        if not dense.screen(X).finite:
+            validate.require_finite(given, name="x")
+        return X, given.ndim == 1
+
+    def _products(self, X: Array) -> Array:
+        """``g_i^H x_k`` (count, k)."""
+        return window_dots(self._rows[: self.count], X).conj()
+
+    def _inverse_root(self) -> Array:
+        """W with ``W W^H = (G G^H + m damping I)^-1``."""
+        if self._root is not None:
+            return self._root
+        m = self.count
+        gram = self._gram[:m, :m].copy()
+        gram[np.diag_indices(m)] += m * self.damping
+        R = qr.small_cholesky(gram)
+        if R is not None:
+            self._root = qr.triangular_solve_right(np.eye(m, dtype=R.dtype), R)
+            self._logdet = 2.0 * float(np.log(np.diagonal(R).real).sum())
+            self.path = "cholesky"
+            return self._root
+        # Rounding of the Gram matrix exceeds m damping: what it left negative counts as zero.
+        w, V = qr.small_eigh(np.ascontiguousarray(self._gram[:m, :m]))
+        w = np.maximum(w, 0.0) + m * self.damping
+        self._root = np.ascontiguousarray(V / np.sqrt(w))
+        self._logdet = float(np.log(w).sum())
+        self.path = "eigh"
+        return self._root
+
+    # -- state -----------------------------------------------------------------------------------------
+
+    def state_dict(self) -> dict[str, Any]:
+        """Plain scalars and arrays from which `load_state_dict` and `from_state_dict` go on, bit for bit."""
+        m = self.count
+        return plain_state.seal(
+            {
+                "kind": self._KIND,
+                "dim": self.dim,
+                "size": self.size,
+                "damping": self.damping,
+                "dtype": self.dtype.name,
+                "rows": self._rows[:m].copy(),
+                "gram": self._gram[:m, :m].copy(),
+                "order": np.array(self._order, dtype=np.int64),
+            }
+        )
+
+    @classmethod
+    def from_state_dict(cls, state: Any) -> Self:
+        """The window a state describes; all fields are checked before anything is made.
+
+        Raises
+        ------
+        StateError
+            A field is missing, unknown, of another version or altered; the message names it.
+        """
+        fields = plain_state.opened(state, cls._KIND, cls._TYPES)
+        m = len(fields["rows"]) if fields["rows"].ndim else -1
+        for key in ("dim", "size"):
+            # Before memory of that size is taken.
+            if not 1 <= fields[key] <= 1 << 62:
+                raise StateError(f"{key}: expected a positive integer, got {fields[key]}")
+        if not 0 <= m <= fields["size"]:
+            raise StateError(f"rows: expected at most {fields['size']} rows, got {m}")
+        if fields["dtype"] not in _DTYPES:
+            raise StateError(f"dtype: expected one of {', '.join(_DTYPES)}, got {fields['dtype']!r}")
+        if not (math.isfinite(fields["damping"]) and fields["damping"] > 0):
+            raise StateError(f"damping: expected a positive number, got {fields['damping']}")
+        dtype = np.dtype(fields["dtype"])
+        rows = plain_state.array_of(fields, "rows", (m, fields["dim"]), dtype)
+        gram = plain_state.array_of(fields, "gram", (m, m), np.result_type(dtype, np.float64))
+        order = plain_state.array_of(fields, "order", (m,), np.int64)
+        if sorted(order.tolist()) != list(range(m)):
+            raise StateError(f"order: expected a permutation of {m} rows")
+        made = cls(fields["dim"], fields["size"], fields["damping"], dtype=dtype)
+        made._rows[:m], made._gram[:m, :m], made._order = rows, gram, order.tolist()
+        return made
+
+    def load_state_dict(self, state: Any) -> None:
+        """Replace everything by what `state` says; nothing changes where it is refused.
+
+        Raises
+        ------
+        StateError
+            As for `from_state_dict`.
+        """
+        self.__dict__.update(type(self).from_state_dict(state).__dict__)
+
+    def __reduce__(self) -> Any:
+        return (type(self).from_state_dict, (self.state_dict(),))
+
+    def __repr__(self) -> str:
+        return f"GradientWindow({self.dim}, {self.size}, {self.damping}, dtype={self.dtype.name})"
+
+
+def _dtype(dtype: Any) -> np.dtype[Any]:
+    try:
+        given = np.dtype(dtype)
+    except TypeError as error:
+        raise InputError(f"dtype: expected {', '.join(_DTYPES)}, got {validate.shown(dtype)}") from error
+    if dtype is None or given.name not in _DTYPES:
+        raise InputError(f"dtype: expected {', '.join(_DTYPES)}, got {validate.shown(dtype)}")
+    made: np.dtype[Any] = np.dtype(given.name)
+    return made
