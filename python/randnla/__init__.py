@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from randnla.lowrank.streaming import StreamingSVD as StreamingSVD
     from randnla.lowrank.svd import svd as svd
     from randnla.lowrank.update import IncrementalSVD as IncrementalSVD
+    from randnla.matrix_functions.apply import apply_function as apply_function
+    from randnla.matrix_functions.update import sqrt_update as sqrt_update
     from randnla.operators import Dense as Dense
     from randnla.operators import Diagonal as Diagonal
     from randnla.operators import DiagonalPlusLowRank as DiagonalPlusLowRank
@@ -78,6 +80,8 @@ _EXPORTS = {
     "IncrementalSVD": "randnla.lowrank.update",
     "StreamingSVD": "randnla.lowrank.streaming",
     "svd": "randnla.lowrank.svd",
+    "apply_function": "randnla.matrix_functions.apply",
+    "sqrt_update": "randnla.matrix_functions.update",
     "Dense": "randnla.operators",
     "Diagonal": "randnla.operators",
     "DiagonalPlusLowRank": "randnla.operators",
