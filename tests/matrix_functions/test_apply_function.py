@@ -73,7 +73,9 @@ def test_the_estimate_does_not_take_slow_progress_for_convergence(name, tol, reo
 def test_what_is_not_reached_is_said():
     d = np.geomspace(1, 1e8, 1000)
     b = np.ones(1000)
-    with pytest.warns(ConvergenceWarning, match=r"apply_function: estimated relative error .* after 40 steps"):
+    with pytest.warns(
+        ConvergenceWarning, match=r"apply_function: estimated relative error .* after 40 steps"
+    ):
         found = randnla.apply_function("inverse_sqrt", randnla.Diagonal(d), b, max_iter=40)
     error = np.linalg.norm(found.x - d**-0.5) / np.linalg.norm(d**-0.5)
     assert found.info.converged is False
@@ -161,18 +163,38 @@ DIAGONAL = randnla.Diagonal([-1.0, 2.0, 3.0])
     ("call", "error", "pattern"),
     [
         (lambda: randnla.apply_function("log", DIAGONAL, np.ones(3)), BreakdownError, "log .* Ritz value -1"),
-        (lambda: randnla.apply_function("sqrt", DIAGONAL, np.ones(3)), BreakdownError, "sqrt .* value -1 of A"),
+        (
+            lambda: randnla.apply_function("sqrt", DIAGONAL, np.ones(3)),
+            BreakdownError,
+            "sqrt .* value -1 of A",
+        ),
         (
             lambda: randnla.apply_function("exp", randnla.Diagonal([1.0, 1e4]), np.ones(2)),
             BreakdownError,
             "exp is not finite at the Ritz value 10000",
         ),
-        (lambda: randnla.apply_function("cosine", DIAGONAL, np.ones(3)), InputError, "f: expected one of 'sqrt'"),
+        (
+            lambda: randnla.apply_function("cosine", DIAGONAL, np.ones(3)),
+            InputError,
+            "f: expected one of 'sqrt'",
+        ),
         (lambda: randnla.apply_function(3, DIAGONAL, np.ones(3)), InputError, "f: expected a function"),
-        (lambda: randnla.apply_function(lambda x: x[:1], DIAGONAL, np.ones(3)), InputError, r"f: expected \(3,\)"),
+        (
+            lambda: randnla.apply_function(lambda x: x[:1], DIAGONAL, np.ones(3)),
+            InputError,
+            r"f: expected \(3,\)",
+        ),
         (lambda: randnla.apply_function(lambda x: "a", DIAGONAL, np.ones(3)), InputError, "f: expected"),
-        (lambda: randnla.apply_function("exp", np.ones((3, 2)), np.ones(3)), InputError, "A: expected a square"),
-        (lambda: randnla.apply_function("exp", np.triu(np.ones((3, 3))), np.ones(3)), InputError, "Hermitian"),
+        (
+            lambda: randnla.apply_function("exp", np.ones((3, 2)), np.ones(3)),
+            InputError,
+            "A: expected a square",
+        ),
+        (
+            lambda: randnla.apply_function("exp", np.triu(np.ones((3, 3))), np.ones(3)),
+            InputError,
+            "Hermitian",
+        ),
         (
             lambda: randnla.apply_function(
                 "exp", scipy.sparse.csr_array(np.triu(np.ones((30, 30)))), np.ones(30)

@@ -66,7 +66,9 @@ def test_against_mpmath():
         )
     for method in ("eigen", "newton"):
         # An eigenvalue l is off by u |A|, its power by u |A| / l of itself.
-        assert np.linalg.norm(inverse_root(A, 4, method=method).X - exact) <= 50 * EPS * 1e4 * np.linalg.norm(exact)
+        assert np.linalg.norm(inverse_root(A, 4, method=method).X - exact) <= 50 * EPS * 1e4 * np.linalg.norm(
+            exact
+        )
         assert np.linalg.norm(sqrt(A, method=method).X - square) <= 50 * EPS * 1e2 * np.linalg.norm(square)
 
 
@@ -85,8 +87,8 @@ def test_newton_falls_back_to_eigenvectors_and_says_so():
 
 
 def test_the_scaled_iteration_takes_few_steps():
-    # Unscaled, the least eigenvalue grows by at most e a step: ln(1e6) = 14 steps before quadratic convergence
-    # (for p = 2 by 9/4: 17). Stretched, by nearly three times that: 7, and 4 or 5 more.
+    # Unscaled, the least eigenvalue grows by at most e a step (9/4 for p = 2): 17 steps before convergence is
+    # quadratic. Stretched, by nearly three times that: 7, and 4 or 5 more.
     A = definite(np.geomspace(1e-6, 1, 50))
     run = coupled_newton(A, 2, 1e-6, 1.0)
     assert run.converged
@@ -131,7 +133,7 @@ def test_powers_of_two_go_through_bit_for_bit(p, method):
 def test_empty_and_tiny():
     assert sqrt(np.zeros((0, 0))).X.shape == (0, 0)
     assert inverse_root(np.zeros((0, 0)), 3).X.shape == (0, 0)
-    assert sqrt([[9.0]]).X == pytest.approx(3.0, rel=1e-15)
+    assert pytest.approx(3.0, rel=1e-15) == sqrt([[9.0]]).X
     assert not sqrt(np.zeros((3, 3))).X.any()
 
 

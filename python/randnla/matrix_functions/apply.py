@@ -87,8 +87,8 @@ def apply_function(
 
     *Error*: with d = 5 steps or a tenth of all, ``delta_m = |x_m - x_(m-d)|`` measures the iterate d steps
     ago. Were convergence geometric with the observed ratio rho = delta_m / delta_(m-d), then
-    ``delta_m rho / (1 - rho)`` is left; the estimate is the larger of the two, doubled without reorthogonalization. It is no bound, but does not
-    take slow progress for convergence.
+    ``delta_m rho / (1 - rho)`` is left; the estimate is the larger of the two, doubled without
+    reorthogonalization. It is no bound, but does not take slow progress for convergence.
 
     *Cost*: a product of A with k columns a step, 4 n m flops a step and column for orthogonality, memory
     of n m k numbers.
@@ -149,7 +149,9 @@ def _begin(
     if not hermitian:
         raise InputError("A: expected a Hermitian matrix; (A + A.conj().T) / 2 is one")
     dtype = np.result_type(op.dtype, block.dtype)
-    tolerance = validate.tolerance(tol) if tol is not None else (1e-10 if unit_roundoff(dtype) < 1e-10 else 1e-4)
+    tolerance = (
+        validate.tolerance(tol) if tol is not None else (1e-10 if unit_roundoff(dtype) < 1e-10 else 1e-4)
+    )
     steps = min(n, 300) if max_iter is None else validate.integer(max_iter, name="max_iter", low=1)
     return _Call(
         op,
@@ -167,7 +169,7 @@ def _begin(
 
 @dataclass
 class _Column:
-    """2^-unit times the coefficients of the last iterate of one column, in its basis, over the norm of its b."""
+    """2^-unit times the coefficients of the last iterate of a column in its basis, over the norm of b."""
 
     iterate: Array
     unit: int | None = None
@@ -182,13 +184,23 @@ def _run(call: _Call) -> tuple[Array, Info]:
     live = np.flatnonzero(norms > 0)
     out = np.zeros((n, k), call.block.dtype)
     if not live.size:
-        return out, Info(method="lanczos", error_estimate=0.0, error_kind="frobenius", error_relative=0.0,
-                         converged=True, iterations=0, matvecs=0, path="zero right-hand side")
+        return out, Info(
+            method="lanczos",
+            error_estimate=0.0,
+            error_kind="frobenius",
+            error_relative=0.0,
+            converged=True,
+            iterations=0,
+            matvecs=0,
+            path="zero right-hand side",
+        )
     # Products are brought to one exponent, so that 2^p A takes the same steps bit for bit.
     first = call.op.matmat(start[:, live])
     shift = exponent_of(largest_magnitude(first)) if np.isfinite(largest_magnitude(first)) else 0
     run = Lanczos(
-        lambda X: np.ldexp(call.op.matmat(X), -shift) if X.dtype.kind != "c" else call.op.matmat(X) * 2.0**-shift,
+        lambda X: (
+            np.ldexp(call.op.matmat(X), -shift) if X.dtype.kind != "c" else call.op.matmat(X) * 2.0**-shift
+        ),
         np.ascontiguousarray(start[:, live]),
         reorthogonalize=call.reorthogonalize,
     )

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from randnla._backend import validate
 from randnla._backend.errors import InputError
 from randnla._backend.kernels import qr
 from randnla.lowrank.scaling import exponent_of, largest_magnitude
@@ -52,7 +53,9 @@ def known_root(op: LinearOperator, scale: int = 0) -> KnownRoot:
     """
     if isinstance(op, SqrtUpdate) and (op.shape[0] > DENSE_SIZE or 8 * op.rank < op.shape[0]):
         base = known_root(op.base, scale)
-        return CorrectedRoot(base, _wide(op.Y), np.ldexp(op.weights.astype(np.float64), scale - base.exponent))
+        return CorrectedRoot(
+            base, _wide(op.Y), np.ldexp(op.weights.astype(np.float64), scale - base.exponent)
+        )
     if isinstance(op, Diagonal):
         return _eigen(_real_diagonal(op), None, scale, op.dtype)
     if isinstance(op, Scaled) and not isinstance(op.scalar, complex):
@@ -94,10 +97,13 @@ def _real_diagonal(op: Diagonal) -> Array:
 
 
 def _eigen(values: Array, basis: LinearOperator | None, scale: int, dtype: Any) -> KnownRoot:
+    validate.require_finite(values, name="root (eigenvalues)")
     exponent = exponent_of(largest_magnitude(values))
     if basis is None and values.size and not np.ptp(values):
         nothing = np.zeros((values.size, 0), _kind(dtype))
-        return ConstantRoot(values.size, math.ldexp(values[0], -exponent), nothing, np.zeros(0), exponent + scale)
+        return ConstantRoot(
+            values.size, math.ldexp(values[0], -exponent), nothing, np.zeros(0), exponent + scale
+        )
     return EigenRoot(np.ldexp(values, -exponent), basis, exponent + scale, _kind(dtype))
 
 
@@ -112,7 +118,9 @@ def _scaled(op: Scaled, scale: int) -> KnownRoot:
     if isinstance(base, DiagonalPlusLowRank):
         low = base.low
         d = mantissa * _wide(base.d)
-        inner = DiagonalPlusLowRank(d[0] if base.constant and d.size else d, low.U, mantissa * _wide(low.core()), low.V)
+        inner = DiagonalPlusLowRank(
+            d[0] if base.constant and d.size else d, low.U, mantissa * _wide(low.core()), low.V
+        )
         return known_root(inner, scale + exponent)
     if isinstance(base, SqrtUpdate):
         return known_root(SqrtUpdate(mantissa * base.base, base.Y, mantissa * base.weights), scale + exponent)
@@ -125,7 +133,9 @@ def _scaled(op: Scaled, scale: int) -> KnownRoot:
     probe = known_root(base, scale + exponent)
     if isinstance(probe, ProductRoot):
         return ProductRoot(op, probe.exponent, probe.dtype)
-    raise InputError(f"root: expected the scaled {type(base).__name__} as one operator, with the scalar inside")
+    raise InputError(
+        f"root: expected the scaled {type(base).__name__} as one operator, with the scalar inside"
+    )
 
 
 def _diagonal_plus_low_rank(op: DiagonalPlusLowRank, scale: int) -> KnownRoot:
@@ -141,9 +151,7 @@ def _diagonal_plus_low_rank(op: DiagonalPlusLowRank, scale: int) -> KnownRoot:
     if op.constant and d.size:
         alpha = float(d[0])
         exponent = exponent_of(max(abs(alpha), float(np.abs(w).max(initial=0.0))))
-        return ConstantRoot(
-            len(d), math.ldexp(alpha, -exponent), U, np.ldexp(w, -exponent), exponent + scale
-        )
+        return ConstantRoot(len(d), math.ldexp(alpha, -exponent), U, np.ldexp(w, -exponent), exponent + scale)
     exponent = exponent_of(largest_magnitude(d))
     # d alone need not be positive.
     base = EigenRoot(np.ldexp(d, -exponent), None, exponent + scale, _kind(op.dtype), definite=False)
@@ -151,17 +159,18 @@ def _diagonal_plus_low_rank(op: DiagonalPlusLowRank, scale: int) -> KnownRoot:
 
 
 def _kronecker(op: Kronecker, scale: int) -> KnownRoot:
-    values, bases, exponent = np.ones(1), [], 0
+    values, exponent = np.ones(1), 0
+    bases: list[LinearOperator] = []
     for A in op.factors:
         if isinstance(A, Diagonal):
-            w, V = _real_diagonal(A), Diagonal(np.ones(A.shape[0]))
+            w = _real_diagonal(A)
+            bases.append(Diagonal(np.ones(A.shape[0])))
         else:
             w, U = qr.small_eigh(_hermitian(A.to_dense()))
-            V = Dense(U)
+            bases.append(Dense(U))
         e = exponent_of(largest_magnitude(w))
         values = np.multiply.outer(values, np.ldexp(w, -e)).ravel()
         exponent += e
-        bases.append(V)
     return _eigen(values, Kronecker(*bases), scale + exponent, op.dtype)
 
 

@@ -1,8 +1,8 @@
 # SPDX-FileCopyrightText: 2026 the randnla developers
 # SPDX-License-Identifier: BSD-3-Clause
-"""A root P of A as the solvers see it: products, solves and (P^2 + s)^-1, by closed forms where there are any.
+"""A root P as the solvers see it: products, solves and (P^2 + s)^-1, by closed forms where there are any.
 
-Everything is worked in float64 (complex128) on 2^-e P, with e the exponent of its largest entry or eigenvalue.
+All is worked in float64 (complex128) on 2^-e P, with e the exponent of its largest entry or eigenvalue.
 """
 
 from __future__ import annotations
@@ -81,8 +81,8 @@ def require_semidefinite(low: float, high: float) -> None:
     """Refuse a least eigenvalue that is negative beyond rounding."""
     if low < -1e3 * EPS * max(high, -low):
         raise BreakdownError(
-            f"root: expected a positive semidefinite operator, got an eigenvalue {low / max(high, -low):.3g} times "
-            f"its norm"
+            f"root: expected a positive semidefinite operator, "
+            f"got an eigenvalue {low / max(high, -low):.3g} times its norm"
         )
 
 
@@ -185,7 +185,9 @@ class DenseRoot(KnownRoot):
     def _factor(self) -> Array:
         factor = qr.small_cholesky(self.P)
         if factor is None:
-            raise BreakdownError("root: expected a positive definite matrix, its Cholesky factorization failed")
+            raise BreakdownError(
+                "root: expected a positive definite matrix, its Cholesky factorization failed"
+            )
         return factor
 
     def apply(self, X: Array) -> Array:
@@ -239,11 +241,15 @@ class SparseRoot(KnownRoot):
         return np.asarray(self.P @ X)
 
     def solve(self, X: Array) -> Array:
-        return np.asarray(self._factor.solve(np.asfortranarray(X)))
+        return self._solve(self._factor, X)
 
     def shifted(self, s: float, X: Array) -> Array:
-        factor = _sparse_factor(self.square + s * scipy.sparse.eye_array(self.n))
-        return np.asarray(factor.solve(np.asfortranarray(X)))
+        return self._solve(_sparse_factor(self.square + s * scipy.sparse.eye_array(self.n)), X)
+
+    def _solve(self, factor: Any, X: Array) -> Array:
+        if np.iscomplexobj(X) and not np.iscomplexobj(self.P.data):
+            return self._solve(factor, X.real) + 1j * self._solve(factor, X.imag)
+        return np.asarray(factor.solve(np.array(X, order="F")))
 
     def norm_of_square(self) -> float:
         return float(np.linalg.norm(self.square.data))
@@ -283,7 +289,7 @@ class ProductRoot(KnownRoot):
 
 
 def conjugate_gradients(product: Callable[[Array], Array], B: Array, *, tol: float = 1e-12) -> Array:
-    """``A^-1 B`` for Hermitian definite A, all columns at once; the best reached within 10 sqrt(n) + 200 steps."""
+    """``A^-1 B`` for Hermitian definite A, all columns at once, in at most 10 sqrt(n) + 200 steps."""
     X, R = np.zeros_like(B), B.copy()
     D, rho = R.copy(), _squares(R)
     goal = tol**2 * rho

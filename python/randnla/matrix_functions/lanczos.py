@@ -73,7 +73,7 @@ class Lanczos:
             raise BreakdownError(f"{self.name}: a product with it is not finite")
         self.matvecs += live.size
         for column, j in enumerate(live):
-            self._orthogonalize(j, m, np.ascontiguousarray(W[:, column : column + 1]))
+            self._orthogonalize(int(j), m, np.ascontiguousarray(W[:, column : column + 1]))
         self.steps = m + 1
 
     def _orthogonalize(self, j: int, m: int, w: Array) -> None:
@@ -93,7 +93,9 @@ class Lanczos:
                 before = now
                 w -= dense.gemm(Q.T, dense.gemm(_conj(Q), w))
         beta = _norm(w)
-        scale = max(size, float(np.abs(self.alpha[j, : m + 1]).max()), float(self.beta[j, :m].max(initial=0.0)))
+        scale = max(
+            size, float(np.abs(self.alpha[j, : m + 1]).max()), float(self.beta[j, :m].max(initial=0.0))
+        )
         if beta <= 4 * u * math.sqrt(w.shape[0]) * scale or m + 1 >= w.shape[0]:
             self.done[j], self.length[j] = True, m + 1
             return
@@ -107,7 +109,9 @@ class Lanczos:
         if m:
             off = max(off, abs(complex(local[0]) - float(self.beta[j, m - 1])))
         if off > slack:
-            raise InputError(f"{self.name}: expected a Hermitian matrix, products with it differ by {off:.3g}")
+            raise InputError(
+                f"{self.name}: expected a Hermitian matrix, products with it differ by {off:.3g}"
+            )
 
     def dimension(self, j: int) -> int:
         """Of the Krylov space of column j."""
@@ -140,7 +144,9 @@ def _norm(w: Array) -> float:
     return float(np.linalg.norm(w.astype(np.result_type(w.dtype, np.float64), copy=False)))
 
 
-def extreme_values(product: Product, n: int, dtype: Any, *, steps: int = 20, name: str = "A") -> tuple[float, float]:
+def extreme_values(
+    product: Product, n: int, dtype: Any, *, steps: int = 20, name: str = "A"
+) -> tuple[float, float]:
     """The least and the greatest Ritz value after a few steps from a fixed vector: bounds from inside."""
     if n == 0:
         return 0.0, 0.0

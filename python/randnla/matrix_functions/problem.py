@@ -58,7 +58,6 @@ class Problem:
         own = float(np.linalg.norm(dense.gram(C))) ** 2
         return math.sqrt(max(norm**2 + 2 * self.sigma * cross + own, 0.0))
 
-
     @property
     def floor(self) -> float:
         """A backward error that is rounding of P^2 + sigma C C^H."""
@@ -111,5 +110,5 @@ def pose(known: KnownRoot, Z: Array, sign: int, *, inverse: bool) -> Problem:
 
 def _scaled(Z: Array, exponent: int) -> Array:
     if np.iscomplexobj(Z):
-        return np.ldexp(Z.real, exponent) + 1j * np.ldexp(Z.imag, exponent)
+        return np.asarray(np.ldexp(Z.real, exponent) + 1j * np.ldexp(Z.imag, exponent))
     return np.asarray(np.ldexp(Z, exponent))

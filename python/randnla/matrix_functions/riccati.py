@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 the randnla developers
 # SPDX-License-Identifier: BSD-3-Clause
-"""``P X + X P + X^2 = W W^H`` for X >= 0: (P^2 + W W^H)^(1/2) = P + X. Rational Krylov, small cores, certificates."""
+"""``P X + X P + X^2 = W W^H``, X >= 0: (P^2 + W W^H)^(1/2) = P + X. Rational Krylov, cores, certificates."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ def poles(low: float, high: float, count: int) -> Array:
     array of shape (count,)
         Positive, ascending.
     """
-    # The rational function of best approximation to z^(1/2) on [a, b] has its poles at -a sc^2(t | 1 - a/b), t
-    # equally spaced in (0, K(1 - a/b)) (Zolotarev; Hale, Higham and Trefethen, 2008, section 4). Galerkin on
-    # their space converges like best approximations do, by `decay` a pole; sequences that can be continued
+    # The rational function of best approximation to z^(1/2) on [a, b] has its poles at -a sc^2(t | 1 - a/b),
+    # t equally spaced in (0, K(1 - a/b)) (Zolotarev; Hale, Higham and Trefethen, 2008, section 4). Galerkin
+    # on their space converges like best approximations do, by `decay` a pole; sequences that can be continued
     # (greedy by Ritz values, van der Corput) were measured to need twice as many.
     a, m = low**2, (low / high) ** 2
     u = (np.arange(count) + 0.5) / max(count, 1)
@@ -164,7 +164,7 @@ class Pieces:
         return float(np.linalg.norm(first + first.conj().T + square - self.change))
 
     def smallest(self, cores: Any, most: int, goal: float) -> tuple[int, float]:
-        """The least q with ``residual(cores(q)) <= goal``, by bisection, and the residual; `most` if none is."""
+        """The least q with ``residual(cores(q)) <= goal`` by bisection, or `most`; and the residual."""
         whole = self.residual(cores(most))
         if whole > goal:
             return most, whole

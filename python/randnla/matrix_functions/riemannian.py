@@ -24,8 +24,8 @@ GRADIENT = 1e-10
 class Energy:
     """``E(X) = tr(X P X) + tr(X^3) / 3 - tr(X W W^H)``, whose gradient is the residual of the equation.
 
-    E is strictly convex on the cone X >= 0: the solution is its minimizer. X = Y Y^H with Y (n, p) of full rank,
-    which Y Q describes as well for every unitary Q: steps are horizontal, Y^H step Hermitian.
+    E is strictly convex on the cone X >= 0: the solution is its minimizer. X = Y Y^H with Y (n, p) of full
+    rank, which Y Q describes as well for every unitary Q: steps are horizontal, Y^H step Hermitian.
     """
 
     def __init__(self, frame: KnownRoot, W: Array) -> None:
@@ -50,11 +50,7 @@ class Point:
             np.real(np.vdot(self.H, self.G)) + np.real(np.vdot(self.G, g2)) / 3 - np.linalg.norm(self.C) ** 2
         )
         # (P X + X P + X^2 - W W^H) Y
-        self.RY = (
-            dense.gemm(self.PY, self.G)
-            + dense.gemm(Y, self.H + g2)
-            - dense.gemm(energy.W, self.C)
-        )
+        self.RY = dense.gemm(self.PY, self.G) + dense.gemm(Y, self.H + g2) - dense.gemm(energy.W, self.C)
         self.gradient = 2 * self.RY
         g, self.E = qr.small_eigh(self.G)
         self.g = np.maximum(g, EPS * float(g.max(initial=0.0)))
@@ -86,7 +82,7 @@ class Point:
         return self.project(2 * (first + residual))
 
     def project(self, D: Array) -> Array:
-        """The horizontal part: D - Y Omega, where Omega is anti-Hermitian with Y^H (D - Y Omega) Hermitian."""
+        """The horizontal part D - Y Omega: Y^H (D - Y Omega) is Hermitian for an anti-Hermitian Omega."""
         skew = dense.gemm(self.Y.conj().T, D)
         skew = skew - skew.conj().T
         g, E = self.g, self.E
@@ -109,7 +105,7 @@ def _inner(A: Array, B: Array) -> float:
 
 
 def trust_region(energy: Energy, Y: Array) -> tuple[Array, int]:
-    """A stationary point of E near Y Y^H: trust regions with truncated conjugate gradients (Absil et al., 2007)."""
+    """A stationary point of E near Y Y^H, by trust regions with truncated CG (Absil et al., 2007); steps."""
     point, steps = energy.at(Y), 0
     goal = GRADIENT * float(np.linalg.norm(energy.W)) ** 2
     radius: float | None = None
@@ -137,7 +133,7 @@ def trust_region(energy: Energy, Y: Array) -> tuple[Array, int]:
 
 
 def _truncated_cg(point: Point, radius: float | None) -> tuple[Array, float, float, bool]:
-    """A minimizer of the quadratic model within the radius, its gain, its length, and whether it is at the end.
+    """A minimizer of the quadratic model in the radius, its gain and length, and whether it is at the end.
 
     Lengths are in the norm of the preconditioner (Conn, Gould and Toint, 2000, section 7.5.1).
     """
@@ -173,7 +169,7 @@ def _gain(point: Point, eta: Array, H_eta: Array) -> float:
 
 
 def descent(frame: KnownRoot, Y: Array, W: Array, count: int) -> Array:
-    """Columns that lower E most: eigenvectors of the most negative eigenvalues of the residual, at best length."""
+    """Columns that lower E most: eigenvectors of the most negative eigenvalues of the residual."""
     PY = frame.apply(Y)
     p = Y.shape[1]
     Q, R, _ = qr.cholesky_qr(np.concatenate([Y, PY, W], axis=1))
@@ -187,4 +183,4 @@ def descent(frame: KnownRoot, Y: Array, W: Array, count: int) -> Array:
     slope = np.einsum("ij,ij->j", V.conj(), frame.apply(V)).real
     slope = slope + (np.abs(dense.gemm(Y.conj().T, V)) ** 2).sum(axis=0)
     t = -w[:wanted] / (slope + np.sqrt(slope**2 - w[:wanted]))
-    return V * np.sqrt(t)
+    return np.asarray(V * np.sqrt(t))

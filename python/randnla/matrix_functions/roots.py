@@ -238,7 +238,7 @@ def _solve(
     converged = left <= ACCEPTED
     if not converged:
         warnings.warn(
-            f"the root leaves a relative residual of {left:.3g}: the matrix has the condition {condition:.3g}",
+            f"the root leaves a relative residual of {left:.3g}, the matrix has condition {condition:.3g}",
             ConvergenceWarning,
             stacklevel=3,
         )

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from randnla._backend import validate
-from randnla._backend.errors import ConvergenceWarning, InputError
+from randnla._backend.errors import BreakdownError, ConvergenceWarning, InputError
 from randnla._backend.results import Info
-from randnla.lowrank.scaling import unit_roundoff
+from randnla.lowrank.scaling import real_dtype, unit_roundoff
 from randnla.operators import LinearOperator, as_operator
 
 from . import update_methods as methods
@@ -48,8 +48,8 @@ def sqrt_update_rank(condition: float, r: int, tol: float) -> int:
     Notes
     -----
     The change X of the root solves ``P X + X P_new = +-Z Z^H``, so that
-    ``sigma_(1 + j r)(X) <= 4 exp(-j pi^2 / ln(4 beta / alpha)) |X|`` (Beckermann and Townsend, 2017, on Sylvester
-    equations; Shmueli, Drineas and Avron, 2022, section 3).
+    ``sigma_(1 + j r)(X) <= 4 exp(-j pi^2 / ln(4 beta / alpha)) |X|`` (Beckermann and Townsend, 2017, on
+    Sylvester equations; Shmueli, Drineas and Avron, 2022, section 3).
 
     Examples
     --------
@@ -127,18 +127,19 @@ def sqrt_update(
     -----
     *Certificate*: with P the given root, (P + X)^2 = P^2 + C + R, where C is the change of P^2 (+-Z Z^H, or
     that of the inverse by Woodbury's identity). ``|R|_F`` is computed from factors, exactly but for rounding:
-    the result is the root of a matrix that far away. `tol` asks for ``|R|_F <= tol |C|_F``, or for
-    rounding of P^2 + C where that is more; `info.residual` is ``|R|_F / |P^2 + C|_F``. For the plain root of a sum the forward error is then at most
-    ``|R| / (2 lambda_min(P))``. Chained updates add up their errors in `info.residual`; where the sum exceeds
-    `tol` the root is computed anew from the first one with all changes, and `info.path` says "refreshed".
+    the result is the root of a matrix that far away. `tol` asks for ``|R|_F <= tol |C|_F``, or for rounding
+    of P^2 + C where that is more; `info.residual` is ``|R|_F / |P^2 + C|_F``. For the plain root of a sum
+    the forward error is then at most ``|R| / (2 lambda_min(P))``. Chained updates add up their errors in
+    `info.residual`; where the sum exceeds `tol` the root is computed anew from the first one with all
+    changes, and `info.path` says "refreshed".
 
     *Algorithm*: Shmueli, Drineas and Avron (2022). Only one equation is ever solved, the stable
-    ``P X + X P + X^2 = W W^H``, X >= 0, with P or its inverse: minus for the root goes through the inverse root,
-    plus for the inverse root through the root, and Woodbury's identity. Where the paper optimizes on a manifold
-    ("riemannian"), the default projects on ``span{W, (A + s_1)^-1 W, ...}`` with the poles of the best rational
-    approximation to the root (Beckermann, Cortinovis, Kressner and Schweitzer, 2021), as many as the decay of
-    singular values asks for (`sqrt_update_rank`), and more until the certificate is met. The rank is then the
-    least that meets it.
+    ``P X + X P + X^2 = W W^H``, X >= 0, with P or its inverse: minus for the root goes through the inverse
+    root, plus for the inverse root through the root, and Woodbury's identity. Where the paper optimizes on a
+    manifold ("riemannian"), the default projects on ``span{W, (A + s_1)^-1 W, ...}`` (Beckermann, Cortinovis,
+    Kressner and Schweitzer, 2021) with Zolotarev's poles for the root, as many as the decay of singular
+    values asks for (`sqrt_update_rank`), and more until the certificate is met. The rank is then the least
+    that meets it.
 
     *Cost*: for j poles, j shifted systems with r right-hand sides, O(n (j r)^2 + (j r)^3); memory n j r.
 
@@ -180,7 +181,15 @@ class _Call:
 
 
 def _begin(
-    root: Any, Z: Any, sign: Any, inverse: Any, rank: Any, tol: Any, method: Any, check_finite: Any, callback: Any
+    root: Any,
+    Z: Any,
+    sign: Any,
+    inverse: Any,
+    rank: Any,
+    tol: Any,
+    method: Any,
+    check_finite: Any,
+    callback: Any,
 ) -> _Call:
     check_finite = validate.flag(check_finite, name="check_finite")
     op = as_operator(root, name="root", check_finite=check_finite)
@@ -214,34 +223,40 @@ def _begin(
 
 
 def _update(call: _Call, *, refresh: bool) -> SqrtUpdate:
-    known = known_root(call.root)
-    problem = pose(known, call.Z, call.sign, inverse=call.inverse)
-    held = call.root
-    chained = isinstance(held, SqrtUpdate) and held.inverse_root == call.inverse
+    held, previous = call.root, None
     changes: tuple[Change, ...] = ((call.Z, call.sign),)
-    before = 0.0
-    if chained:
-        assert isinstance(held, SqrtUpdate)
-        changes = (*held.changes, *changes)
-        before = held.info.error_estimate or 0.0
+    if isinstance(held, SqrtUpdate) and held.inverse_root == call.inverse:
+        previous, changes = held, (*held.changes, *changes)
+    known = known_root(held)
+    known.dtype = np.result_type(known.dtype, call.Z.dtype)  # real roots take complex changes
+    try:
+        problem = pose(known, call.Z, call.sign, inverse=call.inverse)
+    except BreakdownError:
+        # The root held is off by its error: with all changes since the first one the cone may hold.
+        if previous is None or not refresh:
+            raise
+        anew = _refreshed(call, previous.base, changes)
+        if anew is None:
+            raise
+        return anew
     if problem.rank == 0:
         solved = Solved(np.zeros((known.n, 0), known.dtype), np.zeros(0), 0, "none")
     else:
         method = _choose(call, problem)
         solved = methods.SOLVERS[method](problem, call.tol, call.rank, call.callback)
-    previous = held if chained and isinstance(held, SqrtUpdate) else None
     Y, d, whole = _compress(call, problem, solved, previous)
-    dtype = np.result_type(call.root.dtype, call.Z.dtype)
-    base = previous.base if previous is not None else held
-    real = np.zeros(0, dtype).real.dtype
+    dtype = np.result_type(held.dtype, call.Z.dtype)
     Y = np.ascontiguousarray(Y.astype(dtype))
-    weights = np.ldexp(d, known.exponent).astype(real)
+    weights = np.ldexp(d, known.exponent).astype(real_dtype(dtype))
     left, size = _certify(problem, Y, np.ldexp(weights.astype(np.float64), -known.exponent), previous)
+    before = (previous.info.error_estimate or 0.0) if previous is not None else 0.0
     info = _account(call, problem, solved, left, size, whole, before, weights.size)
-    result = SqrtUpdate(base, Y, weights, info=info, inverse=call.inverse, changes=changes)
-    if refresh and previous is not None and info.residual is not None and info.residual > call.tol:
-        return _refreshed(call, result)
-    return result
+    base = previous.base if previous is not None else held
+    if refresh and previous is not None and (info.residual or 0.0) > call.tol:
+        anew = _refreshed(call, base, changes)
+        if anew is not None and (anew.info.error_estimate or 0.0) < (info.error_estimate or 0.0):
+            return anew
+    return SqrtUpdate(base, Y, weights, info=info, inverse=call.inverse, changes=changes)
 
 
 def _choose(call: _Call, problem: Problem) -> str:
@@ -304,7 +319,14 @@ def _certify(problem: Problem, Y: Array, d: Array, previous: SqrtUpdate | None) 
 
 
 def _account(
-    call: _Call, problem: Problem, solved: Solved, left: float, size: float, whole: float, before: float, q: int
+    call: _Call,
+    problem: Problem,
+    solved: Solved,
+    left: float,
+    size: float,
+    whole: float,
+    before: float,
+    q: int,
 ) -> Info:
     known = problem.known
     absolute = math.ldexp(left, 2 * known.exponent) + before
@@ -323,35 +345,36 @@ def _account(
         error_relative=relative,
         failure_probability=0.0,
         certificate="exact",
-        converged=bool(judged <= max(call.tol * size, problem.floor) and (residual <= call.tol or not before)),
+        converged=bool(
+            judged <= max(call.tol * size, problem.floor) and (residual <= call.tol or not before)
+        ),
         residual=residual,
         condition=high / low if low > 0 else math.inf,
         path=f"{'update' if problem.sigma > 0 else 'downdate'} of the root, {known.path}",
     )
 
 
-def _refreshed(call: _Call, result: SqrtUpdate) -> SqrtUpdate:
-    """The root anew from the first one: all additions at once, then all that was taken away."""
-    columns = sum(Z.shape[1] for Z, _ in result.changes)
-    if columns > result.shape[0] // 2:
-        return result
-    root: LinearOperator = result.base
-    total = 0.0
+def _refreshed(call: _Call, base: LinearOperator, changes: tuple[Change, ...]) -> SqrtUpdate | None:
+    """The root anew from the first one, by all additions, then all that was taken away; None where in vain."""
+    if sum(Z.shape[1] for Z, _ in changes) > base.shape[0] // 2:
+        return None
+    root, steps = base, 0
+    tol = min(call.tol / 2, math.sqrt(unit_roundoff(call.Z.dtype)))
     for sign in (1, -1):
-        parts = [Z for Z, s in result.changes if s == sign]
-        if parts:
-            block = np.concatenate(parts, axis=1)
-            root = _update(_Call(root, block, sign, call.inverse, None, call.tol / 2, True, "auto"), refresh=False)
-            total = root.info.error_estimate or 0.0
-    assert isinstance(root, SqrtUpdate)
-    assert result.info.error_estimate is not None
-    if total >= result.info.error_estimate or (call.rank is not None and root.rank > call.rank):
-        return result
+        parts = [Z for Z, s in changes if s == sign]
+        if not parts:
+            continue
+        part = _Call(root, np.concatenate(parts, axis=1), sign, call.inverse, None, tol, True, "auto")
+        try:
+            root = _update(part, refresh=False)
+        except BreakdownError:
+            return None
+        steps += root.info.iterations or 0
+    if not isinstance(root, SqrtUpdate) or (call.rank is not None and root.rank > call.rank):
+        return None
     info = root.info.replace(
-        path=f"refreshed, {result.info.path}",
-        iterations=(result.info.iterations or 0) + (root.info.iterations or 0),
+        path=f"refreshed, {root.info.path}",
+        iterations=steps,
         converged=bool((root.info.residual or 0.0) <= call.tol),
     )
-    return SqrtUpdate(
-        root.base, root.Y, root.weights, info=info, inverse=call.inverse, changes=result.changes
-    )
+    return SqrtUpdate(root.base, root.Y, root.weights, info=info, inverse=call.inverse, changes=changes)

@@ -35,7 +35,7 @@ class Solved:
 
 
 def planned_poles(problem: Problem, tol: float) -> int:
-    """As many as the decay of the singular values of X asks for, and three for what lies between it and Galerkin."""
+    """As many as the decay of the singular values of X asks for, and three for what Galerkin loses."""
     return math.ceil(math.log(4 / tol) / decay(*_interval(problem))) + 3
 
 
@@ -109,7 +109,9 @@ def whole(problem: Problem, tol: float, rank: int | None, callback: Callback) ->
     change = problem.sigma * dense.gemm(problem.change, problem.change.conj().T)
     w, V = qr.small_eigh(dense.gemm(P, P) + change)
     if w[0] < -1e3 * EPS * n * w[-1]:
-        raise BreakdownError(f"Z: the downdate leaves the cone, an eigenvalue of {w[0] / w[-1]:.3g} of the norm is left")
+        raise BreakdownError(
+            f"Z: the downdate leaves the cone, an eigenvalue of {w[0] / w[-1]:.3g} of the norm is left"
+        )
     values = np.sqrt(np.maximum(w, 0.0))
     X = dense.gemm(V * values, V.conj().T) - P
     d, U = qr.small_eigh(refine((X + X.conj().T) / 2, P, values, V, change))
