@@ -56,8 +56,8 @@ def lanczos_update(A, z, k, exponent):
     return V @ (power(T + V.T @ np.outer(z, z) @ V, exponent) - power(T, exponent)) @ V.T
 
 
-# Spectrum, variant; for each rank the relative error, as the authors plot it, of the best correction, which the
-# Riccati equation attains, and of Lanczos. Measured by dense eigenvectors; medians of 11 draws below.
+# Spectrum, variant; for each rank the relative error, as the authors plot it, of the best correction, which
+# the Riccati equation attains, and of Lanczos. Measured by dense eigenvectors; medians of 11 draws below.
 EXPERIMENTS = [
     ("uniform", False, {1: 2e-3, 3: 2e-5, 5: 4e-8, 7: 3e-10}, {1: 1e-2, 3: 3e-3, 5: 1e-3, 7: 7e-4}),
     ("logspace", True, {1: 1e-2, 3: 1e-4, 7: 4e-7}, {1: 2e-1, 3: 2e-1, 7: 2e-1}),

@@ -15,6 +15,7 @@ import numpy as np
 from randnla._backend import namespace, validate
 from randnla._backend.errors import ConvergenceWarning, InputError
 from randnla._backend.results import Info
+from randnla.lowrank.error import frobenius
 from randnla.lowrank.scaling import exponent_of, in_units, largest_magnitude, scale_by_power, unit_roundoff
 from randnla.operators import Dense, LinearOperator, as_operator
 from randnla.operators.factored import is_hermitian
@@ -240,10 +241,10 @@ def _compare(call: _Call, run: Lanczos, j: int, column: _Column, shift: int) -> 
     values = evaluate(call.function, call.name, np.ldexp(theta, shift), math.ldexp(floor, shift))
     if column.unit is None:
         column.unit = exponent_of(largest_magnitude(values))
-    new = (U * scale_by_power(values, -column.unit)) @ U[0]
+    new = np.einsum("ij,j,j->i", U, scale_by_power(values, -column.unit), U[0])
     padded = np.concatenate([column.iterate, np.zeros(m - column.iterate.size)])
-    delta = float(np.linalg.norm(new - padded))
-    size = float(np.linalg.norm(new))
+    delta = frobenius((new - padded)[None])
+    size = frobenius(new[None])
     if run.done[j]:
         left = 0.0
     elif not math.isfinite(column.delta) or delta >= column.delta:
@@ -271,7 +272,7 @@ def _finish(
         unit = int(exponents[target]) + (column.unit or 0)
         x = run.combine(j, column.iterate * norms[target])
         out[:, target] = scale_by_power(x, unit)
-        errors.append(in_units(column.error * float(np.linalg.norm(column.iterate) * norms[target]), unit))
+        errors.append(in_units(column.error * frobenius(column.iterate[None]) * float(norms[target]), unit))
     worst = max(column.error for column in columns)
     path = "invariant subspace" if run.done.all() else "reorthogonalized" if call.reorthogonalize else "local"
     return out, Info(

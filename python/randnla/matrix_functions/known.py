@@ -11,7 +11,7 @@ import numpy as np
 
 from randnla._backend import validate
 from randnla._backend.errors import InputError
-from randnla._backend.kernels import qr
+from randnla._backend.kernels import dense, qr
 from randnla.lowrank.scaling import exponent_of, largest_magnitude
 from randnla.operators import (
     Dense,
@@ -145,9 +145,9 @@ def _diagonal_plus_low_rank(op: DiagonalPlusLowRank, scale: int) -> KnownRoot:
         raise InputError("root: expected a Hermitian operator, with real d and U C U^H; leave V out")
     d = op.d.real.astype(np.float64)
     Q, R, _ = qr.cholesky_qr(_wide(low.U))
-    core = R @ C @ R.conj().T
+    core = dense.gemm(dense.gemm(R, C), R.conj().T)
     w, W = qr.small_eigh((core + core.conj().T) / 2)
-    U = Q @ W
+    U = dense.gemm(Q, W)
     if op.constant and d.size:
         alpha = float(d[0])
         exponent = exponent_of(max(abs(alpha), float(np.abs(w).max(initial=0.0))))

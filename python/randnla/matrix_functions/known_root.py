@@ -20,6 +20,7 @@ import scipy.sparse.linalg
 
 from randnla._backend.errors import BreakdownError
 from randnla._backend.kernels import dense, qr
+from randnla.lowrank.error import frobenius
 from randnla.operators import LinearOperator
 
 from .lanczos import extreme_values
@@ -127,7 +128,7 @@ class EigenRoot(KnownRoot):
         return self._function(1 / (self.values**2 + s), X)
 
     def norm_of_square(self) -> float:
-        return float(np.linalg.norm(self.values**2))
+        return frobenius(self.values[None] ** 2)
 
 
 class ConstantRoot(KnownRoot):
@@ -207,7 +208,7 @@ class DenseRoot(KnownRoot):
         return solve_cholesky(factor, X)
 
     def norm_of_square(self) -> float:
-        return float(np.linalg.norm(self.square))
+        return frobenius(self.square)
 
 
 def solve_cholesky(C: Array, X: Array) -> Array:
@@ -252,7 +253,7 @@ class SparseRoot(KnownRoot):
         return np.asarray(factor.solve(np.array(X, order="F")))
 
     def norm_of_square(self) -> float:
-        return float(np.linalg.norm(self.square.data))
+        return frobenius(self.square.data[None])
 
 
 def _sparse_factor(M: Any) -> Any:

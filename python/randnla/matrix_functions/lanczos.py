@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from randnla._backend.errors import BreakdownError, InputError
 from randnla._backend.kernels import dense, qr
+from randnla.lowrank.error import frobenius
 from randnla.lowrank.scaling import real_dtype, unit_roundoff
 
 Array = npt.NDArray[Any]
@@ -141,7 +142,7 @@ def _conj(Q: Array) -> Array:
 
 
 def _norm(w: Array) -> float:
-    return float(np.linalg.norm(w.astype(np.result_type(w.dtype, np.float64), copy=False)))
+    return frobenius(w)
 
 
 def extreme_values(
@@ -152,7 +153,7 @@ def extreme_values(
         return 0.0, 0.0
     # A fixed vector without symmetries: a chirp.
     start = np.cos(np.arange(1, n + 1, dtype=np.float64) ** 2 % 6.283) + 0.1
-    start = (start / np.linalg.norm(start)).astype(real_dtype(dtype)).astype(dtype)
+    start = (start / frobenius(start[None])).astype(real_dtype(dtype)).astype(dtype)
     run = Lanczos(product, start[:, None], reorthogonalize=True, name=name)
     while run.steps < min(n, steps) and not run.done[0]:
         run.step()

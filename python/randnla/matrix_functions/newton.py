@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from randnla._backend.kernels import dense
+from randnla.lowrank.error import frobenius
 
 Array = npt.NDArray[Any]
 
@@ -74,7 +75,7 @@ def coupled_newton(A: Array, p: int, low: float, high: float) -> Newton:
         low, up = min(_grown(c * low, p), _grown(c * up, p)), 1.0
         steps += 1
         seen = dense.screen(M)
-        distance = float(np.linalg.norm(M - identity)) if seen.finite else math.inf
+        distance = frobenius(M - identity) if seen.finite else math.inf
         if distance <= goal or not seen.finite:
             break
         # Once nothing is stretched any more convergence is quadratic: a step that gains nothing is the last.

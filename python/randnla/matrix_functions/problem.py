@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from randnla._backend.errors import BreakdownError
 from randnla._backend.kernels import dense, qr
+from randnla.lowrank.error import frobenius
 
 from .known_root import EPS, InverseOf, KnownRoot
 from .riccati import invert
@@ -53,9 +54,9 @@ class Problem:
         if norm is None:
             Q = qr.cholesky_qr(C)[0] if C.shape[1] else C
             AQ = self.known.apply(self.known.apply(Q)) + self.sigma * dense.gemm(C, dense.gemm(C.conj().T, Q))
-            return float(np.linalg.norm(AQ))
-        cross = float(np.linalg.norm(self.known.apply(C))) ** 2
-        own = float(np.linalg.norm(dense.gram(C))) ** 2
+            return frobenius(AQ)
+        cross = frobenius(self.known.apply(C)) ** 2
+        own = frobenius(dense.gram(C)) ** 2
         return math.sqrt(max(norm**2 + 2 * self.sigma * cross + own, 0.0))
 
     @property

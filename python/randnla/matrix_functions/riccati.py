@@ -12,6 +12,7 @@ import numpy.typing as npt
 from scipy.special import ellipj, ellipkm1
 
 from randnla._backend.kernels import dense, qr
+from randnla.lowrank.error import frobenius
 
 from .known_root import EPS, KnownRoot
 
@@ -153,7 +154,7 @@ class Pieces:
         self.B, self.P = np.ascontiguousarray(R[:, :k]), np.ascontiguousarray(R[:, k : 2 * k])
         change = np.ascontiguousarray(R[:, 2 * k :])
         self.change = sign * dense.gemm(change, change.conj().T)
-        self.size = float(np.linalg.norm(self.change))
+        self.size = frobenius(self.change)
         self.gram = dense.gemm(self.B.conj().T, self.B)
 
     def residual(self, K: Array) -> float:
@@ -161,7 +162,7 @@ class Pieces:
         KB = dense.gemm(K, self.B.conj().T)
         first = dense.gemm(self.P, KB)
         square = dense.gemm(dense.gemm(KB.conj().T, self.gram), KB)
-        return float(np.linalg.norm(first + first.conj().T + square - self.change))
+        return frobenius(first + first.conj().T + square - self.change)
 
     def smallest(self, cores: Any, most: int, goal: float) -> tuple[int, float]:
         """The least q with ``residual(cores(q)) <= goal`` by bisection, or `most`; and the residual."""

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from randnla._backend.kernels import dense, qr
+from randnla.lowrank.error import frobenius
 
 from .known_root import EPS, KnownRoot
 
@@ -46,16 +47,14 @@ class Point:
         self.H = _hermitian(dense.gemm(Y.conj().T, self.PY))
         self.C = dense.gemm(energy.W.conj().T, Y)  # W^H Y
         g2 = dense.gemm(self.G, self.G)
-        self.value = float(
-            np.real(np.vdot(self.H, self.G)) + np.real(np.vdot(self.G, g2)) / 3 - np.linalg.norm(self.C) ** 2
-        )
+        self.value = float(_inner(self.H, self.G) + _inner(self.G, g2) / 3 - frobenius(self.C) ** 2)
         # (P X + X P + X^2 - W W^H) Y
         self.RY = dense.gemm(self.PY, self.G) + dense.gemm(Y, self.H + g2) - dense.gemm(energy.W, self.C)
         self.gradient = 2 * self.RY
         g, self.E = qr.small_eigh(self.G)
         self.g = np.maximum(g, EPS * float(g.max(initial=0.0)))
         # |R U|_F for an orthonormal basis U of the range of Y: small columns of Y count as large ones do.
-        self.slope = float(np.linalg.norm(dense.gemm(self.RY, self.E) / np.sqrt(self.g)))
+        self.slope = frobenius(dense.gemm(self.RY, self.E) / np.sqrt(self.g))
 
     def hessian(self, D: Array) -> Array:
         """The projected derivative of the gradient along the horizontal D."""
@@ -101,13 +100,15 @@ def _hermitian(A: Array) -> Array:
 
 
 def _inner(A: Array, B: Array) -> float:
-    return float(np.real(np.vdot(A, B)))
+    # NumPy's vdot would start threads of its BLAS.
+    pairs = ((A.real, B.real), (A.imag, B.imag)) if np.iscomplexobj(A) else ((A, B),)
+    return float(sum(np.einsum("ij,ij->", a, b) for a, b in pairs))
 
 
 def trust_region(energy: Energy, Y: Array) -> tuple[Array, int]:
     """A stationary point of E near Y Y^H, by trust regions with truncated CG (Absil et al., 2007); steps."""
     point, steps = energy.at(Y), 0
-    goal = GRADIENT * float(np.linalg.norm(energy.W)) ** 2
+    goal = GRADIENT * frobenius(energy.W) ** 2
     radius: float | None = None
     while steps < MOST_OUTER and point.slope > goal:
         step, predicted, length, boundary = _truncated_cg(point, radius)

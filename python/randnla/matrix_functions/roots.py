@@ -17,6 +17,7 @@ from randnla._backend import namespace, validate
 from randnla._backend.errors import BreakdownError, ConvergenceWarning, InputError
 from randnla._backend.kernels import dense, qr
 from randnla._backend.results import Info
+from randnla.lowrank.error import frobenius
 from randnla.lowrank.scaling import exponent_of, largest_magnitude, real_dtype
 from randnla.operators import dense_entries
 from randnla.operators.factored import is_hermitian
@@ -80,8 +81,8 @@ def sqrt(A: Any, *, method: str = "auto", check_finite: bool = True) -> RootResu
     held = _begin(A, method, check_finite, even=True)
 
     def residual(X: Array, A: Array) -> float:
-        size = float(np.linalg.norm(A))
-        return float(np.linalg.norm(dense.gemm(X, X) - A)) / (size if size > 0 else 1.0)
+        size = frobenius(A)
+        return frobenius(dense.gemm(X, X) - A) / (size if size > 0 else 1.0)
 
     def eigen() -> tuple[Array, float, Array]:
         w, V, A = _eigenvalues(held, 0.0, semidefinite=True)
@@ -157,7 +158,7 @@ def inverse_root(
 
     def residual(X: Array, A: Array) -> float:
         error = dense.gemm(newton.power(X, p), A + shift * np.eye(n)) - np.eye(n)
-        return float(np.linalg.norm(error)) / math.sqrt(max(1, n))
+        return frobenius(error) / math.sqrt(max(1, n))
 
     def eigen() -> tuple[Array, float, Array]:
         w, V, A = _eigenvalues(held, shift, semidefinite=False)

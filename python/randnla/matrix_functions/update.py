@@ -115,8 +115,8 @@ def sqrt_update(
     NonFiniteError
         `root` or `Z` holds NaN or Inf.
     BreakdownError
-        The root has a negative eigenvalue, or is singular where its inverse is needed; or a downdate leaves the
-        cone: lambda_max(Z^H A^-1 Z) >= 1. That is found before anything else is computed.
+        The root has a negative eigenvalue, or is singular where its inverse is needed; or a downdate leaves
+        the cone: lambda_max(Z^H A^-1 Z) >= 1. That is found before anything else is computed.
 
     Warns
     -----
@@ -355,7 +355,7 @@ def _account(
 
 
 def _refreshed(call: _Call, base: LinearOperator, changes: tuple[Change, ...]) -> SqrtUpdate | None:
-    """The root anew from the first one, by all additions, then all that was taken away; None where in vain."""
+    """The root anew from the first one, by all additions, then all removals; None where that is in vain."""
     if sum(Z.shape[1] for Z, _ in changes) > base.shape[0] // 2:
         return None
     root, steps = base, 0

@@ -13,6 +13,7 @@ import numpy as np
 
 from randnla._backend.errors import BreakdownError
 from randnla._backend.kernels import dense, qr
+from randnla.lowrank.error import frobenius
 
 from .known_root import EPS, TINY
 from .problem import Array, Problem
@@ -76,7 +77,7 @@ def _error(problem: Problem, Y: Array, d: Array) -> float:
 
 def _enough(problem: Problem, tol: float) -> float:
     """The tolerance, or what rounding lets one have."""
-    return max(tol, problem.floor / max(float(np.linalg.norm(dense.gram(problem.change))), TINY))
+    return max(tol, problem.floor / max(frobenius(dense.gram(problem.change)), TINY))
 
 
 def _report(callback: Callback, iteration: int, error: float) -> None:
