@@ -56,13 +56,22 @@ class Problem:
             AQ = self.known.apply(self.known.apply(Q)) + self.sigma * dense.gemm(C, dense.gemm(C.conj().T, Q))
             return frobenius(AQ)
         cross = frobenius(self.known.apply(C)) ** 2
-        own = frobenius(dense.gram(C)) ** 2
+        own = self.size**2
         return math.sqrt(max(norm**2 + 2 * self.sigma * cross + own, 0.0))
+
+    @cached_property
+    def size(self) -> float:
+        """``|C C^H|_F``."""
+        return frobenius(dense.gram(self.change))
+
+    def goal(self, tol: float) -> float:
+        """What a backward error is to stay below: `tol` times the change, or the result if that is less."""
+        return tol * min(self.size, self.norm_after)
 
     @property
     def floor(self) -> float:
-        """A backward error that is rounding of P^2 + sigma C C^H."""
-        return 16 * math.sqrt(self.known.n) * EPS * self.norm_after
+        """A backward error that is rounding of P^2 and its change."""
+        return 16 * math.sqrt(self.known.n) * EPS * (self.norm_after + self.size)
 
 
 def factored(W: Array) -> tuple[Array, Array]:

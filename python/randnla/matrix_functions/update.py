@@ -127,11 +127,11 @@ def sqrt_update(
     -----
     *Certificate*: with P the given root, (P + X)^2 = P^2 + C + R, where C is the change of P^2 (+-Z Z^H, or
     that of the inverse by Woodbury's identity). ``|R|_F`` is computed from factors, exactly but for rounding:
-    the result is the root of a matrix that far away. `tol` asks for ``|R|_F <= tol |C|_F``, or for rounding
-    of P^2 + C where that is more; `info.residual` is ``|R|_F / |P^2 + C|_F``. For the plain root of a sum
-    the forward error is then at most ``|R| / (2 lambda_min(P))``. Chained updates add up their errors in
-    `info.residual`; where the sum exceeds `tol` the root is computed anew from the first one with all
-    changes, and `info.path` says "refreshed".
+    the result is the root of a matrix that far away. `tol` asks for ``|R|_F <= tol min(|C|_F, |P^2 + C|_F)``,
+    or for rounding of P^2 and C where that is more; `info.residual` is ``|R|_F / |P^2 + C|_F``. For the plain
+    root of a sum the forward error is then at most ``|R| / (2 lambda_min(P))``. Chained updates add up their
+    errors in `info.residual`; where the sum exceeds `tol` the root is computed anew from the first one with
+    all changes, and `info.path` says "refreshed".
 
     *Algorithm*: Shmueli, Drineas and Avron (2022). Only one equation is ever solved, the stable
     ``P X + X P + X^2 = W W^H``, X >= 0, with P or its inverse: minus for the root goes through the inverse
@@ -287,8 +287,8 @@ def _compress(
     def cores(q: int) -> Array:
         return core(np.where(np.arange(d.size) < q, d, 0.0))
 
-    q, residual = pieces.smallest(cores, d.size, call.tol * pieces.size)
-    if residual > call.tol * pieces.size:
+    q, residual = pieces.smallest(cores, d.size, problem.goal(call.tol))
+    if residual > problem.goal(call.tol):
         q, residual = pieces.smallest(cores, d.size, problem.floor)
     if call.rank is not None:
         q = min(q, call.rank) if call.asked else min(call.rank, d.size)
@@ -346,7 +346,7 @@ def _account(
         failure_probability=0.0,
         certificate="exact",
         converged=bool(
-            judged <= max(call.tol * size, problem.floor) and (residual <= call.tol or not before)
+            judged <= max(problem.goal(call.tol), problem.floor) and (residual <= call.tol or not before)
         ),
         residual=residual,
         condition=high / low if low > 0 else math.inf,

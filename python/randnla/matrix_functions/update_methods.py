@@ -13,7 +13,6 @@ import numpy as np
 
 from randnla._backend.errors import BreakdownError
 from randnla._backend.kernels import dense, qr
-from randnla.lowrank.error import frobenius
 
 from .known_root import EPS, TINY
 from .problem import Array, Problem
@@ -37,7 +36,8 @@ class Solved:
 
 def planned_poles(problem: Problem, tol: float) -> int:
     """As many as the decay of the singular values of X asks for, and three for what Galerkin loses."""
-    return math.ceil(math.log(4 / tol) / decay(*_interval(problem))) + 3
+    wanted = problem.goal(tol) / max(problem.size, TINY)
+    return math.ceil(math.log(4 / max(wanted, EPS)) / decay(*_interval(problem))) + 3
 
 
 def _interval(problem: Problem) -> tuple[float, float]:
@@ -76,8 +76,8 @@ def _error(problem: Problem, Y: Array, d: Array) -> float:
 
 
 def _enough(problem: Problem, tol: float) -> float:
-    """The tolerance, or what rounding lets one have."""
-    return max(tol, problem.floor / max(frobenius(dense.gram(problem.change)), TINY))
+    """The tolerance, or what rounding lets one have, over the norm of the change."""
+    return max(problem.goal(tol), problem.floor) / max(problem.size, TINY)
 
 
 def _report(callback: Callback, iteration: int, error: float) -> None:
