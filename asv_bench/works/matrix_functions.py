@@ -78,6 +78,7 @@ WORKS = [
         "float64",
         f"{n} r={r} cond {kappa:g}",
         lambda _, n=n, r=r, kappa=kappa, kind=kind: _update(n, r, kappa, kind),  # type: ignore[misc]
+        error_limit=1e-6,
         quick=kind == "diagonal",
         rounds=5,
     )

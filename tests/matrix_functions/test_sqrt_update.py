@@ -84,7 +84,7 @@ ROOTS = {
     "SqrtUpdate": lambda rng: sqrt_update(Diagonal(rng.uniform(1, 10, 200)), rng.standard_normal((200, 2))),
 }
 PATHS = {
-    "Dense": "cholesky",
+    "Dense": "eigenvalues",
     "Diagonal": "eigenvalues",
     "identity": "constant plus low rank",
     "DiagonalPlusLowRank": "eigenvalues and Woodbury",
@@ -413,6 +413,26 @@ def test_products_alone_go_through_conjugate_gradients():
         np.testing.assert_allclose(found.weights[:4], same.weights[:4], rtol=1e-6)
         # Of the norm of the matrix only a lower bound is known: the residual is one from above.
         assert found.info.residual >= 0.5 * same.info.residual
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.complex128])
+def test_large_arrays_go_through_cholesky_factors(dtype, monkeypatch):
+    from randnla.matrix_functions import known
+
+    rng = np.random.default_rng(18)
+    root = Dense(definite(rng, 60, dtype))
+    for sign, inverse in VARIANTS:
+        P, Z, truth, _ = problem(root, sign, inverse, rng)
+        by_eigenvectors = sqrt_update(root, Z, sign=sign, inverse=inverse, tol=1e-9)
+        with monkeypatch.context() as patch:
+            patch.setattr(known, "EIGEN_SIZE", 10)
+            found = sqrt_update(root, Z, sign=sign, inverse=inverse, tol=1e-9)
+            with pytest.raises(BreakdownError, match="root: "):
+                sqrt_update(np.diag([1.0, -1.0] * 10), np.full(20, 0.1), sign=sign, inverse=inverse)
+        assert found.info.path.endswith(", cholesky")
+        assert found.info.converged
+        assert found.rank == by_eigenvectors.rank
+        assert np.linalg.norm(found.to_dense() - truth) <= 1e-7 * np.linalg.norm(truth - P)
 
 
 def test_callbacks_see_the_certificate():

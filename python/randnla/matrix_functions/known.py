@@ -37,6 +37,9 @@ from .known_root import (
 )
 from .updated import SqrtUpdate
 
+EIGEN_SIZE = 2000
+"""Arrays up to this order are taken by eigenvectors, which cost less than a dozen Cholesky factorizations."""
+
 DENSE_SIZE = 1000
 """Operators known by products are made dense up to this order."""
 
@@ -187,5 +190,8 @@ def _sparse(op: Sparse, scale: int) -> KnownRoot:
 
 def _dense(P: Array, scale: int) -> KnownRoot:
     P = _hermitian(P)
+    if len(P) <= EIGEN_SIZE:
+        w, V = qr.small_eigh(P)
+        return _eigen(w, Dense(V), scale, P.dtype)
     exponent = exponent_of(largest_magnitude(P))
     return DenseRoot(P * math.ldexp(1.0, -exponent), exponent + scale)

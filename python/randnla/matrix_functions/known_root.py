@@ -183,19 +183,19 @@ class DenseRoot(KnownRoot):
         return (S + S.conj().T) / 2
 
     @cached_property
-    def _factor(self) -> Array:
+    def _factors(self) -> tuple[Array, Array]:
         factor = qr.small_cholesky(self.P)
         if factor is None:
             raise BreakdownError(
                 "root: expected a positive definite matrix, its Cholesky factorization failed"
             )
-        return factor
+        return factor, reversed_adjoint(factor)
 
     def apply(self, X: Array) -> Array:
         return dense.gemm(self.P, X)
 
     def solve(self, X: Array) -> Array:
-        return solve_cholesky(self._factor, X)
+        return solve_cholesky(*self._factors, X)
 
     def shifted(self, s: float, X: Array) -> Array:
         S = self.square.copy()
@@ -205,17 +205,21 @@ class DenseRoot(KnownRoot):
             s = max(4 * s, EPS * float(np.trace(self.square).real))
             S[np.diag_indices(self.n)] += s
             factor = qr.small_cholesky(S)
-        return solve_cholesky(factor, X)
+        return solve_cholesky(factor, reversed_adjoint(factor), X)
 
     def norm_of_square(self) -> float:
         return frobenius(self.square)
 
 
-def solve_cholesky(C: Array, X: Array) -> Array:
-    """``(C^H C)^-1 X`` for an upper triangular C."""
-    # X^H C^-1 C^-H, where C^-H = J (J C^H J)^-1 J with the reversal J and J C^H J upper triangular.
+def reversed_adjoint(C: Array) -> Array:
+    """``J C^H J`` with the reversal J: upper triangular where C is."""
+    return np.ascontiguousarray(C.conj().T[::-1, ::-1])
+
+
+def solve_cholesky(C: Array, flipped: Array, X: Array) -> Array:
+    """``(C^H C)^-1 X`` for an upper triangular C and its `reversed_adjoint`."""
+    # X^H C^-1 C^-H, where C^-H = J (J C^H J)^-1 J.
     half = qr.triangular_solve_right(np.ascontiguousarray(X.conj().T), C)
-    flipped = np.ascontiguousarray(C.conj().T[::-1, ::-1])
     done = qr.triangular_solve_right(np.ascontiguousarray(half[:, ::-1]), flipped)
     return np.ascontiguousarray(done[:, ::-1].conj().T)
 

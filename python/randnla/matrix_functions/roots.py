@@ -23,7 +23,7 @@ from randnla.operators import dense_entries
 from randnla.operators.factored import is_hermitian
 
 from . import newton
-from .known_root import solve_cholesky
+from .known_root import reversed_adjoint, solve_cholesky
 from .lanczos import extreme_values
 from .results import RootResult
 
@@ -265,7 +265,8 @@ def _interval(A: Array) -> tuple[float, float]:
     if factor is None:
         raise BreakdownError("A: expected a positive definite matrix, its Cholesky factorization failed")
     most = extreme_values(lambda X: dense.gemm(A, X), len(A), A.dtype)[1]
-    inner = extreme_values(lambda X: solve_cholesky(factor, X), len(A), A.dtype)[1]
+    flipped = reversed_adjoint(factor)
+    inner = extreme_values(lambda X: solve_cholesky(factor, flipped, X), len(A), A.dtype)[1]
     # |A|_1 is a bound, the largest Ritz value enlarged nearly always is.
     return 1 / (1.1 * inner), min(float(np.abs(A).sum(axis=0).max()), 1.2 * most)
 
