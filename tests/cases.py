@@ -364,6 +364,8 @@ OTHERS: dict[str, str] = {
     "FrequentDirections": "lowrank/test_updates.py",
     "IncrementalSVD": "lowrank/test_updates.py",
     "StreamingSVD": "lowrank/test_streaming.py",
+    "apply_function": "matrix_functions/test_apply_function.py",
+    "sqrt_update": "matrix_functions/test_sqrt_update.py",
     "sketch": "sketching/test_sketch.py",
     "leverage_scores": "sketching/test_leverage.py",
     "info": "backend/test_system.py",

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from randnla.lowrank.svd import svd as svd
     from randnla.lowrank.update import IncrementalSVD as IncrementalSVD
     from randnla.operators import DampedKronecker as DampedKronecker
+    from randnla.matrix_functions.apply import apply_function as apply_function
+    from randnla.matrix_functions.update import sqrt_update as sqrt_update
     from randnla.operators import Dense as Dense
     from randnla.operators import Diagonal as Diagonal
     from randnla.operators import DiagonalPlusLowRank as DiagonalPlusLowRank
@@ -81,6 +83,8 @@ _EXPORTS = {
     "StreamingSVD": "randnla.lowrank.streaming",
     "svd": "randnla.lowrank.svd",
     "DampedKronecker": "randnla.operators",
+    "apply_function": "randnla.matrix_functions.apply",
+    "sqrt_update": "randnla.matrix_functions.update",
     "Dense": "randnla.operators",
     "Diagonal": "randnla.operators",
     "DiagonalPlusLowRank": "randnla.operators",

@@ -25,6 +25,10 @@ def stream(method):
     held = randnla.StreamingSVD(A.shape, 70, method=method, rng=0)
     held.update(A)
     return held.result()
+from randnla.matrix_functions import inverse_root
+P = randnla.Dense(S[:500, :500] / 1e3 + np.eye(500))
+D = randnla.Diagonal(np.linspace(1, 50, 3000))
+z = rng.standard_normal((3000, 2))
 time.sleep(0.2)  # NumPy's workers spin for a while after their last product
 calls = {
     "svd": lambda: randnla.svd(A, 70, method="subspace", rng=0),
@@ -59,6 +63,13 @@ calls = {
     "qb_pass_efficient": lambda: randnla.qb(A, tol=0.5, method="pass_efficient", rng=0),
     "qb_farpca": lambda: randnla.qb(A, tol=0.5, method="farpca", rng=0),
     "krylov": lambda: randnla.svd(A, 70, method="krylov", power_iters=2, rng=0),
+    "apply_function": lambda: randnla.apply_function("exp", S / 1e4, A.T[:, :2], tol=1e-6),
+    "sqrt_update": lambda: randnla.sqrt_update(P, z[:500]),
+    "sqrt_downdate": lambda: randnla.sqrt_update(P, 0.01 * z[:500], sign=-1),
+    "sqrt_update_chain": lambda: randnla.sqrt_update(randnla.sqrt_update(D, z), z),
+    "sqrt_update_riemannian": lambda: randnla.sqrt_update(D, z, method="riemannian", tol=1e-3),
+    "inverse_root": lambda: inverse_root(S[:400, :400], 4, damping=1.0),
+    "inverse_root_newton": lambda: inverse_root(S[:400, :400], 4, damping=1.0, method="newton"),
     "numpy": lambda: A @ S,
 }
 for name, call in calls.items():
@@ -113,6 +124,13 @@ def cpu_ratios():
         "qb_pass_efficient",
         "qb_farpca",
         "krylov",
+        "apply_function",
+        "sqrt_update",
+        "sqrt_downdate",
+        "sqrt_update_chain",
+        "sqrt_update_riemannian",
+        "inverse_root",
+        "inverse_root_newton",
     ],
 )
 def test_one_thread_does_all_the_work(name):
