@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     from randnla.lowrank.streaming import StreamingSVD as StreamingSVD
     from randnla.lowrank.svd import svd as svd
     from randnla.lowrank.update import IncrementalSVD as IncrementalSVD
-    from randnla.operators import DampedKronecker as DampedKronecker
     from randnla.matrix_functions.apply import apply_function as apply_function
     from randnla.matrix_functions.update import sqrt_update as sqrt_update
+    from randnla.operators import DampedKronecker as DampedKronecker
     from randnla.operators import Dense as Dense
     from randnla.operators import Diagonal as Diagonal
     from randnla.operators import DiagonalPlusLowRank as DiagonalPlusLowRank
