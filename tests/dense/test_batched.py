@@ -8,7 +8,14 @@ import scipy.linalg
 from cases import LAYOUTS
 
 import randnla
-from randnla._backend.kernels.batched import batched_cholesky, batched_inverse, batched_solve
+from randnla._backend.kernels.batched import (
+    batched_cholesky,
+    batched_inverse,
+    batched_solve,
+    ragged_cholesky,
+    ragged_inverse,
+    ragged_solve,
+)
 
 # Sizes around the tile of 4, the lanes of every instruction set, and the border to LAPACK (160).
 ORDERS = [1, 2, 3, 4, 5, 8, 10, 26, 63, 129, 160, 161, 200]
@@ -136,3 +143,27 @@ def test_complex_matrices_take_the_generic_path():
         x = batched_solve(A, A, 0.5)[0][i]
         expected = scipy.linalg.solve(A[i] + 0.5 * np.eye(5), A[i])
         np.testing.assert_allclose(x, expected, atol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.complex128])
+def test_ragged_groups_come_back_in_their_order(dtype):
+    rng = np.random.default_rng(3)
+    orders = [5, 1, 26, 5, 161, 1, 26, 26, 3]
+    matrices = [definite(1, n, dtype, seed=i)[0] for i, n in enumerate(orders)]
+    sides = [rng.standard_normal((n, 1 + n % 2)).astype(dtype) for n in orders]
+    damping = rng.random(len(orders))
+    matrices[3] = -matrices[3]
+    factors, info = ragged_cholesky(matrices, damping)
+    inverses, again = ragged_inverse(matrices, damping)
+    solutions, third = ragged_solve(matrices, sides, damping)
+    assert (info > 0).tolist() == (again > 0).tolist() == (third > 0).tolist() == [i == 3 for i in range(9)]
+    for i, (A, n) in enumerate(zip(matrices, orders, strict=True)):
+        if i == 3:
+            assert np.isnan(inverses[i]).all()
+            continue
+        eps = 10 * tolerance(A[None], damping[i], dtype)
+        shifted = A + damping[i] * np.eye(n)
+        np.testing.assert_allclose(factors[i] @ factors[i].conj().T, shifted, rtol=0, atol=eps)
+        np.testing.assert_allclose(inverses[i], np.linalg.inv(shifted), rtol=0, atol=eps)
+        np.testing.assert_allclose(solutions[i], np.linalg.solve(shifted, sides[i]), rtol=0, atol=eps)
+    assert ragged_inverse([])[0] == []

@@ -9,6 +9,7 @@ result of NaN.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -81,6 +82,62 @@ def batched_solve(A: Array, B: Array, damping: Any = 0.0, *, wide: bool = False)
     for i, L in _generic_factors(A, shift, info):
         out[i] = np.nan if L is None else np.linalg.solve(L.conj().T, np.linalg.solve(L, B[i]))
     return out, info
+
+
+def ragged_cholesky(
+    matrices: Sequence[Array], damping: Any = 0.0, *, wide: bool = False
+) -> tuple[list[Array], Info]:
+    """`batched_cholesky` of matrices of any orders: those of one order and dtype are a batch.
+
+    Parameters
+    ----------
+    matrices : sequence of (b, b) arrays
+    damping : float or array of as many numbers
+    wide : bool
+
+    Returns
+    -------
+    list of (b, b) arrays, array of int32
+        In the order given.
+    """
+    return _by_order(batched_cholesky, matrices, damping, wide=wide)
+
+
+def ragged_inverse(
+    matrices: Sequence[Array], damping: Any = 0.0, *, wide: bool = False
+) -> tuple[list[Array], Info]:
+    """`batched_inverse` of matrices of any orders; else as `ragged_cholesky`."""
+    return _by_order(batched_inverse, matrices, damping, wide=wide)
+
+
+def ragged_solve(
+    matrices: Sequence[Array], sides: Sequence[Array], damping: Any = 0.0, *, wide: bool = False
+) -> tuple[list[Array], Info]:
+    """`batched_solve` of matrices of any orders, each with its (b, k) right-hand sides."""
+    return _by_order(batched_solve, matrices, damping, sides, wide=wide)
+
+
+def _by_order(
+    run: Callable[..., tuple[Array, Info]],
+    matrices: Sequence[Array],
+    damping: Any,
+    sides: Sequence[Array] | None = None,
+    *,
+    wide: bool,
+) -> tuple[list[Array], Info]:
+    groups: dict[Any, list[int]] = {}
+    for i, A in enumerate(matrices):
+        key = (A.shape, A.dtype, None if sides is None else (sides[i].shape, sides[i].dtype))
+        groups.setdefault(key, []).append(i)
+    shifts = np.broadcast_to(np.asarray(damping, np.float64), (len(matrices),))
+    results: list[Any] = [None] * len(matrices)
+    info = np.zeros(len(matrices), np.int32)
+    for members in groups.values():
+        batches = [np.stack([stack[i] for i in members]) for stack in (matrices, sides) if stack is not None]
+        done, info[members] = run(*batches, shifts[members], wide=wide)
+        for i, result in zip(members, done, strict=True):
+            results[i] = result
+    return results, info
 
 
 def _generic_factors(A: Array, shift: NDArray[np.float64], info: Info) -> Any:
