@@ -35,9 +35,9 @@ class Solved:
 
 
 def planned_poles(problem: Problem, tol: float) -> int:
-    """As many as the decay of the singular values of X asks for, and three for what Galerkin loses."""
+    """As many as the decay of the singular values of X asks for, and four for what Galerkin loses."""
     wanted = problem.goal(tol) / max(problem.size, TINY)
-    return math.ceil(math.log(4 / max(wanted, EPS)) / decay(*_interval(problem))) + 3
+    return math.ceil(math.log(4 / max(wanted, EPS)) / decay(*_interval(problem))) + 4
 
 
 def _interval(problem: Problem) -> tuple[float, float]:
@@ -62,7 +62,7 @@ def rational(problem: Problem, tol: float, rank: int | None, callback: Callback)
         gained = best is None or error < 0.3 * best[0]
         if best is None or error < best[0]:
             best = (error, Y, d)
-        if error <= _enough(problem, 0.7 * tol) or not gained or basis.V.shape[1] >= problem.frame.n:
+        if error <= _enough(problem, 0.9 * tol) or not gained or basis.V.shape[1] >= problem.frame.n:
             break
         # Sets of poles are optimal as a whole, so that the basis starts afresh.
         count += math.ceil(math.log(4 * error / tol) / decay(low, high)) + 1
