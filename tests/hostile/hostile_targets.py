@@ -329,6 +329,21 @@ def _with_rank(function: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
+def check_product(result: Any, truth: Array, eps: float) -> str | None:
+    """f(A) b of the identity f and b = 1."""
+    x, e = np.asarray(result.x), exponent(truth)
+    if x.shape != truth.shape[:1]:
+        return f"shape {x.shape}"
+    difference = rescale(x, e) - rescale(truth, e) @ np.ones(len(truth))
+    error, bound = float(np.linalg.norm(difference)), slack(truth, e, eps) * len(truth) ** 0.5
+    return None if error <= bound else f"error {error:.3e} > {bound:.3e}"
+
+
+def apply_identity(A: Any, **keywords: Any) -> Any:
+    rows = (getattr(A, "shape", None) or (len(A) if isinstance(A, list) else 24,))[0]
+    return randnla.apply_function(lambda x: x, A, np.ones(rows, np.float32), **keywords)
+
+
 _DECOMPOSITIONS: list[tuple[str, Callable[[Any, Array, float], str | None], str]] = [
     ("svd", check_svd, "general"),
     ("range_finder", check_range, "general"),
@@ -398,6 +413,15 @@ def _targets() -> dict[str, Target]:
             mapped_tolerance=1.0,  # sketched scores: of the right size only
             refuses=lambda A: A.shape[0] < A.shape[1] or A.size == 0 or not A.any(),
             parameters=parameters(randnla.leverage_scores),
+        )
+    )
+    found.append(
+        Target(
+            "apply_function",
+            apply_identity,
+            check_product,
+            "symmetric",
+            parameters=parameters(randnla.apply_function) - {"tol"},
         )
     )
     single_pass = functools.partial(randnla.svd, method="single_pass")

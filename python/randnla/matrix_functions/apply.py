@@ -204,6 +204,7 @@ def _run(call: _Call) -> tuple[Array, Info]:
         ),
         np.ascontiguousarray(start[:, live]),
         reorthogonalize=call.reorthogonalize,
+        spacing=in_units(float(np.finfo(first.dtype).smallest_subnormal), -shift),
     )
     columns = [_Column(np.zeros(0)) for _ in live]
     limit, last = min(call.max_iter, n), 0

@@ -33,6 +33,9 @@ class Lanczos:
         Against all basis vectors, twice where once did not do.
     name : str
         Of A, for messages.
+    spacing : float
+        Absolute rounding of an entry of a product, where that is more than its relative rounding: of
+        denormal numbers.
 
     Attributes
     ----------
@@ -44,8 +47,11 @@ class Lanczos:
         Its dimension, where it is.
     """
 
-    def __init__(self, product: Product, start: Array, *, reorthogonalize: bool, name: str = "A") -> None:
+    def __init__(
+        self, product: Product, start: Array, *, reorthogonalize: bool, name: str = "A", spacing: float = 0.0
+    ) -> None:
         n, k = start.shape
+        self.spacing = spacing
         self.product, self.reorthogonalize, self.name = product, reorthogonalize, name
         self.steps = 0
         self.basis: Array = np.empty((k, 9, n), start.dtype)
@@ -82,8 +88,11 @@ class Lanczos:
         size = _norm(w)
         u = unit_roundoff(w.dtype)
         local = dense.gemm(_conj(Q[max(0, m - 1) :]), w)
-        self._require_hermitian(j, m, local[:, 0], size)
         self.alpha[j, m] = float(local[-1, 0].real)
+        scale = max(
+            size, float(np.abs(self.alpha[j, : m + 1]).max()), float(self.beta[j, :m].max(initial=0.0))
+        )
+        self._require_hermitian(j, m, local[:, 0], scale)
         w = w - dense.gemm(np.ascontiguousarray(Q[max(0, m - 1) :].T), local)
         if self.reorthogonalize:
             before = math.inf
@@ -94,18 +103,16 @@ class Lanczos:
                 before = now
                 w -= dense.gemm(Q.T, dense.gemm(_conj(Q), w))
         beta = _norm(w)
-        scale = max(
-            size, float(np.abs(self.alpha[j, : m + 1]).max()), float(self.beta[j, :m].max(initial=0.0))
-        )
         if beta <= 4 * u * math.sqrt(w.shape[0]) * scale or m + 1 >= w.shape[0]:
             self.done[j], self.length[j] = True, m + 1
             return
         self.beta[j, m] = beta
         self.basis[j, m + 1] = (w / beta)[:, 0]
 
-    def _require_hermitian(self, j: int, m: int, local: Array, size: float) -> None:
+    def _require_hermitian(self, j: int, m: int, local: Array, scale: float) -> None:
         # q_{m-1}^H A q_m is beta and q_m^H A q_m real where A is Hermitian, in finite precision, too.
-        slack = 1e4 * unit_roundoff(self.basis.dtype) * math.sqrt(self.basis.shape[2]) * size
+        n = self.basis.shape[2]
+        slack = 1e4 * unit_roundoff(self.basis.dtype) * math.sqrt(n) * scale + 4 * n * self.spacing
         off = abs(float(np.imag(local[-1])))
         if m:
             off = max(off, abs(complex(local[0]) - float(self.beta[j, m - 1])))
