@@ -29,6 +29,14 @@ from randnla.matrix_functions import inverse_root
 P = randnla.Dense(S[:500, :500] / 1e3 + np.eye(500))
 D = randnla.Diagonal(np.linspace(1, 50, 3000))
 z = rng.standard_normal((3000, 2))
+from randnla.curvature import BrandFactor, GradientWindow, KroneckerFactor, LowRankInverse
+factor, brand, inverse = KroneckerFactor(1200), BrandFactor(1200, 60), LowRankInverse(100, rng=0)
+factor.update(A)
+inverse.refresh(factor, 1.0)
+window = GradientWindow(1200, 64, 0.1)
+for row in A[:64]:
+    window.add(row)
+damped = randnla.DampedKronecker(S[:400, :400], S[:300, :300], 1.0, form="exact")
 time.sleep(0.2)  # NumPy's workers spin for a while after their last product
 calls = {
     "svd": lambda: randnla.svd(A, 70, method="subspace", rng=0),
@@ -70,6 +78,14 @@ calls = {
     "sqrt_update_riemannian": lambda: randnla.sqrt_update(D, z, method="riemannian", tol=1e-3),
     "inverse_root": lambda: inverse_root(S[:400, :400], 4, damping=1.0),
     "inverse_root_newton": lambda: inverse_root(S[:400, :400], 4, damping=1.0, method="newton"),
+    "factor_update": lambda: factor.update(A),
+    "factor_refresh": lambda: inverse.refresh(factor),
+    "factor_refresh_cold": lambda: LowRankInverse(100, rng=0).refresh(factor, 1.0),
+    "factor_apply": lambda: inverse.apply(A.T),
+    "brand_update": lambda: brand.update(A[:200]),
+    "window_add": lambda: [window.add(row) for row in A[:64]],
+    "window_solve": lambda: window.solve(A.T),
+    "damped_kronecker": lambda: damped.with_damping(2.0).solve_matrix(S[:400, :300]),
     "numpy": lambda: A @ S,
 }
 for name, call in calls.items():
@@ -131,6 +147,14 @@ def cpu_ratios():
         "sqrt_update_riemannian",
         "inverse_root",
         "inverse_root_newton",
+        "factor_update",
+        "factor_refresh",
+        "factor_refresh_cold",
+        "factor_apply",
+        "brand_update",
+        "window_add",
+        "window_solve",
+        "damped_kronecker",
     ],
 )
 def test_one_thread_does_all_the_work(name):
