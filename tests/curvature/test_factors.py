@@ -137,6 +137,8 @@ def test_bad_batch_leaves_the_state_bit_unchanged(make, case):
         ({"dim": 3, "start": "zero"}, "start: expected one of"),
         ({"dim": 3, "dtype": np.float16}, "dtype: expected float32, .* got float16"),
         ({"dim": 3, "dtype": np.int64}, "dtype: expected float32"),
+        ({"dim": 3, "dtype": None}, "dtype: expected float32"),
+        ({"dim": 3, "dtype": "q1"}, "dtype: expected float32"),
     ],
 )
 def test_bad_arguments(arguments, message):
@@ -206,3 +208,71 @@ def test_an_update_allocates_nothing():
     finally:
         tracemalloc.stop()
     assert peak < 20_000
+
+
+def test_a_factor_beyond_memory_is_refused():
+    with pytest.raises(randnla.CapacityError, match=r"dim: .* do not fit in memory"):
+        KroneckerFactor(2**40)
+    state = KroneckerFactor(2).state_dict()
+    del state["digest"]
+    from randnla._backend import state as plain_state
+
+    for change, message in (
+        ({"dim": 2**40}, "dim: .* do not fit"),
+        ({"triangle": np.eye(2, dtype=np.float32)}, "count: expected the number of batches"),
+        ({"count": 1, "triangle": -np.eye(2, dtype=np.float32)}, "a diagonal >= 0"),
+        ({"unit": 5000}, "expected an exponent"),
+    ):
+        fields = {key: value for key, value in state.items() if key not in ("schema", "stream_version")}
+        with pytest.raises(randnla.StateError, match=message):
+            KroneckerFactor(2).load_state_dict(plain_state.seal({**fields, **change}))
+
+
+@pytest.mark.parametrize("make", [lambda: KroneckerFactor(3, ema=0.5), lambda: BrandFactor(3, 3, ema=0.5)])
+def test_squares_below_the_range_are_not_lost(make):
+    """Entries of 1e-23, whose squares float32 does not hold, and what came before and comes after."""
+    X = np.random.default_rng(5).standard_normal((4, 3))
+    factor = make()
+    factor.update((X * 1e-23).astype(np.float32))
+    moment = X.T @ X / 4
+    assert factor.trace == pytest.approx(1e-46 * np.trace(moment), rel=1e-5)
+    for power in (-60, 15, -23):
+        factor.update(X * 10.0**power)
+    exact = sum(w * 10.0 ** (2 * p) for w, p in ((1 / 16, -23), (1 / 8, -60), (1 / 4, 15), (1 / 2, -23)))
+    exact *= 2 / (1 - 1 / 16) * np.trace(moment) / 2
+    assert factor.trace == pytest.approx(exact, rel=1e-5)
+    tiny = make()
+    tiny.update(X * 1e-60)  # float64 rows into a float32 factor
+    for _ in range(3):
+        tiny.update(X * 1e-70)
+    weights = 0.5 ** np.arange(4, 0, -1.0)
+    expected = np.trace(moment) * (weights * [1e-120, 1e-140, 1e-140, 1e-140]).sum() / weights.sum()
+    assert tiny.trace == pytest.approx(expected, rel=1e-5)
+    heavy = make()
+    heavy.update(np.full((2, 3), 1e-20), 1e30)
+    assert heavy.trace == pytest.approx(3e-10, rel=1e-5)
+
+
+def test_after_an_interrupt_the_factor_says_so(monkeypatch):
+    from randnla.curvature import factors
+
+    def interrupted(*arguments, **keywords):
+        raise KeyboardInterrupt
+
+    factor = KroneckerFactor(4)
+    factor.update(np.eye(4))
+    saved = factor.state_dict()
+    monkeypatch.setattr(factors.symmetric, "update_triangle", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        factor.update(np.eye(4))
+    monkeypatch.undo()
+    for use in (
+        lambda: factor.value,
+        lambda: factor.trace,
+        lambda: factor.update(np.eye(4)),
+        factor.state_dict,
+    ):
+        with pytest.raises(randnla.StateError, match="an update was interrupted half-way"):
+            use()
+    factor.load_state_dict(saved)
+    assert np.array_equal(factor.value, np.eye(4, dtype=np.float32) / 4)

@@ -148,28 +148,61 @@ def test_exact_where_the_rank_suffices():
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("damping", [1e-8, 1e-6, 1e-4, 1e-2, 1.0])
+@pytest.mark.parametrize("damping", [1e-12, 1e-8, 1e-6, 1e-4, 1e-2, 1.0])
 @pytest.mark.parametrize("rank", [4, 32, 256])
-def test_definite_and_as_accurate_as_damping_allows(rank, damping, dtype):
-    """A factor of a batch with fewer rows than columns, and hardly any damping."""
+def test_definite_for_every_damping(rank, damping, dtype):
+    """A factor of a batch with fewer rows than columns, and hardly any damping.
+
+    In the range of the factor, where rounding of the rest is 1 / damping times as large, and outside it.
+    """
+    rng = np.random.default_rng(7)
+    X = rng.standard_normal((32, 256)).astype(dtype)
+    factor = KroneckerFactor(256, dtype=dtype)
+    factor.update(X)
+    inverse = LowRankInverse(rank, rng=0)
+    inverse.refresh(factor, damping)
+    eps = float(np.finfo(dtype).eps)
+    inside = (inverse.U[:, : min(rank, 32)] @ rng.standard_normal((min(rank, 32), 20))).astype(dtype)
+    for V in (X.T, inside, rng.standard_normal((256, 20)).astype(dtype)):
+        W = inverse.apply(V).astype(np.float64)
+        forms = np.einsum("ij,ij->j", V.astype(np.float64), W)
+        assert (forms > 0).all()
+        assert (inverse.quadform(V) > 0).all()
+        # The rounding of V itself, off the basis, counts 1 / damping in the exact form, too.
+        roundoff = 64 * eps**2 * (V.astype(np.float64) ** 2).sum(axis=0) / (inverse.tail + damping)
+        np.testing.assert_array_less(np.abs(forms - inverse.quadform(V)), 2e-2 * forms + roundoff)
+    if rank >= 32:  # the pairs are all there are: v^H F^-1 v over the range
+        wide = X.astype(np.float64)
+        exact = np.linalg.inv(wide @ wide.T / 32 + damping * np.eye(32))  # of the dual
+        forms = np.einsum("ij,jk,ki->i", wide @ wide.T, exact, np.eye(32))
+        got = np.einsum("ij,ij->j", wide.T, inverse.apply(X.T).astype(np.float64))
+        off_basis = 256 * eps**2 * (wide**2).sum(axis=1) / damping
+        np.testing.assert_array_less(np.abs(got - forms), 2e-2 * forms + off_basis)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("damping", [1e-6, 1e-4, 1e-2, 1.0])
+@pytest.mark.parametrize("rank", [4, 32, 256])
+def test_as_accurate_as_damping_allows(rank, damping, dtype):
     X = np.random.default_rng(7).standard_normal((32, 256)).astype(dtype)
     factor = KroneckerFactor(256, dtype=dtype)
     factor.update(X)
     inverse = LowRankInverse(rank, rng=0)
     inverse.refresh(factor, damping)
     got = inverse.apply(np.eye(256, dtype=dtype)).astype(np.float64)
-    model = dense_model(inverse)
-    eps = float(np.finfo(dtype).eps)
-    # Rounding of U loses eps / damping against a largest value of 1 / damping.
-    largest = float(inverse.s.max())
-    allowed = 64 * eps * (largest + damping) / damping
+    U, eps = inverse.U.astype(np.float64), float(np.finfo(dtype).eps)
+    outer = 0.0 if rank == 256 else 1 / (inverse.tail + damping)
+    model = (U / (inverse.s + damping)) @ U.T + outer * (np.eye(256) - U @ U.T)
+    # Rounding of U loses eps against the largest value.
+    assert np.linalg.norm(got - model, 2) <= 64 * eps * np.linalg.norm(model, 2)
     if rank >= 32:
-        exact = np.linalg.inv(X.astype(np.float64).T @ X.astype(np.float64) / 32 + damping * np.eye(256))
+        wide = X.astype(np.float64)
+        # Woodbury: the inverse of the sum itself would be known to eps of its condition only.
+        exact = np.eye(256) - wide.T @ np.linalg.solve(wide @ wide.T / 32 + damping * np.eye(32), wide / 32)
+        exact /= damping
+        # Eigenvalues of zero are known to eps of the largest, 20; their mean better, from the trace.
+        allowed = 64 * eps * (1 + 20 / (1 if rank == 256 else 224) / damping)
         assert np.linalg.norm(got - exact, 2) <= allowed * np.linalg.norm(exact, 2)
-    assert np.linalg.norm(got - np.linalg.inv(model), 2) <= allowed * np.linalg.norm(np.linalg.inv(model), 2)
-    assert min(1 / (inverse.s + damping).max(), 1 / (inverse.tail + damping)) > 0
-    for v in np.eye(256, dtype=dtype)[::16]:
-        assert inverse.quadform(v) > 0
 
 
 def test_applying_changes_nothing():
@@ -238,7 +271,7 @@ def test_zero_rank_one_and_one_dimensional_factors():
     inverse.refresh(one, 0.5)  # warm, from the basis of a zero factor
     assert inverse.info.rank == 1
     # Rounding against 1 / damping, 401 times the result.
-    rounding = 64 * EPS32 * 200.5 / 0.5
+    rounding = 4 * EPS32 * 200.5 / 0.5
     np.testing.assert_allclose(inverse.apply(np.ones(200, np.float32)), 1 / 200.5, rtol=rounding)
     scalar = KroneckerFactor(1)
     scalar.update(np.full((1, 1), 3.0))
@@ -346,6 +379,12 @@ def test_a_factor_of_another_size_starts_cold():
     assert fresh.info.path == "cold"
 
 
+def test_a_negative_full_factor_is_refused():
+    inverse = LowRankInverse(8)
+    with pytest.raises(randnla.BreakdownError, match="positive semidefinite matrix, got an eigenvalue of -1"):
+        inverse.refresh(Fake(-np.eye(10)), 0.1)
+
+
 def test_misuse_is_refused():
     with pytest.raises(randnla.StateError, match="expected a refresh before"):
         LowRankInverse(3).apply(np.ones(4))
@@ -364,6 +403,16 @@ def test_misuse_is_refused():
         inverse.apply(np.ones(39))
     with pytest.raises(randnla.InputError, match="damping: expected"):
         inverse.damping = np.nan
+    with pytest.raises(randnla.NonFiniteError, match=r"V: 1 entry is NaN or Inf, the first at index \(3"):
+        inverse.apply(np.where(np.arange(40) == 3, np.nan, 1.0))
+    with pytest.raises(
+        randnla.InputError, match="factor: expected a KroneckerFactor or a BrandFactor, got nd"
+    ):
+        inverse.refresh(np.eye(40))
+    none = LowRankInverse(3, continuation="none", rng=0)
+    none.refresh(factor, 1e-42)
+    with pytest.raises(randnla.InputError, match="damping: 1e-42 is too small for float32"):
+        none.apply(np.ones(40))
 
 
 def test_torch_blocks_come_back_as_torch():

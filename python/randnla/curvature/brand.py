@@ -227,13 +227,15 @@ class BrandFactor:
         InputError, NonFiniteError
             The batch does not fit, or holds NaN or Inf; the state has not changed.
         """
-        rows, mean_square = checked_rows(X, self.dim, self.dtype, weight)
+        batch = checked_rows(X, self.dim, self.dtype, weight)
+        rows, unit = batch.rows, 2 * batch.exponent
         average, keep = self._average.next()
         A = rows.conj().T * rows.real.dtype.type(math.sqrt((1.0 - keep) / len(rows)))
-        U, values = brand_update(self.U, keep * self._values, A, self.rank)
+        U, values = brand_update(self.U, np.ldexp(keep * self._values, -unit), A, self.rank)
+        values = np.ldexp(values, unit)
         if (self.count + 1) % _RENEW == 0:
             U, _, _ = qr.cholesky_qr(U)  # its triangle is the identity but for rounding
-        before, mass = float(self._values.sum()), (1.0 - keep) * mean_square
+        before, mass = float(self._values.sum()), (1.0 - keep) * batch.mean_square
         cut = max(keep * before + mass - float(values.sum()), 0.0)
         self.U, self._values = U, values
         self._mass = keep * self._mass + mass
@@ -283,10 +285,13 @@ class BrandFactor:
         except (InputError, TypeError) as problem:
             raise StateError(f"state: {problem}") from problem
         pairs = fields["values"].size
-        if pairs > made.rank or fields["count"] < 0:
-            raise StateError(f"values, count: expected at most {made.rank} values and a count >= 0")
+        if pairs > made.rank or fields["count"] < 0 or (fields["count"] == 0 and pairs):
+            raise StateError(f"values, count: expected at most {made.rank} values, none of no batch")
         made.U = plain_state.array_of(fields, "U", (made.dim, pairs), made.dtype)
         made._values = plain_state.array_of(fields, "values", (pairs,), np.float64)
+        overlap = dense.gram(made.U, wide=True) - np.eye(pairs)
+        if (made._values < 0).any() or np.abs(overlap).max(initial=0.0) > 1e-3:
+            raise StateError("U, values: expected orthonormal columns and numbers >= 0")
         for key in ("mass", "cut"):
             if not (math.isfinite(fields[key]) and fields[key] >= 0):
                 raise StateError(f"{key}: expected a number >= 0, got {fields[key]}")

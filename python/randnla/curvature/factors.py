@@ -4,18 +4,19 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, ClassVar, Self
 
 import numpy as np
 
 from randnla._backend import state as plain_state
 from randnla._backend import validate
-from randnla._backend.errors import InputError, StateError
-from randnla._backend.kernels import symmetric
+from randnla._backend.errors import CapacityError, InputError, StateError
+from randnla._backend.kernels import qr, symmetric
 from randnla._backend.kernels.dense import Array
 
 from .average import Average
-from .batch import checked_rows, factor_dtype
+from .batch import Batch, checked_rows, factor_dtype
 
 
 class KroneckerFactor:
@@ -48,6 +49,8 @@ class KroneckerFactor:
     ------
     InputError
         An argument does not fit.
+    CapacityError
+        d^2 numbers do not fit in memory.
 
     Notes
     -----
@@ -76,6 +79,7 @@ class KroneckerFactor:
         "dtype": str,
         "count": int,
         "triangle": np.ndarray,
+        "unit": int,
     }
 
     def __init__(
@@ -84,7 +88,13 @@ class KroneckerFactor:
         self.dim = validate.integer(dim, name="dim", low=1)
         self.dtype = factor_dtype(dtype)
         self._average = Average.checked(ema, start)
-        self._sum = np.zeros((self.dim, self.dim), self.dtype)  # the strict lower triangle stays zero
+        try:
+            # 4^-unit times the sum; the strict lower triangle stays zero.
+            self._sum = np.zeros((self.dim, self.dim), self.dtype)
+        except (MemoryError, ValueError) as error:
+            raise CapacityError(f"dim: {self.dim}^2 numbers of {self.dtype} do not fit in memory") from error
+        self._unit = 0
+        self._broken = False  # an update was interrupted half-way
 
     @property
     def ema(self) -> float:
@@ -104,25 +114,32 @@ class KroneckerFactor:
     @property
     def trace(self) -> float:
         """Of the average."""
-        diagonal = float(np.sum(np.diagonal(self._sum).real, dtype=np.float64))
-        return self._average.scale * diagonal + self._average.ridge * self.dim
+        return self.scale * self._diagonal_sum() + self.ridge * self.dim
 
     @property
     def value(self) -> Array:
         """The average as a new (d, d) array."""
-        whole = symmetric.unfold(self._sum, self._average.scale)
-        whole[np.diag_indices(self.dim)] += self.dtype.type(self._average.ridge)
+        whole = symmetric.unfold(self._whole(), self.scale)
+        whole[np.diag_indices(self.dim)] += self.dtype.type(self.ridge)
         return whole
 
     @property
     def scale(self) -> float:
         """The average is ``scale * sum + ridge * I``."""
-        return self._average.scale
+        return math.ldexp(self._average.scale, 2 * self._unit)
 
     @property
     def ridge(self) -> float:
         """The share of the identity that `start` left."""
         return self._average.ridge
+
+    def _whole(self) -> Array:
+        if self._broken:
+            raise StateError("factor: an update was interrupted half-way; load a state, or start anew")
+        return self._sum
+
+    def _diagonal_sum(self) -> float:
+        return float(np.sum(np.diagonal(self._whole()).real, dtype=np.float64))
 
     def update(self, X: Any, weight: Any = None) -> None:
         """Average in the batch X.
@@ -138,15 +155,31 @@ class KroneckerFactor:
         ------
         InputError, NonFiniteError
             The batch does not fit, or holds NaN or Inf; the state has not changed.
+        StateError
+            An update before was interrupted (Ctrl-C) and has left the sum half-way.
         """
-        rows, _ = checked_rows(X, self.dim, self.dtype, weight)
+        total = self._whole()
+        batch = checked_rows(X, self.dim, self.dtype, weight)
         average, keep = self._average.next()
-        symmetric.update_triangle(self._sum, rows, alpha=(1.0 - keep) / len(rows), beta=keep)
-        self._average = average
+        self._broken = True
+        self._adapt_unit(batch)
+        share = math.ldexp((1.0 - keep) / len(batch.rows), 2 * (batch.exponent - self._unit))
+        symmetric.update_triangle(total, batch.rows, alpha=share, beta=keep)
+        self._average, self._broken = average, False
+
+    def _adapt_unit(self, batch: Batch) -> None:
+        """Keep the sum, and what is added to it, where squares neither overflow nor vanish."""
+        if batch.mean_square == 0.0 or abs(batch.exponent - self._unit) <= 30:
+            return
+        held = float(np.sum(np.diagonal(self._sum).real, dtype=np.float64))
+        top = max(batch.exponent, self._unit + math.frexp(math.sqrt(held))[1] if held else batch.exponent)
+        if top != self._unit:
+            qr.scale_by_power(self._sum, 2 * (self._unit - top))
+            self._unit = top
 
     def sum_times(self, X: Array) -> Array:
         """The sum (not the average) times X of shape (d, k) and the factor's dtype."""
-        return symmetric.product(self._sum, X)
+        return symmetric.product(self._whole(), X)
 
     def state_dict(self) -> dict[str, Any]:
         """Plain scalars and arrays from which `load_state_dict` goes on, bit for bit."""
@@ -158,7 +191,8 @@ class KroneckerFactor:
                 "start": self.start,
                 "dtype": self.dtype.name,
                 "count": self.count,
-                "triangle": self._sum.copy(),
+                "triangle": self._whole().copy(),
+                "unit": self._unit,
             }
         )
 
@@ -173,12 +207,15 @@ class KroneckerFactor:
         fields = plain_state.opened(state, self._KIND, self._TYPES)
         try:
             made = type(self)(fields["dim"], ema=fields["ema"], start=fields["start"], dtype=fields["dtype"])
-        except (InputError, TypeError) as problem:
+        except (InputError, TypeError, CapacityError) as problem:
             raise StateError(f"state: {problem}") from problem
-        if fields["count"] < 0:
-            raise StateError(f"count: expected a number >= 0, got {fields['count']}")
         shape = (made.dim, made.dim)
         made._sum = np.triu(plain_state.array_of(fields, "triangle", shape, made.dtype))
+        if fields["count"] < 0 or (fields["count"] == 0 and made._sum.any()):
+            raise StateError(f"count: expected the number of batches in the sum, got {fields['count']}")
+        if not -1100 <= fields["unit"] <= 1100 or (np.diagonal(made._sum).real < 0).any():
+            raise StateError("unit, triangle: expected an exponent of float64 and a diagonal >= 0")
+        made._unit = fields["unit"]
         made._average = Average(made.ema, made.start, fields["count"])
         vars(self).update(vars(made))
 

@@ -10,11 +10,12 @@ from typing import Any, Protocol
 import numpy as np
 
 from randnla._backend import namespace, validate
-from randnla._backend.errors import InputError, StateError
+from randnla._backend.errors import BreakdownError, InputError, StateError
 from randnla._backend.kernels import dense, qr, streams
 from randnla._backend.kernels.dense import Array
 from randnla._backend.results import Info
 from randnla._backend.rng import STREAM_VERSION, seed_from
+from randnla.lowrank.error import column_norms
 
 from .brand import BrandFactor
 from .pairs import normalize, nystrom_pairs, turn_to_ritz
@@ -66,7 +67,7 @@ class LowRankInverse:
         Begin from the basis of the refresh before.
     tol : float, optional
         Keep the fewest pairs that leave no more than `tol` of the trace, up to `rank`. The basis grows and
-        shrinks with them, at most twofold from one refresh to the next.
+        shrinks with them, about twofold at most from one refresh to the next.
     rng : None, int, SeedSequence or Generator
         Of the cold start's test matrix.
 
@@ -98,7 +99,8 @@ class LowRankInverse:
     Factors of fewer than 4/3 (r + oversample) rows are decomposed as a whole.
 
     *Cost*: 2 d^2 l flops of one product (q + 1 when cold) and O(d l^2 + l^3), l = r + oversample; 4 d r
-    flops a column of ``apply``. Memory (2 l + r) d numbers.
+    flops a column of ``apply``, 8 d r where the basis has to be projected out twice (damping below
+    1 / 170 of the largest eigenvalue in float32). Memory (2 l + r) d numbers.
 
     Examples
     --------
@@ -170,6 +172,10 @@ class LowRankInverse:
         BreakdownError
             The factor is not finite or far from semidefinite. The inverse is what it was.
         """
+        if not hasattr(factor, "sum_times") and not isinstance(factor, BrandFactor):
+            raise InputError(
+                f"factor: expected a KroneckerFactor or a BrandFactor, got {type(factor).__name__}"
+            )
         damping = self._damping if damping is None else validate.real(damping, name="damping", low=0.0)
         U, w, passes, path = self._pairs(factor)
         s = np.maximum(factor.scale * w + factor.ridge, 0.0)
@@ -278,26 +284,44 @@ class LowRankInverse:
         Raises
         ------
         InputError
-            V does not fit, or the inverse does not exist: `damping` is 0 and so is an eigenvalue.
+            V does not fit, or the inverse does not exist: `damping` and an eigenvalue are 0 or next to it.
+        NonFiniteError
+            V holds NaN or Inf.
         StateError
             There has been no refresh.
         """
         block = self._block(V)
         inner, outer = self._reciprocals()
+        width = self.U.real.dtype
         core = dense.gemm(self.U.conj().T, block)
-        core *= (inner - outer).astype(self.U.real.dtype)[:, None]
-        out = np.array(block, order="C")
-        dense.gemm(self.U, core, out, beta=outer)
+        if outer * float(np.finfo(width).eps) <= 2e-5 * inner.min(initial=outer):
+            core *= (inner - outer).astype(width)[:, None]
+            out = np.array(block, order="C")
+            dense.gemm(self.U, core, out, beta=outer)
+        else:
+            # What the basis holds would cancel to rounding of the rest, 1 / damping times as large.
+            out, core = self._split(block, core)
+            out *= width.type(outer)
+            core *= inner.astype(width)[:, None]
+            dense.gemm(self.U, core, out, beta=1.0)
         return namespace.restore(namespace.kind_of(V), out.reshape(np.shape(V)))
 
-    def quadform(self, v: Any) -> float:
-        """``v^H (...)^-1 v`` for v of shape (d,), nonnegative; summed in float64."""
+    def _split(self, block: Array, core: Array) -> tuple[Array, Array]:
+        """The part orthogonal to the basis, projected twice, and the coefficients in the basis."""
+        rest = np.array(block, order="C")
+        dense.gemm(self.U, core, rest, alpha=-1.0, beta=1.0)
+        again = dense.gemm(self.U.conj().T, rest)
+        dense.gemm(self.U, again, rest, alpha=-1.0, beta=1.0)
+        return rest, core + again
+
+    def quadform(self, v: Any) -> Any:
+        """``v^H (...)^-1 v`` of v (d,), or of every column of v (d, k), in float64: never negative."""
         block = self._block(v)
         inner, outer = self._reciprocals()
-        inside = np.abs(dense.gemm(self.U.conj().T, block)).astype(np.float64) ** 2
-        whole = dense.screen(block)
-        square = math.ldexp(whole.sum_squares, 2 * whole.exponent)
-        return float(outer * max(square - inside.sum(), 0.0) + (inner[:, None] * inside).sum())
+        rest, core = self._split(block, dense.gemm(self.U.conj().T, block))
+        inside = inner @ np.abs(core.astype(np.result_type(core.dtype, np.float64))) ** 2
+        values = inside + outer * column_norms(rest) ** 2
+        return float(values[0]) if np.ndim(v) == 1 else values
 
     def logdet(self) -> float:
         """``log det (U diag(s) U^H + tail (I - U U^H) + damping I)``."""
@@ -310,8 +334,11 @@ class LowRankInverse:
         array = validate.as_array(V, name="V", ndim=(1, 2))
         if array.shape[0] != self.dim:
             raise InputError(f"V: expected {self.dim} rows, got shape {array.shape}")
-        block = validate.native(array, self.U.dtype, name="V")
-        return block.reshape(self.dim, -1)
+        block = validate.native(array, self.U.dtype, name="V").reshape(self.dim, -1)
+        if not dense.screen(block).finite:
+            count, first = dense.first_non_finite(block)
+            raise validate.non_finite("V", count, first or (0, 0))
+        return block
 
     def _reciprocals(self) -> tuple[Array, float]:
         if self.dim == 0:
@@ -321,6 +348,11 @@ class LowRankInverse:
             rest = 1.0  # there is nothing beyond the pairs
         if rest <= 0.0 or (values <= 0.0).any():
             raise InputError("damping: expected a positive number, for the factor is singular; got 0.0")
+        if min(rest, values.min(initial=rest)) < 4 / float(np.finfo(self.U.dtype).max):
+            raise InputError(
+                f"damping: {self._damping} is too small for {self.U.dtype}: the inverse of a singular factor "
+                "overflows"
+            )
         return 1.0 / values, 1.0 / rest
 
 
@@ -330,5 +362,7 @@ def _all_pairs(factor: Factor) -> tuple[Array, Array]:
     ridge, scale = factor.ridge, factor.scale
     wide = np.result_type(whole.dtype, np.float64) if factor.dim <= 512 else whole.dtype
     w, V = qr.small_eigh(whole.astype(wide, copy=False))
-    w = np.maximum((w[::-1].astype(np.float64) - ridge) / scale, 0.0)
-    return V[:, ::-1].astype(whole.dtype), w
+    w = (w[::-1].astype(np.float64) - ridge) / scale
+    if w[-1] < -(1e3 * float(np.finfo(whole.dtype).eps) + 1e-6) * np.abs(w).max():
+        raise BreakdownError(f"X: expected a positive semidefinite matrix, got an eigenvalue of {w[-1]:.3g}")
+    return V[:, ::-1].astype(whole.dtype), np.maximum(w, 0.0)
