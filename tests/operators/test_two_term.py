@@ -138,6 +138,16 @@ def test_semidefinite_terms_are_clipped_at_zero():
     np.testing.assert_allclose(zero.solve(b), b, rtol=1e-14)
 
 
+def test_indefinite_terms_are_not_clipped():
+    # A negative eigenvalue of 1e-4 is no rounding in float32, at this order either.
+    rng = np.random.default_rng(0)
+    Q = np.linalg.qr(rng.standard_normal((200, 200)))[0]
+    C = ((Q * np.append(np.linspace(1, 0.5, 199), -1e-4)) @ Q.T).astype(np.float32)
+    K = TwoTermKronecker(np.eye(200, dtype=np.float32), EYE, (C + C.T) / 2, np.diag([1e5, 1.0]))
+    assert K.s[0] == pytest.approx(-1e-4, rel=1e-2)
+    assert K.slogdet()[0] == -1.0
+
+
 def test_cancellation_is_found_beside_large_eigenvalues():
     # 1 - s t vanishes for the small pair alone, known to rounding of the large one.
     Q = np.linalg.qr(np.random.default_rng(0).standard_normal((2, 2)))[0]

@@ -259,12 +259,14 @@ def _unit(X: Array) -> tuple[Array, int]:
 
 def _definiteness(C: Array) -> int:
     """1 where a Hermitian C is positive semidefinite to rounding of its dtype, -1 where -C is, else 0."""
-    eps, C = np.finfo(C.dtype).eps, widened(C)
-    norm = float(np.abs(C).sum(axis=1).max(initial=0.0))
-    if norm == 0:
+    eps, n, C = float(np.finfo(C.dtype).eps), len(C), widened(C)
+    size = np.abs(C)
+    if not size.any():
         return 1
-    # Positive definite once what rounding may have taken is added.
-    slack = 4 * len(C) * eps * norm * np.eye(len(C))
+    # Definite once added is what rounding may have taken: of the product that made C, as in `is_hermitian`,
+    # and of the factorization here.
+    wide = float(np.finfo(np.float64).eps)
+    slack = (8 * eps * math.sqrt(n) * size.max() + 2 * wide * size.sum(axis=1).max()) * np.eye(n)
     for sign in (1, -1):
         if qr.small_cholesky(np.ascontiguousarray(sign * C + slack)) is not None:
             return sign
