@@ -65,17 +65,25 @@ void interleave(const Group<T>& group, index_t lanes, Work* out) {
     }
 }
 
-// `flags` of a lane becomes `beyond` where T does not hold an entry.
+// flags[lane] := `order` + 1 where T does not hold an entry of a triangle. The diagonal tells:
+// entries of a definite inverse are no larger than it, and a factor has positive finite pivots.
+template <class T, class Work>
+void find_beyond(const Work* in, index_t lanes, index_t order, std::int32_t* flags) {
+    constexpr auto limit = static_cast<Work>(std::numeric_limits<T>::max());
+    for (index_t i = 0; i < order; ++i)
+        for (index_t l = 0; l < lanes; ++l)
+            if (!(in[i * (i + 3) / 2 * lanes + l] <= limit) && flags[l] == 0)
+                flags[l] = static_cast<std::int32_t>(order + 1);
+}
+
 template <class Work, class T>
 void write_lower(const Work* in, index_t lanes, BatchView<T> out, index_t begin, index_t count,
-                 bool symmetric, std::int32_t* flags) {
-    const auto beyond = static_cast<std::int32_t>(out.rows + 1);
+                 bool symmetric) {
     for (index_t i = 0; i < out.rows; ++i)
         for (index_t j = 0; j <= i; ++j, in += lanes)
             for (index_t l = 0; l < count; ++l) {
                 T* const matrix = out.data + (begin + l) * out.stride;
                 const T value = static_cast<T>(in[l]);
-                if (!std::isfinite(value) && flags[l] == 0) flags[l] = beyond;
                 matrix[i * out.row_stride + j * out.col_stride] = value;
                 matrix[j * out.row_stride + i * out.col_stride] =
                     symmetric || i == j ? value : T(0);
@@ -138,7 +146,8 @@ void by_register(BatchView<const T> a, const double* shift, index_t shift_stride
     for_each_register<T, Work>(
         a, shift, shift_stride, info, [&](const Group<T>& group, Work* work, std::int32_t* flags) {
             kernel(work, static_cast<int>(a.rows), flags);
-            write_lower<Work, T>(work, lanes, out, group.begin, group.size(), symmetric, flags);
+            find_beyond<T, Work>(work, lanes, a.rows, flags);
+            write_lower<Work, T>(work, lanes, out, group.begin, group.size(), symmetric);
             for (index_t l = 0; l < group.size(); ++l)
                 if (flags[l] != 0) fill_nan<T>(out[group.begin + l]);
         });
