@@ -65,6 +65,17 @@ void interleave(const Group<T>& group, index_t lanes, Work* out) {
     }
 }
 
+// flags[lane] := `order` + 1 where T does not hold an entry of a triangle. The diagonal tells:
+// entries of a definite inverse are no larger than it, and a factor has positive finite pivots.
+template <class T, class Work>
+void find_beyond(const Work* in, index_t lanes, index_t order, std::int32_t* flags) {
+    constexpr auto limit = static_cast<Work>(std::numeric_limits<T>::max());
+    for (index_t i = 0; i < order; ++i)
+        for (index_t l = 0; l < lanes; ++l)
+            if (!(in[i * (i + 3) / 2 * lanes + l] <= limit) && flags[l] == 0)
+                flags[l] = static_cast<std::int32_t>(order + 1);
+}
+
 template <class Work, class T>
 void write_lower(const Work* in, index_t lanes, BatchView<T> out, index_t begin, index_t count,
                  bool symmetric) {
@@ -80,9 +91,31 @@ void write_lower(const Work* in, index_t lanes, BatchView<T> out, index_t begin,
 }
 
 template <class T>
+bool all_finite(MatrixView<T> x) {
+    for (index_t i = 0; i < x.rows; ++i)
+        for (index_t j = 0; j < x.cols; ++j)
+            if (!std::isfinite(x(i, j))) return false;
+    return true;
+}
+
+template <class T>
 void fill_nan(MatrixView<T> x) {
     for (index_t i = 0; i < x.rows; ++i)
         for (index_t j = 0; j < x.cols; ++j) x(i, j) = std::numeric_limits<T>::quiet_NaN();
+}
+
+// Results that T does not hold are a failure of the matrix.
+template <class T>
+void refuse_beyond(MatrixView<T> x, index_t order, std::int32_t& info) {
+    if (all_finite<T>(x)) return;
+    info = static_cast<std::int32_t>(order + 1);
+    fill_nan<T>(x);
+}
+
+// The same for solutions, unless the right-hand side is to blame.
+template <class T>
+void refuse_beyond(MatrixView<T> x, MatrixView<const T> b, std::int32_t& info) {
+    if (!all_finite<T>(x) && all_finite<const T>(b)) refuse_beyond<T>(x, x.rows, info);
 }
 
 // run(group, work, info) for every register of matrices, work holding its interleaved triangles.
@@ -113,6 +146,7 @@ void by_register(BatchView<const T> a, const double* shift, index_t shift_stride
     for_each_register<T, Work>(
         a, shift, shift_stride, info, [&](const Group<T>& group, Work* work, std::int32_t* flags) {
             kernel(work, static_cast<int>(a.rows), flags);
+            find_beyond<T, Work>(work, lanes, a.rows, flags);
             write_lower<Work, T>(work, lanes, out, group.begin, group.size(), symmetric);
             for (index_t l = 0; l < group.size(); ++l)
                 if (flags[l] != 0) fill_nan<T>(out[group.begin + l]);
@@ -159,6 +193,7 @@ void batched_cholesky(BatchView<const T> a, const double* shift, index_t shift_s
         for (index_t i = 0; i < a.rows; ++i)
             for (index_t j = 0; j < a.rows; ++j)
                 out(i, j) = j <= i ? static_cast<T>(r(j, i)) : T(0);
+        refuse_beyond<T>(out, a.rows, info[m]);
     });
 }
 
@@ -175,6 +210,7 @@ void batched_inverse(BatchView<const T> a, const double* shift, index_t shift_st
         if (info[m] != 0 || lapack::potri_upper<Work>(r) != 0) return fill_nan<T>(out);
         for (index_t i = 0; i < a.rows; ++i)
             for (index_t j = i; j < a.rows; ++j) out(i, j) = out(j, i) = static_cast<T>(r(i, j));
+        refuse_beyond<T>(out, a.rows, info[m]);
     });
 }
 
@@ -206,6 +242,7 @@ void batched_solve(BatchView<const T> a, const double* shift, index_t shift_stri
                     for (index_t i = 0; i < n; ++i)
                         for (index_t j = 0; j < k; ++j)
                             out(i, j) = static_cast<T>(sides[(i * k + j) * lanes + l]);
+                    refuse_beyond<T>(out, b[group.begin + l], flags[l]);
                 }
             });
     }
@@ -219,6 +256,7 @@ void batched_solve(BatchView<const T> a, const double* shift, index_t shift_stri
         lapack::potrs_upper<Work>(MatrixView<const Work>(r), side.data(), k);
         for (index_t j = 0; j < k; ++j)
             for (index_t i = 0; i < n; ++i) out(i, j) = static_cast<T>(side[j * n + i]);
+        refuse_beyond<T>(out, source, info[m]);
     });
 }
 

@@ -20,6 +20,10 @@ constexpr index_t shared_cols = index_t{1} << 12;
 constexpr index_t least_width = 4096, most_width = 32768;
 // Elements below which a team has less to share than it costs to call it.
 constexpr index_t worth_a_team = index_t{1} << 16;
+// Right-hand sides that meet a slab of eight rows between two checkpoints.
+constexpr index_t most_sides = 16;
+// Rows times right-hand sides of the least piece of a combination between two checkpoints.
+constexpr index_t most_terms = index_t{1} << 15;
 
 template <class T>
 auto dots_kernel() {
@@ -52,33 +56,40 @@ void window_dots(MatrixView<const T> g, MatrixView<const T> x, MatrixView<double
     const index_t m = g.rows, k = x.rows, width = k == 1 ? slab_cols : shared_cols;
     const index_t groups = (m + window_rows - 1) / window_rows;
     const index_t slabs = std::max<index_t>(1, (g.cols + slab_cols - 1) / slab_cols);
+    const index_t blocks = (k + most_sides - 1) / most_sides, tasks = slabs * groups * blocks;
     const Scratch<double> partial(slabs * m * k);
     const auto kernel = dots_kernel<T>();
     const auto run = [&](index_t task) {
-        const index_t slab = task / groups, i = task % groups * window_rows;
+        const index_t slab = task / (groups * blocks), i = task / blocks % groups * window_rows;
+        const index_t first = task % blocks * most_sides, last = std::min(k, first + most_sides);
         const int rows = static_cast<int>(std::min<index_t>(window_rows, m - i));
         const index_t begin = slab * slab_cols, end = std::min(g.cols, begin + slab_cols);
         double* const target = partial.data() + (slab * m + i) * k;
-        std::fill(target, target + rows * k, 0.0);
+        for (int p = 0; p < rows; ++p)
+            std::fill(target + p * k + first, target + p * k + last, 0.0);
         double sums[window_rows];
         for (index_t j = begin; j < end; j += width) {
             const index_t n = std::min(width, end - j);
-            for (index_t q = 0; q < k; ++q) {
+            for (index_t q = first; q < last; ++q) {
                 kernel(&g(i, j), g.row_stride, rows, &x(q, j), n, sums, 1);
                 for (int p = 0; p < rows; ++p) target[p * k + q] += sums[p];
             }
         }
     };
-    const index_t grain = m * k * g.cols <= worth_a_team ? slabs * groups : 1;
-    parallel_for(slabs * groups, grain, [&](index_t first, index_t last) {
+    const index_t grain = m * k * g.cols <= worth_a_team ? tasks : 1;
+    parallel_for(tasks, grain, [&](index_t first, index_t last) {
         for (index_t task = first; task < last; ++task) run(task);
     });
-    for (index_t i = 0; i < m; ++i)
-        for (index_t q = 0; q < k; ++q) {
-            double sum = 0;
-            for (index_t s = 0; s < slabs; ++s) sum += partial[(s * m + i) * k + q];
-            c(i, q) = sum;
-        }
+    parallel_for(m, std::max<index_t>(1, worth_a_team / (slabs * k)),
+                 [&](index_t top, index_t end) {
+                     for (index_t i = top; i < end; ++i)
+                         for (index_t q = 0; q < k; ++q) {
+                             double sum = 0;
+                             for (index_t s = 0; s < slabs; ++s)
+                                 sum += partial[(s * m + i) * k + q];
+                             c(i, q) = sum;
+                         }
+                 });
 }
 
 template <class T>
@@ -91,28 +102,35 @@ void window_combine(MatrixView<const T> g, MatrixView<const double> c, double al
     if (y.empty()) return;
     const index_t m = g.rows, k = x.rows;
     // Several right-hand sides share the cache; sixteen pieces are enough to share among a team.
+    const index_t most = std::clamp<index_t>(most_terms / std::max<index_t>(1, m), 1, k);
     const index_t piece = (g.cols / 16 + 511) / 512 * 512;
-    const index_t shared = std::clamp(piece, least_width, most_width) / k;
+    const index_t shared = std::clamp(piece, least_width, most_width) / most;
     const bool alone = m * k * g.cols <= worth_a_team;
     const index_t width = alone ? g.cols : std::max<index_t>(512, shared);
+    const index_t pieces = (g.cols + width - 1) / width, blocks = (k + most - 1) / most;
     const Scratch<double> columns(k * m);  // C^T, so that a kernel reads runs
     for (index_t q = 0; q < k; ++q)
         for (index_t i = 0; i < m; ++i) columns[q * m + i] = c(i, q);
     const auto kernel = combine_kernel<T>();
-    parallel_for(g.cols, width, [&](index_t begin, index_t end) {
-        const index_t n = end - begin;
-        const Scratch<double> sums(k * width);
-        for (index_t q = 0; q < k; ++q)
+    const auto run = [&](index_t task, double* sums) {
+        const index_t begin = task / blocks * width, n = std::min(width, g.cols - begin);
+        const index_t first = task % blocks * most, last = std::min(k, first + most);
+        for (index_t q = first; q < last; ++q)
             for (index_t j = 0; j < n; ++j)
-                sums[q * width + j] = alpha * static_cast<double>(x(q, begin + j));
+                sums[(q - first) * width + j] = alpha * static_cast<double>(x(q, begin + j));
         for (index_t i = 0; i < m; i += window_rows) {
             const int rows = static_cast<int>(std::min<index_t>(window_rows, m - i));
-            for (index_t q = 0; q < k; ++q)
+            for (index_t q = first; q < last; ++q)
                 kernel(&g(i, begin), g.row_stride, rows, columns.data() + q * m + i, n,
-                       sums.data() + q * width);
+                       sums + (q - first) * width);
         }
-        for (index_t q = 0; q < k; ++q)
-            for (index_t j = 0; j < n; ++j) y(q, begin + j) = static_cast<T>(sums[q * width + j]);
+        for (index_t q = first; q < last; ++q)
+            for (index_t j = 0; j < n; ++j)
+                y(q, begin + j) = static_cast<T>(sums[(q - first) * width + j]);
+    };
+    parallel_for(pieces * blocks, alone ? pieces * blocks : 1, [&](index_t first, index_t last) {
+        const Scratch<double> sums(most * width);
+        for (index_t task = first; task < last; ++task) run(task, sums.data());
     });
 }
 

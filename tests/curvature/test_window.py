@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The sliding window of gradients against the dense matrix, however long it slides."""
 
+import itertools
 import pickle
 
 import numpy as np
@@ -10,6 +11,7 @@ from cases import BACKENDS
 
 from randnla import CapacityError, InputError, NonFiniteError, StateError, curvature
 from randnla._backend import state as plain_state
+from randnla._backend.kernels.woodbury import window_combine, window_dots
 from randnla._backend.threads import set_num_threads
 from randnla.curvature import GradientWindow
 
@@ -111,7 +113,103 @@ def test_duplicates_and_zeros(dtype, damping):
             wanted = g / (damping + share * (wide @ wide))
             bound = np.finfo(dtype).eps + 40 * np.finfo(np.float64).eps / damping * (wide @ wide)
             assert np.linalg.norm(window.solve(g) - wanted) <= 4 * bound * np.linalg.norm(wanted)
-            assert np.vdot(g, window.solve(g)) > 0 or damping == 1e-12
+            assert np.vdot(g, window.solve(g)) > 0
+
+
+def least_ratio(window, sides):
+    """The least ``x^H F^-1 x`` over what it is at least."""
+    G = window.gradients().astype(np.complex128)
+    norm = window.damping + np.linalg.norm(G, 2) ** 2 / len(G)
+    wide = [x.astype(np.complex128) for x in sides]
+    solved = [window.solve(x).astype(np.complex128) for x in sides]
+    return min(np.vdot(x, y).real * norm / np.vdot(x, x).real for x, y in zip(wide, solved, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("dtype", "relative"),
+    [
+        *itertools.product(DTYPES, [1e-6, 1e-10, 1e-12, 1e-14]),
+        *itertools.product((np.float64, np.complex128), [1e-17, 1e-22, 1e-26]),
+    ],
+)
+def test_the_inverse_stays_positive_as_far_as_the_dtype_shows_it(dtype, relative):
+    # Rounding of the result alone takes (eps / 2)^2 / (4 damping) of x^H x, eps that of the dtype.
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        d, m = 60, (1, 4, 8, 16)[seed % 4]
+        G = random(rng, dtype, m, d)
+        if seed % 3 == 0:
+            G[m // 2 :] = G[: m - m // 2]  # a Gram matrix of half the rank
+        damping = relative * float(np.linalg.norm(G, 2)) ** 2 / m
+        window = filled(G, m, damping)
+        near = G[0] + np.finfo(dtype).eps * random(rng, dtype, d)
+        sides = (random(rng, dtype, d), G.T @ random(rng, dtype, m), G[0], near.astype(dtype))
+        assert least_ratio(window, sides) >= 0.5
+        if relative != 1e-12:
+            assert window.path == ("eigh" if relative <= 1e-14 else "cholesky")
+
+
+def test_small_dampings_keep_the_solution_in_the_span():
+    # Rounding of x off the span is worth eps / damping; what the window knows stays exact in the span.
+    rng = np.random.default_rng(0)
+    sizes = np.linspace(1, 2, 6)
+    G = np.linalg.qr(rng.standard_normal((50, 6)))[0].T * sizes[:, None]
+    for damping in (1e-13, 1e-17, 1e-22):
+        window = filled(G, 6, damping)
+        for i, g in enumerate(G):
+            got, expected = G @ window.solve(g), G @ g / (damping + sizes[i] ** 2 / 6)
+            np.testing.assert_allclose(got, expected, rtol=0, atol=1e-12 + 1e-29 / damping)
+        x = rng.standard_normal(50)
+        off = x - G.T @ np.linalg.solve(G @ G.T, G @ x)
+        np.testing.assert_allclose(window.solve(x) * damping, off, rtol=0, atol=1e-12)
+
+
+def test_no_right_hand_sides_are_none():
+    window = GradientWindow(5, 3, 0.1)
+    for _ in range(2):
+        for call in (window.solve, window.apply):
+            assert call(np.zeros((5, 0))).shape == (5, 0)
+        assert window.quadform(np.zeros((5, 0))).shape == (0,)
+        window.add(np.ones(5))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(("m", "d"), [(3, 10), (9, 70_001), (1500, 600)])
+def test_many_right_hand_sides_are_what_each_is_alone(m, d, dtype):
+    rng = np.random.default_rng(0)
+    G, X, k = random(rng, dtype, m, d), random(rng, dtype, 67, d), 67
+    C = rng.standard_normal((m, k))
+    wide, sides = G.astype(np.float64), X.astype(np.float64)
+    dots = window_dots(G, X)
+    np.testing.assert_allclose(dots, wide @ sides.T, rtol=0, atol=1e-10)
+    got = window_combine(G, C, 0.7, X)
+    np.testing.assert_allclose(got, 0.7 * sides + C.T @ wide, rtol=1e-6, atol=1e-4)
+    for q in (0, 15, 16, 66):
+        np.testing.assert_allclose(window_dots(G, X[q : q + 1])[:, 0], dots[:, q], rtol=0, atol=1e-10)
+        alone = window_combine(G, C[:, q : q + 1].copy(), 0.7, X[q : q + 1])[0]
+        np.testing.assert_allclose(alone, got[q], rtol=1e-6, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("damping", "dtype"),
+    [(1e-320, np.float64), (1e-40, np.float32), (1e39, np.float32), (1e-39, np.complex64)],
+)
+def test_dampings_without_a_reciprocal_are_refused(damping, dtype):
+    pattern = "damping: .* or its reciprocal is beyond the range of float"
+    if dtype == np.complex64:
+        pattern = pattern.replace("float", "complex")
+    with pytest.raises(InputError, match=pattern):
+        GradientWindow(3, 2, damping, dtype=dtype)
+    window = filled(np.ones((2, 3), dtype), 2, 0.1)
+    before = window.solve(np.ones(3, dtype))
+    with pytest.raises(InputError, match=pattern):
+        window.damping = damping
+    assert window.damping == 0.1
+    np.testing.assert_array_equal(window.solve(np.ones(3, dtype)), before)
+    fields = {**window.state_dict(), "damping": damping}
+    fields["digest"] = plain_state.digest({k: plain_state.unwrap(v) for k, v in fields.items()})
+    with pytest.raises(StateError, match="damping: expected a number in the range"):
+        GradientWindow.from_state_dict(fields)
 
 
 def test_damping_below_rounding_takes_the_eigenvectors():

@@ -8,6 +8,7 @@ import scipy.linalg
 from cases import LAYOUTS
 
 import randnla
+from randnla import InputError
 from randnla._backend.kernels.batched import (
     batched_cholesky,
     batched_inverse,
@@ -18,7 +19,7 @@ from randnla._backend.kernels.batched import (
 )
 
 # Sizes around the tile of 4, the lanes of every instruction set, and the border to LAPACK (160).
-ORDERS = [1, 2, 3, 4, 5, 8, 10, 26, 63, 129, 160, 161, 200]
+ORDERS = [1, 2, 3, 4, 5, 8, 10, 26, 63, 129, 160, 161, 200, 512, 1024]
 
 
 def definite(count, n, dtype, seed=0):
@@ -37,7 +38,7 @@ def tolerance(A, shift, dtype):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("n", ORDERS)
 def test_against_lapack(n, dtype, wide):
-    count = 37 if n < 64 else 5
+    count = 37 if n < 64 else 5 if n < 512 else 2
     A = definite(count, n, dtype)
     damping = np.linspace(0, 1, count)
     shifted = A.astype(np.float64) + damping[:, None, None] * np.eye(n)
@@ -81,12 +82,14 @@ def test_matrices_that_are_not_definite_are_named_and_the_others_are_right(n):
     A[3, 1, 1] = -1.0
     A[17, 0, 0] = np.nan
     A[18, n - 1, n - 1] = np.inf
+    for dtype in (np.complex128, A.dtype.newbyteorder(">")):  # the generic path
+        assert batched_inverse(A[[3, 17, 18]].astype(dtype))[1].tolist() == [2, 1, n]
     for result, info in (batched_inverse(A), batched_cholesky(A), batched_solve(A, A)):
         assert info[3] == 2
         assert info[17] == 1
-        assert info[18] > 0 or not np.isfinite(result[18]).all()
-        assert set(np.flatnonzero(info)) <= {3, 17, 18}
-        assert np.isnan(result[[3, 17]]).all()
+        assert info[18] == n
+        assert set(np.flatnonzero(info)) == {3, 17, 18}
+        assert np.isnan(result[[3, 17, 18]]).all()
         good = np.setdiff1d(np.arange(40), [3, 17, 18])
         assert np.isfinite(result[good]).all()
     np.testing.assert_allclose(batched_inverse(A)[0][0], np.linalg.inv(A[0]), atol=1e-11)
@@ -103,6 +106,35 @@ def test_zero_matrix_with_damping_and_empty_batches():
         assert info.shape == (shape[0],)
         assert not info.any()
     assert batched_solve(np.eye(2)[None], np.zeros((1, 2, 0)))[0].shape == (1, 2, 0)
+
+
+@pytest.mark.parametrize("dtype", [np.int64, np.int8, np.uint16, bool])
+def test_integers_are_computed_with_in_float64(dtype):
+    A = np.array([[[1, 0], [0, 1]], [[0, 0], [0, 1]]], dtype)
+    for result, info in (batched_inverse(A, 1), batched_cholesky(A, 1), batched_solve(A, A, 1)):
+        assert result.dtype == np.float64
+        assert not info.any()
+    np.testing.assert_allclose(
+        batched_inverse(A, 1)[0], [np.eye(2) / 2, np.diag([1.0, 0.5])], rtol=4 * np.finfo(float).eps
+    )
+    with pytest.raises(InputError, match="A: dtype object is not supported"):
+        batched_inverse(A.astype(object))
+
+
+@pytest.mark.parametrize("n", [1, 5, 170])
+@pytest.mark.parametrize("dtype", [np.float32, np.complex64])
+def test_results_beyond_the_range_are_told(dtype, n):
+    A = (np.array([1.0, 1e-40])[:, None, None] * np.eye(n)).astype(dtype)
+    sides = np.ones((2, n, 2), dtype)
+    for result, info in (batched_inverse(A), batched_solve(A, sides)):
+        assert info.tolist() == [0, n + 1]
+        assert np.isfinite(result[0]).all()
+        assert np.isnan(result[1]).all()
+    assert not batched_cholesky(A)[1].any()
+    sides[0] = np.nan  # not the matrix's fault
+    result, info = batched_solve(A[:1], sides[:1])
+    assert not info.any()
+    assert np.isnan(result).all()
 
 
 def test_wide_saves_what_float32_loses():

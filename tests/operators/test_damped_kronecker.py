@@ -366,6 +366,39 @@ def test_truncation_is_what_a_truncated_spectrum_gives():
         np.testing.assert_allclose(got, expected, atol=1e-11)
 
 
+@pytest.mark.parametrize("form", FORMS)
+def test_dampings_beyond_the_range_are_refused_at_once(form):
+    eye = np.eye(4, dtype=np.float32)
+    # The relative form squares it.
+    damping = 1e20 if form == "relative" else 1e80
+    K = DampedKronecker(eye, eye, 1.0, form=form)
+    for make in (lambda: DampedKronecker(eye, eye, damping, form=form), lambda: K.with_damping(damping)):
+        with pytest.raises(InputError, match=r"damping: 1e\+\d0 takes the largest eigenvalue to .* float32"):
+            make()
+    near = K.with_damping(1e18 if form == "relative" else 1e37)
+    assert np.isfinite(near @ np.ones(16, np.float32)).all()
+    with pytest.raises(InputError, match=r"damping: 1e\+200 takes the largest eigenvalue to inf"):
+        DampedKronecker(EYE, EYE, 1e200, form="relative")
+
+
+def test_products_beyond_the_range_are_refused_not_nan():
+    large = 1e30 * np.eye(2, dtype=np.float32)
+    K = DampedKronecker(large, large, 1.0, form="exact")
+    with pytest.raises(
+        BreakdownError, match=r"its largest eigenvalue, 1e\+60, is beyond the range of float32"
+    ):
+        K @ np.ones(4, np.float32)
+    np.testing.assert_allclose(K @ np.ones(4), 1e60, rtol=1e-6)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_nan_passes_as_in_products(form):
+    K = DampedKronecker(EYE, EYE, 1.0, form=form)
+    b = np.array([np.nan, 1.0, 1.0, 1.0])
+    assert np.isnan(K.solve(b)[0])
+    assert np.isnan((K @ b)[0])
+
+
 EYE = np.eye(2)
 
 

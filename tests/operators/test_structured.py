@@ -4,7 +4,7 @@
 
 import numpy as np
 import pytest
-from cases import STRUCTURED
+from cases import BACKENDS, STRUCTURED
 
 from randnla import BreakdownError, InputError
 from randnla.operators import (
@@ -222,6 +222,24 @@ def test_woodbury_in_float32_solves_to_float32():
 def test_what_has_no_closed_form_says_so(call, error, pattern):
     with pytest.raises(error, match=pattern):
         call()
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("name", STRUCTURED)
+def test_solutions_are_of_the_kind_of_what_is_given(name, backend):
+    op, A, _ = make(name, np.float64)
+    B = np.random.default_rng(0).standard_normal((len(A), 2))
+    calls = [(op.__matmul__, B if A.shape[0] == A.shape[1] else np.ones((A.shape[1], 2)))]
+    if name.split("_")[0] not in WITHOUT["inverse"] and A.shape[0] == A.shape[1]:
+        calls += [(op.solve, B), (op.solve, B[:, 0].copy())]
+    if name.startswith("DampedKronecker"):
+        V = B.T.reshape(2, op.left.order, op.right.order).copy()
+        calls += [(op.solve_matrix, V), (op.apply_matrix, V)]
+    for call, x in calls:
+        given = BACKENDS[backend](x)
+        got = call(given)
+        assert type(got) is type(given)
+        np.testing.assert_array_equal(np.asarray(got), call(x))
 
 
 def test_singular_operators_have_no_logarithm():

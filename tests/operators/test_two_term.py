@@ -4,8 +4,9 @@
 
 import numpy as np
 import pytest
+from cases import BACKENDS
 
-from randnla import BreakdownError, InputError, NonFiniteError, TwoTermKronecker
+from randnla import BreakdownError, DampedKronecker, InputError, NonFiniteError, TwoTermKronecker
 
 
 def definite(rng, n, kind, floor=0.5):
@@ -98,6 +99,93 @@ def test_powers_of_two_change_no_bit():
     plain = TwoTermKronecker(A, B, C, D, sign=-1).solve(b)
     scaled = TwoTermKronecker(16 * A, B / 64, 16 * C, D / 64, sign=-1).solve(b)
     np.testing.assert_array_equal(scaled, 4 * plain)
+
+
+@pytest.mark.parametrize("size", [1.0, 1e6, 1e9, 1e12])
+@pytest.mark.parametrize("signs", [(1, 1, 1), (1, -1, -1), (-1, 1, -1), (-1, -1, 1)])
+def test_positive_terms_add_up_whatever_their_sizes(size, signs):
+    # s and t spread over many orders: nothing cancels, so nothing is singular.
+    rng = np.random.default_rng(0)
+    eye, (P, Q) = np.eye(4), (np.linalg.qr(rng.standard_normal((4, 4)))[0] for _ in "PQ")
+    w = np.geomspace(size, 1.0, 4)
+    C, D = (x * (X * w) @ X.T for x, X in zip(signs, (P, Q), strict=False))
+    C, D = ((X + X.T) / 2 for X in (C, D))
+    K = TwoTermKronecker(eye, eye, C, D, sign=signs[2])
+    exact = DampedKronecker(signs[0] * C, signs[1] * D, 1.0, form="exact")
+    for b in (rng.standard_normal(16), np.kron(P[:, 3], Q[:, 3])):
+        x, expected = K.solve(b), exact.solve(b)
+        assert np.linalg.norm(x - expected) <= 1e-14 * K.condition() * np.linalg.norm(expected)
+        assert b @ x > 0
+    assert K.clearance >= 1.0
+    assert K.slogdet()[0] == 1.0
+    C = np.diag([size, 1.0])
+    x = TwoTermKronecker(EYE, EYE, C, C).solve(np.ones(4))
+    np.testing.assert_allclose(x, 1 / (1 + np.outer([size, 1], [size, 1]).ravel()), rtol=1e-14)
+
+
+def test_semidefinite_terms_are_clipped_at_zero():
+    # Rounding leaves C indefinite; D is large enough for that to cancel A kron B, were it believed.
+    rng = np.random.default_rng(1)
+    Z = rng.standard_normal((12, 2))
+    C, D = Z @ Z.T, np.diag([1e16, 1e8, 1.0])
+    assert np.linalg.eigvalsh(C)[0] < 0
+    K = TwoTermKronecker(np.eye(12), np.eye(3), C, D)
+    assert K.s.min() == 0
+    assert K.clearance >= 1.0
+    b = rng.standard_normal(36)
+    assert b @ K.solve(b) > 0
+    zero = TwoTermKronecker(np.eye(12), np.eye(3), 0 * C, D)
+    np.testing.assert_allclose(zero.solve(b), b, rtol=1e-14)
+
+
+def test_indefinite_terms_are_not_clipped():
+    # A negative eigenvalue of 1e-4 is no rounding in float32, at this order either.
+    rng = np.random.default_rng(0)
+    Q = np.linalg.qr(rng.standard_normal((200, 200)))[0]
+    C = ((Q * np.append(np.linspace(1, 0.5, 199), -1e-4)) @ Q.T).astype(np.float32)
+    K = TwoTermKronecker(np.eye(200, dtype=np.float32), EYE, (C + C.T) / 2, np.diag([1e5, 1.0]))
+    assert K.s[0] == pytest.approx(-1e-4, rel=1e-2)
+    assert K.slogdet()[0] == -1.0
+
+
+def test_cancellation_is_found_beside_large_eigenvalues():
+    # 1 - s t vanishes for the small pair alone, known to rounding of the large one.
+    Q = np.linalg.qr(np.random.default_rng(0).standard_normal((2, 2)))[0]
+    C = (Q * [1e9, 1.0]) @ Q.T
+    C = (C + C.T) / 2
+    with pytest.raises(BreakdownError, match="singular to rounding"):
+        TwoTermKronecker(EYE, EYE, C, C, sign=-1).solve(np.ones(4))
+    # Without cancellation a difference is solved, large or not.
+    C = np.diag([1e9, 0.25])
+    x = TwoTermKronecker(EYE, EYE, C, C, sign=-1).solve(np.ones(4))
+    np.testing.assert_allclose(x, 1 / (1 - np.outer([1e9, 0.25], [1e9, 0.25]).ravel()), rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "size"), [(np.float32, 1e-25), (np.float64, 1e-160), (np.complex64, 1e-20)]
+)
+def test_inverses_beyond_the_range_are_refused(dtype, size):
+    X = (size * np.diag([2.0, 3.0])).astype(dtype)
+    for sign in (1, -1):
+        K = TwoTermKronecker(X, X, X, X / 2, sign=sign)
+        with pytest.raises(BreakdownError, match=f"beyond the range of {np.dtype(dtype)}"):
+            K.solve(np.ones(4, dtype))
+    # What makes up for each other is in range, so are all products on the way.
+    Y = (np.diag([2.0, 3.0]) / size).astype(dtype)
+    big = np.full(4, 1e18, dtype)
+    got = TwoTermKronecker(X, Y, X, Y).solve(big)
+    np.testing.assert_allclose(got, big / np.array([8, 12, 12, 18]), rtol=1e-5)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_solutions_are_of_the_kind_of_what_is_given(backend):
+    K = TwoTermKronecker(*covariances(1, 4, 3))
+    V = np.random.default_rng(0).standard_normal((2, 4, 3))
+    given, flat = BACKENDS[backend](V), BACKENDS[backend](V.reshape(2, 12).T.copy())
+    for call, x in ((K.solve_matrix, given), (K.inverse().apply_matrix, given), (K.solve, flat)):
+        got = call(x)
+        assert type(got) is type(x)
+        np.testing.assert_array_equal(np.asarray(got), call(np.asarray(x)))
 
 
 EYE = np.eye(2)

@@ -27,8 +27,10 @@ struct BatchedKernels {
 RANDNLA_DECLARE_KERNELS(BatchedKernels, batched_kernels)
 
 // All of these read the lower triangle of A_i + shift_i I (shift: `count` numbers, or one for all
-// where shift_stride is 0) and report in info[i] 0, or 1 + the first pivot that is not positive;
-// the result of such a matrix is NaN. Work is the type that is computed in: T or double.
+// where shift_stride is 0) and report in info[i] 0, 1 + the first pivot that is not positive and
+// finite, or 1 + the order where the result is beyond the range of T; the result of such a matrix
+// is NaN. A right-hand side that is not finite is nothing to report. Work is the type that is
+// computed in: T or double.
 template <class T, class Work>
 void batched_cholesky(BatchView<const T> a, const double* shift, index_t shift_stride,
                       BatchView<T> lower, std::int32_t* info);

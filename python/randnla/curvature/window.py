@@ -29,7 +29,7 @@ class GradientWindow:
     size : int
         Gradients that are held at most, at least 1; one more overwrites the oldest.
     damping : float
-        Positive; may be set anew at any time.
+        Positive, and like its reciprocal in the range of `dtype`; may be set anew at any time.
     dtype : float32, float64, complex64 or complex128, default float32
         Of what is held. Gradients of other precision are converted.
 
@@ -40,8 +40,8 @@ class GradientWindow:
         Gradients held, m.
     damping : float
     path : str
-        How the inverse is formed now: "none" before the first solve, "cholesky", or "eigh" where rounding of
-        the Gram matrix exceeds m damping.
+        How the inverse is formed now: "none" before the first solve, "cholesky", or "eigh" where damping is
+        less than two digits above rounding of the Gram matrix.
 
     Raises
     ------
@@ -58,10 +58,18 @@ class GradientWindow:
     The Gram matrix, its factors and both products with G are float64 whatever G is stored in, so that the
     error of a solve is of the order of the unit roundoff of `dtype` and eps_64 (damping + ||F||) / damping.
 
+    With P = G^H (G G^H + m damping I)^-1 G the inverse is (I - P) / damping, which cancels in the span of the
+    window. Where damping is small it is computed as
+    ``(I - P)^2 / damping + m G^H (G G^H + m damping I)^-2 G``, a sum of positive terms, without
+    eigenvalues of the Gram matrix that are rounding (path "eigh"): then
+    ``x^H F^-1 x`` is positive for damping / ||F|| down to about (eps kappa)^2, eps of `dtype` and kappa the
+    ratio of the largest to the least eigenvalue of the Gram matrix that is kept, at most 1 / (8 m eps_64).
+    Below that rounding of the result to `dtype` alone may leave it negative.
+
     Results depend to rounding on the order in memory, which `remove` changes.
 
-    *Cost*: one pass over the window for `add`, two for `solve` and `apply`; O(m^3) for the first solve after
-    a change. Memory (size + 1) dim numbers and 2 size^2 in float64.
+    *Cost*: one pass over the window for `add`, two for `solve` (four by path "eigh") and `apply`;
+    O(m^3) for the first solve after a change. Memory (size + 1) dim numbers and 2 size^2 in float64.
 
     Examples
     --------
@@ -115,11 +123,16 @@ class GradientWindow:
         number = validate.real(value, name="damping", low=0.0)
         if number == 0:
             raise InputError("damping: expected a positive number, got 0.0")
+        if not _in_range(number, self.dtype):
+            raise InputError(
+                f"damping: {number:.6g} or its reciprocal is beyond the range of {self.dtype}, the dtype held"
+            )
         self._damping = number
         self._forget()
 
     def _forget(self) -> None:
         self._root: Array | None = None
+        self._kept: Array | None = None
         self._logdet = 0.0
         self.path = "none"
 
@@ -209,9 +222,16 @@ class GradientWindow:
             x does not fit, or holds NaN or Inf.
         """
         X, vector = self._vectors(x)
-        root = self._inverse_root()
-        C = dense.gemm(root, dense.gemm(root.conj().T, self._products(X))) / -self.damping
-        Y = window_combine(self._rows[: self.count], C, 1 / self.damping, X)
+        root, held = self._inverse_root(), self._rows[: self.count]
+        if self._kept is not None:
+            # Relative to the solution: what is of the span in the first term is removed twice.
+            inner = dense.gemm(root.conj().T, self._products(X))
+            X = window_combine(held, -dense.gemm(root, inner), 1.0, X)
+            along = self.count * inner / self._kept[:, None]
+            C = dense.gemm(root, along - dense.gemm(root.conj().T, self._products(X)) / self.damping)
+        else:
+            C = dense.gemm(root, dense.gemm(root.conj().T, self._products(X))) / -self.damping
+        Y = window_combine(held, C, 1 / self.damping, X)
         return namespace.restore(namespace.kind_of(x), Y[0] if vector else Y.T)
 
     def quadform(self, x: Any) -> Any:
@@ -245,23 +265,27 @@ class GradientWindow:
         return window_dots(self._rows[: self.count], X).conj()
 
     def _inverse_root(self) -> Array:
-        """W with ``W W^H = (G G^H + m damping I)^-1``."""
+        """W with ``W W^H = (G G^H + m damping I)^-1``; by path "eigh" of the eigenvalues that are kept."""
         if self._root is not None:
             return self._root
         m = self.count
         gram = self._gram[:m, :m].copy()
+        # Rounding of the Gram matrix and of its factor is some eps of the trace: two digits are to be left.
+        eps = np.finfo(np.float64).eps
+        plain = self.damping > 256 * eps * float(np.trace(gram).real)
         gram[np.diag_indices(m)] += m * self.damping
-        R = qr.small_cholesky(gram)
+        R = qr.small_cholesky(gram) if plain else None
         if R is not None:
             self._root = qr.triangular_solve_right(np.eye(m, dtype=R.dtype), R)
             self._logdet = 2.0 * float(np.log(np.diagonal(R).real).sum())
             self.path = "cholesky"
             return self._root
-        # Rounding of the Gram matrix exceeds m damping: what it left negative counts as zero.
         w, V = qr.small_eigh(np.ascontiguousarray(self._gram[:m, :m]))
-        w = np.maximum(w, 0.0) + m * self.damping
-        self._root = np.ascontiguousarray(V / np.sqrt(w))
+        kept = w > 8 * m * eps * float(w.max(initial=0.0))
+        w = np.where(kept, w, 0.0) + m * self.damping
         self._logdet = float(np.log(w).sum())
+        self._kept = w[kept]
+        self._root = np.ascontiguousarray(V[:, kept] / np.sqrt(self._kept))
         self.path = "eigh"
         return self._root
 
@@ -305,6 +329,8 @@ class GradientWindow:
         if not (math.isfinite(fields["damping"]) and fields["damping"] > 0):
             raise StateError(f"damping: expected a positive number, got {fields['damping']}")
         dtype = np.dtype(fields["dtype"])
+        if not _in_range(fields["damping"], dtype):
+            raise StateError(f"damping: expected a number in the range of {dtype}, got {fields['damping']}")
         rows = plain_state.array_of(fields, "rows", (m, fields["dim"]), dtype)
         gram = plain_state.array_of(fields, "gram", (m, m), np.result_type(dtype, np.float64))
         order = plain_state.array_of(fields, "order", (m,), np.int64)
@@ -329,6 +355,11 @@ class GradientWindow:
 
     def __repr__(self) -> str:
         return f"GradientWindow({self.dim}, {self.size}, {self.damping}, dtype={self.dtype.name})"
+
+
+def _in_range(damping: float, dtype: np.dtype[Any]) -> bool:
+    limit = float(np.finfo(dtype).max)
+    return 1 / limit <= damping <= limit
 
 
 def _dtype(dtype: Any) -> np.dtype[Any]:

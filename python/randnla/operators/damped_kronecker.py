@@ -11,9 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from randnla._backend import validate
+from randnla._backend import namespace, validate
 from randnla._backend.errors import InputError
-from randnla.operators.base import Array
 from randnla.operators.kronecker_function import KroneckerFunction, Shifts
 from randnla.operators.spectrum import Spectrum, spectrum_of
 
@@ -69,7 +68,8 @@ class DampedKronecker(KroneckerFunction):
     Raises
     ------
     InputError
-        A factor is not square, not Hermitian or known by its products only; damping is negative.
+        A factor is not square, not Hermitian or known by its products only; damping is negative, or takes the
+        product beyond the range of the dtype.
     NonFiniteError
         A factor holds NaN or Inf.
     BreakdownError
@@ -123,6 +123,15 @@ class DampedKronecker(KroneckerFunction):
     def _set(self, left: Spectrum, right: Spectrum, dtype: Any, damping: float, form: str) -> None:
         self.damping, self.form = damping, form
         KroneckerFunction.__init__(self, left, right, _shifts(left, right, damping, form), 2, dtype)
+        exponent, limit = left.exponent + right.exponent, float(np.finfo(self.dtype).max)
+        with np.errstate(over="ignore"):
+            bare = float(np.ldexp(left.largest * right.largest, exponent))
+            damped = float(np.ldexp(self._extremes()[1], exponent))
+        if bare <= limit and not damped <= limit:
+            raise InputError(
+                f"damping: {damping:.6g} takes the largest eigenvalue to {damped:.3g}, beyond the range of "
+                f"{self.dtype}"
+            )
 
     def with_damping(self, damping: float) -> DampedKronecker:
         """The same product with another damping; nothing is factored again.
@@ -130,7 +139,7 @@ class DampedKronecker(KroneckerFunction):
         Raises
         ------
         InputError
-            damping is negative.
+            damping is negative or takes the product beyond the range of the dtype.
         """
         made = object.__new__(DampedKronecker)
         damping = validate.real(damping, name="damping", low=0.0)
@@ -156,8 +165,10 @@ class DampedKronecker(KroneckerFunction):
     def _solver(self) -> KroneckerFunction:
         return self.inverse()
 
-    def solve(self, B: Any) -> Array:
-        """``K^-1 B`` for B of shape (n_A n_B,) or (n_A n_B, k); what it needs is kept for the next solve.
+    def solve(self, B: Any) -> Any:
+        """``K^-1 B`` for B of shape (n_A n_B,) or (n_A n_B, k), an array of the kind of B.
+
+        What it needs is kept for the next solve. NaN and Inf in B are not looked for.
 
         Raises
         ------
@@ -166,9 +177,9 @@ class DampedKronecker(KroneckerFunction):
         BreakdownError
             The product is singular, which takes a damping of zero.
         """
-        return self._solver.matmat(B)
+        return namespace.restore(namespace.kind_of(B), self._solver.matmat(B))
 
-    def solve_matrix(self, V: Any) -> Array:
+    def solve_matrix(self, V: Any) -> Any:
         """``solve`` for matrices: W of shape (..., n_A, n_B) with ``K W.ravel() = V.ravel()``.
 
         For the forms but "exact" this is ``(A + a I)^-1 V (B + b I)^-T``.

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from randnla._backend import validate
+from randnla._backend import namespace, validate
 from randnla._backend.errors import BreakdownError, InputError
 from randnla._backend.kernels import dense, kron, qr
 from randnla.operators.base import Array, LinearOperator
@@ -62,6 +62,13 @@ class KroneckerFunction(Structured):
         if not (s.size and t.size):
             return 1.0, 1.0
         return float(s.min() * t.min()) + whole, float(s.max() * t.max()) + whole
+
+    @cached_property
+    def _largest_weight(self) -> float:
+        """The largest of the weights: those of inverses are finite since their operators are refused else."""
+        x = self._extremes()[self.halves > 0]
+        root = math.sqrt(x) if abs(self.halves) == 1 else x
+        return self._weights.scale * (root if self.halves > 0 else 1 / root)
 
     def condition(self) -> float:
         """From the eigenvalues."""
@@ -117,7 +124,13 @@ class KroneckerFunction(Structured):
         return "+".join(kinds) + (" in float64" if self._wide else "")
 
     def _on_batch(self, V: Array) -> Array:
-        """The operator on matrices V (k, n_A, n_B)."""
+        """The operator on matrices V (k, n_A, n_B).
+
+        Raises
+        ------
+        BreakdownError
+            Its largest eigenvalue is beyond the range that is computed in.
+        """
         if np.iscomplexobj(V) and self.dtype.kind != "c":
             return np.asarray(self._on_batch(V.real) + 1j * self._on_batch(V.imag))
         result = np.result_type(self.dtype, V.dtype)
@@ -127,6 +140,10 @@ class KroneckerFunction(Structured):
             None if X is None else X.astype(dtype, copy=False) for X in (self._P, self._Q, *self._inverses)
         )
         weights = self._weights
+        if not (largest := self._largest_weight) <= float(np.finfo(dtype).max):
+            raise BreakdownError(
+                f"A: its largest eigenvalue, {largest:.3g}, is beyond the range of {np.dtype(dtype)}"
+            )
         k, m, n = V.shape
         if first is not None:
             turned = np.empty((k, m, n), dtype)
@@ -142,7 +159,7 @@ class KroneckerFunction(Structured):
             V = qr.scale_by_power(V, self._rest_exponent)
         return V.astype(result, copy=False)
 
-    def apply_matrix(self, V: Any) -> Array:
+    def apply_matrix(self, V: Any) -> Any:
         """The operator on matrices instead of vectors.
 
         Parameters
@@ -151,7 +168,7 @@ class KroneckerFunction(Structured):
 
         Returns
         -------
-        array of the shape of V
+        array of the shape and the kind of V
             Its last two axes, raveled, are the product with those of V: ``A V B^T`` for an undamped one.
 
         Raises
@@ -160,7 +177,7 @@ class KroneckerFunction(Structured):
             The last two axes do not fit.
         """
         stack, shape = stacked(V, (self.left.order, self.right.order))
-        return self._on_batch(stack).reshape(shape)
+        return namespace.restore(namespace.kind_of(V), self._on_batch(stack).reshape(shape))
 
     def _matmat(self, X: Array) -> Array:
         k = X.shape[1]

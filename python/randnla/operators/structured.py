@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from randnla._backend import namespace
 from randnla._backend.errors import BreakdownError, InputError
 from randnla.operators.base import Array, LinearOperator
 
@@ -43,9 +44,13 @@ class Structured(LinearOperator):
         """
         raise self._none("inverse")
 
-    def solve(self, B: Any) -> Array:
-        """``A^-1 B`` for B of shape (n,) or (n, k); keep `inverse` to solve again without factoring."""
-        return self.inverse().matmat(B)
+    def solve(self, B: Any) -> Any:
+        """``A^-1 B`` for B of shape (n,) or (n, k), an array of the kind of B.
+
+        Keep `inverse` to solve again without factoring. As in products, NaN and Inf in B are not looked for:
+        they come out as IEEE arithmetic has them.
+        """
+        return namespace.restore(namespace.kind_of(B), self.inverse().matmat(B))
 
     def slogdet(self) -> tuple[Any, float]:
         """Sign (or phase) of the determinant and the logarithm of its magnitude."""

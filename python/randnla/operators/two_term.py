@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from randnla._backend import validate
+from randnla._backend import namespace, validate
 from randnla._backend.errors import BreakdownError, InputError
 from randnla._backend.kernels import dense, kron, qr
 from randnla.operators.base import Array, LinearOperator
@@ -35,7 +35,8 @@ class TwoTermKronecker(Structured):
     ----------
     clearance : float
         Least ``|1 + sign s_i t_j|`` over the generalized eigenvalues ``C x = s A x`` and ``D y = t B y``: how
-        far the second term is from cancelling the first. The operator is singular where it is 0.
+        far the second term is from cancelling the first. The operator is singular where it is 0. At least 1
+        where the second term is positive semidefinite.
 
     Raises
     ------
@@ -51,6 +52,8 @@ class TwoTermKronecker(Structured):
     *Algorithm*: with K_1^H A K_1 = I, K_1^H C K_1 = diag(s) and K_2 likewise for B and D,
     ``(A kron B + sign C kron D)^-1 = (K_1 kron K_2) diag(1 / (1 + sign s_i t_j)) (K_1 kron K_2)^H`` (Martens
     and Grosse, 2015, appendix B), by Cholesky factors and eigenvectors in float64 when the operator is made.
+    Where C and D are semidefinite and ``sign C kron D`` is positive, eigenvalues s and t of the other sign
+    are rounding and count as zero: such a sum has an inverse whatever the sizes of its terms.
 
     `condition` is a bound: the smaller of cond(A) cond(B) max |1 + sign s t| / min |1 + sign s t| and, where
     both terms are positive semidefinite and added, the ratio of sums of products of extreme eigenvalues.
@@ -85,6 +88,9 @@ class TwoTermKronecker(Structured):
         super().__init__(self.first.shape, np.result_type(*given), check_finite=False)
         self.s, self._K1, first = _generalized(given[2], given[0], "A")
         self.t, self._K2, second = _generalized(given[3], given[1], "B")
+        left, right = _definiteness(given[2]), _definiteness(given[3])
+        if left * right == self.sign:
+            self.s, self.t = left * np.maximum(left * self.s, 0.0), right * np.maximum(right * self.t, 0.0)
         self._logdet = len(self.t) * first + len(self.s) * second  # of A kron B
 
     def _table(self) -> Values:
@@ -113,16 +119,23 @@ class TwoTermKronecker(Structured):
     @cached_property
     def _inverse(self) -> TwoTermInverse:
         table = self._table()
-        size = np.abs(table)
-        # s and t are known to rounding of the largest of them.
-        noise = len(self.s) * len(self.t) and 8 * np.finfo(np.float64).eps * max(len(self.s), len(self.t))
-        if self.clearance <= noise * max(1.0, float(size.max(initial=0.0))):
-            i, j = np.unravel_index(int(np.argmin(size)), size.shape)
+        size, s, t = np.abs(table), np.abs(self.s), np.abs(self.t)
+        # s and t are known to rounding of the largest of them, which matters where the terms cancel.
+        unit = 8 * np.finfo(np.float64).eps * max(1, s.size, t.size)
+        noise = unit * (1.0 + np.add.outer(s * t.max(initial=0.0), s.max(initial=0.0) * t))
+        lost = np.where((size <= noise) & (size < 0.5), size, np.inf)
+        if np.isfinite(lost).any():
+            i, j = np.unravel_index(int(np.argmin(lost)), size.shape)
             raise BreakdownError(
                 f"A: singular to rounding, 1 {'+' if self.sign > 0 else '-'} s t = {table[i, j]:.3g} for the "
                 f"generalized eigenvalues s = {self.s[i]:.6g} and t = {self.t[j]:.6g}"
             )
-        return TwoTermInverse(self, self._K1, self._K2)
+        made = TwoTermInverse(self, self._K1, self._K2)
+        if not (largest := made.largest_bound()) <= float(np.finfo(self.dtype).max):
+            raise BreakdownError(
+                f"A: entries of the inverse, up to {largest:.3g}, are beyond the range of {self.dtype}"
+            )
+        return made
 
     def inverse(self) -> TwoTermInverse:
         """The inverse in the generalized eigenvectors.
@@ -130,12 +143,13 @@ class TwoTermKronecker(Structured):
         Raises
         ------
         BreakdownError
-            An eigenvalue 1 + sign s t vanishes to rounding; the message names it.
+            An eigenvalue 1 + sign s t vanishes to rounding, the message names it; or the inverse is beyond
+            the range of the dtype.
         """
         return self._inverse
 
-    def solve_matrix(self, V: Any) -> Array:
-        """W of shape (..., m, n) with ``A W B^T + sign C W D^T = V``."""
+    def solve_matrix(self, V: Any) -> Any:
+        """W of shape (..., m, n) with ``A W B^T + sign C W D^T = V``, an array of the kind of V."""
         return self.inverse().apply_matrix(V)
 
     def slogdet(self) -> tuple[Any, float]:
@@ -166,11 +180,31 @@ class TwoTermInverse(Structured):
     def __init__(self, base: TwoTermKronecker, K1: Array, K2: Array) -> None:
         super().__init__(base.shape, base.dtype, check_finite=False)
         self.base = base
-        self._P, self._Q = (np.ascontiguousarray(X.astype(self.dtype)) for X in (K1, K2.conj()))
-        self._weights = kron.KronWeights(base.sign * base.s, base.t, 1.0, -2)
+        # Powers of two go with the weights: A and B of sizes that make up for each other stay in range.
+        (left, first), (right, second) = (_unit(X) for X in (K1, K2.conj()))
+        self._P, self._Q = (np.ascontiguousarray(X.astype(self.dtype)) for X in (left, right))
+        with np.errstate(over="ignore"):
+            scale = float(np.ldexp(1.0, 2 * (first + second)))
+        self._weights = kron.KronWeights(base.sign * base.s, base.t, 1.0, -2, scale)
 
-    def apply_matrix(self, V: Any) -> Array:
-        """The inverse on matrices V of shape (..., m, n); its ravel is the product with ``V.ravel()``.
+    def _on_diagonal(self, table: Values) -> Values:
+        left, right = (np.square(np.abs(X).astype(np.float64)) for X in (self._P, self._Q))
+        return dense.gemm(dense.gemm(left, table), np.ascontiguousarray(right.T))
+
+    def largest_bound(self) -> float:
+        """A bound of the magnitude of all entries and weights, the largest entry itself where definite."""
+        table = np.abs(self._weights.table())
+        largest = float(table.max(initial=0.0))
+        return (
+            max(largest, float(self._on_diagonal(table).max(initial=0.0)))
+            if math.isfinite(largest)
+            else math.inf
+        )
+
+    def apply_matrix(self, V: Any) -> Any:
+        """The inverse on matrices V of shape (..., m, n), an array of the kind of V.
+
+        Its ravel is the product with ``V.ravel()``.
 
         Raises
         ------
@@ -178,7 +212,7 @@ class TwoTermInverse(Structured):
             The last two axes do not fit.
         """
         stack, shape = stacked(V, (len(self._P), len(self._Q)))
-        return self._on_batch(stack).reshape(shape)
+        return namespace.restore(namespace.kind_of(V), self._on_batch(stack).reshape(shape))
 
     def _on_batch(self, V: Array) -> Array:
         if np.iscomplexobj(V) and self.dtype.kind != "c":
@@ -201,9 +235,7 @@ class TwoTermInverse(Structured):
 
     def diag(self) -> Array:
         """From the squares of the generalized eigenvectors."""
-        left, right = (np.square(np.abs(X).astype(np.float64)) for X in (self._P, self._Q))
-        table = dense.gemm(dense.gemm(left, self._weights.table()), np.ascontiguousarray(right.T))
-        return np.asarray(table.ravel().astype(self.dtype))
+        return np.asarray(self._on_diagonal(self._weights.table()).ravel().astype(self.dtype))
 
     def inverse(self) -> TwoTermKronecker:
         """The sum itself."""
@@ -217,6 +249,28 @@ class TwoTermInverse(Structured):
     def condition(self) -> float:
         """That of the sum, a bound."""
         return self.base.condition()
+
+
+def _unit(X: Array) -> tuple[Array, int]:
+    """X over a power of two, entries at most 1 in magnitude, and the exponent."""
+    exponent = math.frexp(float(np.abs(X).max(initial=0.0)))[1]
+    return qr.scale_by_power(X.copy(), -exponent), exponent
+
+
+def _definiteness(C: Array) -> int:
+    """1 where a Hermitian C is positive semidefinite to rounding of its dtype, -1 where -C is, else 0."""
+    eps, n, C = float(np.finfo(C.dtype).eps), len(C), widened(C)
+    size = np.abs(C)
+    if not size.any():
+        return 1
+    # Definite once added is what rounding may have taken: of the product that made C, as in `is_hermitian`,
+    # and of the factorization here.
+    wide = float(np.finfo(np.float64).eps)
+    slack = (8 * eps * math.sqrt(n) * size.max() + 2 * wide * size.sum(axis=1).max()) * np.eye(n)
+    for sign in (1, -1):
+        if qr.small_cholesky(np.ascontiguousarray(sign * C + slack)) is not None:
+            return sign
+    return 0
 
 
 def _generalized(C: Array, A: Array, name: str) -> tuple[Values, Array, float]:

@@ -24,6 +24,8 @@ def window_dots(G: Array, X: Array) -> Array:
 
     Rows are contiguous. Products of float32 are exact, and summed in float64.
     """
+    if not (len(G) and len(X)):
+        return np.zeros((len(G), len(X)), np.result_type(G, X, np.float64))
     if is_compiled(G, X):
         out = np.empty((len(G), len(X)))
         _core.window_dots(G, X, out)
@@ -41,6 +43,8 @@ def window_combine(G: Array, C: Array, alpha: float, X: Array) -> Array:
     Rows of G and X are contiguous.
     """
     out = np.empty(X.shape, X.dtype)
+    if not len(X):
+        return out
     if is_compiled(G, X) and C.dtype == np.float64:
         _core.window_combine(G, C, alpha, X, out)
         return out
