@@ -147,7 +147,7 @@ import json, os, signal, threading
 import scipy.sparse as sp
 from randnla import datasets, operators
 from randnla._backend.kernels import dense
-from randnla._backend.kernels.woodbury import window_combine, window_dots
+from randnla._backend.kernels.woodbury import window_dots
 randnla.set_num_threads(THREADS)
 rng = np.random.default_rng(5)
 B = rng.standard_normal((5000, 1200))
@@ -235,7 +235,6 @@ INTERRUPTED = {
         "tuple(randnla.rpcholesky(G, 300, rng=1, method='block'))",
         "(datasets.gaussian_kernel(B[:, :20], 5.0),)",
         "(window_dots(W[:64], W),)",
-        "(window_combine(W[:64], X[:64, :250].repeat(2, axis=1)[:, :400], 0.5, W),)",
     ],
     "complex": [
         "(dense.gemm(C.conj().T, C),)",
