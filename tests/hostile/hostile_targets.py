@@ -384,6 +384,27 @@ def _more_qr_targets() -> list[Target]:
     return found
 
 
+def _leverage_target() -> Target:
+    return Target(
+        "leverage_scores",
+        lambda A, **keywords: randnla.leverage_scores(A, **{"rng": 0, **keywords}),
+        check_scores,
+        mapped_tolerance=1.0,  # sketched scores: of the right size only
+        refuses=lambda A: A.shape[0] < A.shape[1] or A.size == 0 or not A.any(),
+        parameters=parameters(randnla.leverage_scores),
+    )
+
+
+def _function_target() -> Target:
+    return Target(
+        "apply_function",
+        apply_identity,
+        check_product,
+        "symmetric",
+        parameters=parameters(randnla.apply_function) - {"tol"},
+    )
+
+
 def _targets() -> dict[str, Target]:
     from randnla.sketching.choose import MAPS
 
@@ -405,25 +426,7 @@ def _targets() -> dict[str, Target]:
     if hasattr(randnla, "qr"):
         found.append(Target("qr", randnla.qr, check_qr, dense_only=True, parameters=parameters(randnla.qr)))
         found += _more_qr_targets()
-    found.append(
-        Target(
-            "leverage_scores",
-            lambda A, **keywords: randnla.leverage_scores(A, **{"rng": 0, **keywords}),
-            check_scores,
-            mapped_tolerance=1.0,  # sketched scores: of the right size only
-            refuses=lambda A: A.shape[0] < A.shape[1] or A.size == 0 or not A.any(),
-            parameters=parameters(randnla.leverage_scores),
-        )
-    )
-    found.append(
-        Target(
-            "apply_function",
-            apply_identity,
-            check_product,
-            "symmetric",
-            parameters=parameters(randnla.apply_function) - {"tol"},
-        )
-    )
+    found += [_leverage_target(), _function_target()]
     single_pass = functools.partial(randnla.svd, method="single_pass")
     found.append(
         Target(
