@@ -231,3 +231,111 @@ def test_refusals_name_the_argument(call, error, pattern):
 def test_without_the_check_it_neither_hangs_nor_returns_quietly(bad):
     with pytest.raises((BreakdownError, InputError)):
         randnla.apply_function("sqrt", np.diag([1.0, bad, 2.0]), np.ones(3), check_finite=False)
+
+
+# -- matrices near the edge ---------------------------------------------------------------------------
+
+
+def _kernel():
+    x = np.arange(60) / 60
+    return np.exp(-((x[:, None] - x) ** 2) / 0.02)
+
+
+@pytest.mark.filterwarnings("ignore::randnla.ConvergenceWarning")
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("n", [60, 300])
+def test_hermitian_matrices_of_any_condition_are_taken(n, dtype):
+    # Late basis vectors are in directions that A maps to rounding: its size says nothing about symmetry.
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        for cond in (1e8, 1e10, 1e12):
+            A, _ = hermitian(rng, np.geomspace(1 / cond, 1, n), dtype)
+            x = randnla.apply_function(
+                "exp", A, rng.standard_normal(n).astype(dtype), tol=1e-14, max_iter=60
+            ).x
+            assert np.isfinite(x).all()
+        if n == 60:
+            b = rng.standard_normal(n)
+            root = randnla.apply_function("sqrt", _kernel(), b)
+            twice = randnla.apply_function("sqrt", _kernel(), root.x).x
+            # sqrt of eigenvalues that are rounding is off by the root of that.
+            assert np.linalg.norm(twice - _kernel() @ b) <= 1e-7 * np.linalg.norm(b)
+
+
+@pytest.mark.parametrize("n", [10, 60, 300])
+def test_nonsymmetric_products_are_caught(n):
+    for seed in range(5):
+        rng = np.random.default_rng(seed)
+        A = scipy.sparse.linalg.aslinearoperator(rng.standard_normal((n, n)) / np.sqrt(n))
+        with pytest.raises(InputError, match="A: expected a Hermitian matrix, products with it differ"):
+            randnla.apply_function("exp", A, rng.standard_normal(n))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("name", ["inverse", "inverse_sqrt", "log"])
+def test_functions_singular_at_zero_refuse_singular_matrices(name, dtype):
+    singular = np.ones((3, 3), dtype)
+    # Rounding leaves Ritz values of 1e-17 and either sign.
+    for b in ([1.0, 2.0, 4.0], [3.0, -1.0, 0.5]):
+        with pytest.raises(BreakdownError, match=f"f: {name} is not finite at"):
+            randnla.apply_function(name, singular, np.array(b, dtype))
+    X = np.random.default_rng(0).standard_normal((200, 5))
+    with pytest.raises(BreakdownError, match=f"f: {name} is not finite at"):
+        randnla.apply_function(name, (X @ X.T).astype(dtype), X[:, 0].astype(dtype) + dtype(1))
+
+
+@pytest.mark.parametrize("f", [lambda x: 1 / x, lambda x: np.abs(x) ** -0.5, np.sign])
+def test_callables_singular_at_zero_are_not_called_converged(f):
+    A = np.ones((3, 3))
+    with np.errstate(all="ignore"), pytest.warns(ConvergenceWarning, match="estimated relative error"):
+        found = randnla.apply_function(f, A, np.array([1.0, 2.0, 4.0]))
+    assert found.info.converged is False
+    assert found.info.path == "invariant subspace"
+
+
+@pytest.mark.parametrize("cond", [1e3, 1e6, 1e8])
+@pytest.mark.parametrize("name", ["inverse", "inverse_sqrt", "log", "sqrt"])
+def test_the_estimate_knows_what_rounding_makes_of_the_function(name, cond):
+    exact = {
+        "inverse": lambda x: 1 / x,
+        "inverse_sqrt": lambda x: 1 / mpmath.sqrt(x),
+        "log": mpmath.log,
+        "sqrt": mpmath.sqrt,
+    }[name]
+    for seed in range(3):
+        rng = np.random.default_rng(seed)
+        A, _ = hermitian(rng, np.geomspace(1 / cond, 1, 12))
+        b = rng.standard_normal(12)
+        b = A @ b if seed == 2 else b  # little in the directions that matter most
+        with mpmath.workdps(40):
+            w, V = mpmath.eigsy(mpmath.matrix(A.tolist()))
+            inner = V.T * mpmath.matrix(b.tolist())
+            truth = V * mpmath.matrix([exact(w[i]) * inner[i] for i in range(12)])
+            truth = np.array([float(x) for x in truth])
+        found = randnla.apply_function(name, A, b, tol=1e-5)
+        error = np.linalg.norm(found.x - truth) / np.linalg.norm(truth)
+        assert error <= 4 * found.info.error_relative
+        # A bound from above, too: cond u and what is lost to caution.
+        if found.info.path == "invariant subspace":
+            assert found.info.error_relative <= 1e-14 * cond
+        assert found.info.converged
+
+
+def test_ritz_values_cross_zero_inside_an_indefinite_spectrum():
+    d = np.concatenate([-np.linspace(1, 2, 40), np.linspace(1, 2, 40)])
+    # Symmetric about zero: every odd step has a Ritz value there, and compares at steps 5, 15, 25.
+    found = randnla.apply_function("inverse", randnla.Diagonal(d), np.ones(80))
+    np.testing.assert_allclose(found.x, 1 / d, atol=1e-9)
+    with pytest.raises(BreakdownError, match="a Ritz value of A is zero to rounding"):
+        randnla.apply_function("inverse", randnla.Diagonal(d), np.ones(80), max_iter=5)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.complex64, np.complex128])
+def test_denormal_numbers_are_numbers(dtype):
+    small = 64 * np.finfo(dtype).smallest_subnormal
+    b = np.full(3, small, dtype)
+    found = randnla.apply_function("exp", np.eye(3, dtype=dtype), b).x
+    np.testing.assert_allclose(found, np.e * b, rtol=0.02)
+    A = (small * np.eye(3)).astype(dtype)
+    found = randnla.apply_function("inverse_sqrt", A, np.ones(3, dtype)).x
+    np.testing.assert_allclose(found, np.full(3, float(small) ** -0.5), rtol=0.02)

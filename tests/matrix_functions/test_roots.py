@@ -169,3 +169,58 @@ def test_refusals_name_the_argument(call, error, pattern):
 
 def test_operators_of_arrays_are_taken():
     np.testing.assert_allclose(sqrt(Dense(np.diag([4.0, 9.0]))).X, np.diag([2.0, 3.0]), atol=1e-15)
+
+
+@pytest.mark.parametrize("method", ["eigen", "newton"])
+def test_damping_far_beyond_the_matrix_is_the_matrix(method):
+    found = inverse_root(np.eye(2) * 1e-300, 2, damping=1e10, method=method)
+    np.testing.assert_allclose(found.X, 1e-5 * np.eye(2), rtol=1e-14)
+    assert found.info.converged
+
+
+@pytest.mark.parametrize(
+    ("A", "p", "damping", "power"),
+    [
+        (np.diag([1.0, 0.0]).astype(np.float32), 1, 1e-39, r"1e\+39, outside the range of float32"),
+        (np.eye(2) * 1e-310, 1, 0.0, r"1e\+310, outside the range of float64"),
+        (np.eye(2, dtype=np.complex128) * 1e-310, 1, 0.0, r"1e\+310, outside the range of complex128"),
+        (np.eye(2, dtype=np.float32), 1, 1e60, "1e-60, outside the range of float32"),
+    ],
+)
+def test_results_beyond_the_range_are_refused(A, p, damping, power, recwarn):
+    with pytest.raises(InputError, match=rf"damping: the root of A \+ damping I has entries of {power}"):
+        inverse_root(A, p, damping=damping)
+    assert not recwarn.list
+    # Within the range up to its end.
+    np.testing.assert_allclose(inverse_root(np.eye(2) * 2.0**-1023, 1).X, np.eye(2) * 2.0**1023, rtol=4 * EPS)
+
+
+@pytest.mark.filterwarnings("ignore::randnla.ConvergenceWarning")
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.complex64])
+@pytest.mark.parametrize("p", [1, 2, 4])
+def test_what_is_called_converged_is_definite_after_rounding(p, dtype):
+    X = np.random.default_rng(1).standard_normal((32, 256)).astype(dtype)
+    F = X.T @ X / dtype(32)
+    F = (F + F.conj().T) / 2
+    verdicts = []
+    for damping in 10.0 ** np.arange(-9, 2):
+        found = inverse_root(F, p, damping=damping)
+        verdicts.append(found.info.converged)
+        wide = found.X.astype(np.result_type(dtype, np.float64))
+        if found.info.converged:
+            assert np.linalg.eigvalsh(wide)[0] > 0
+    assert verdicts[-1] is True
+    assert verdicts == sorted(verdicts)
+    if p == 1 and dtype == np.float32:
+        assert False in verdicts
+        # The claim is not idle: at 1e-8 rounding does make it indefinite.
+        with pytest.warns(ConvergenceWarning, match="rounded to float32 it need not be positive definite"):
+            found = inverse_root(F, 1, damping=1e-8)
+        assert np.linalg.eigvalsh(found.X.astype(np.float64))[0] < 0
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+@pytest.mark.parametrize("check_finite", [True, False])
+def test_non_finite_entries_never_reach_the_eigenvalues(bad, check_finite):
+    with pytest.raises(NonFiniteError, match="A: 1 entry"):
+        inverse_root(np.diag([1.0, bad]), 2, check_finite=check_finite)

@@ -84,8 +84,9 @@ def test_section_5_ranks_and_errors(spectrum, inverse, riccati, lanczos):
             change = lanczos_update(np.diag(d), z, q, exponent)
             rival[q].append(np.linalg.norm(np.diag(d**exponent) + change - truth) / size)
     for q, expected in riccati.items():
-        assert np.median(found[q]) == pytest.approx(expected, rel=9), (q, np.median(found[q]))
-        assert np.median(rival[q]) == pytest.approx(lanczos[q], rel=9), (q, np.median(rival[q]))
+        # Measured: 0.9 to 3.1 times those of the table.
+        assert expected / 2 <= np.median(found[q]) <= 4 * expected, (q, np.median(found[q]))
+        assert lanczos[q] / 2 <= np.median(rival[q]) <= 4 * lanczos[q], (q, np.median(rival[q]))
     last = max(riccati)
     assert np.median(found[last]) < 1e-3 * np.median(found[1])
     assert np.median(rival[last]) > 1e-2 * np.median(rival[1])

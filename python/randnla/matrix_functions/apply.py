@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from randnla._backend import namespace, validate
-from randnla._backend.errors import ConvergenceWarning, InputError
+from randnla._backend.errors import BreakdownError, ConvergenceWarning, InputError
 from randnla._backend.results import Info
 from randnla.lowrank.error import frobenius
 from randnla.lowrank.scaling import exponent_of, in_units, largest_magnitude, scale_by_power, unit_roundoff
@@ -26,6 +26,8 @@ from .scalar import Array, Function, evaluate, resolve
 
 LOOKAHEAD = 5
 """Steps between the iterates that are compared, and a tenth of all steps where that is more."""
+
+SINGULAR_AT_ZERO = ("inverse", "inverse_sqrt", "log")
 
 
 def apply_function(
@@ -72,24 +74,28 @@ def apply_function(
         b or A holds NaN or Inf.
     BreakdownError
         f is not finite at a Ritz value: the logarithm of a matrix that is not positive definite, say. Ritz
-        values lie between the least and the greatest eigenvalue, so that a negative one proves a negative
-        eigenvalue.
+        values lie between the least and the greatest eigenvalue up to rounding, so that one below zero by
+        more than that shows a negative eigenvalue. "inverse", "inverse_sqrt" and "log" are refused at Ritz
+        values that are zero to rounding, too.
 
     Warns
     -----
     ConvergenceWarning
-        The estimate exceeds `tol` after `max_iter` steps.
+        The estimate exceeds `tol` after `max_iter` steps, or rounding alone does: of a function that is
+        steep, or singular, at an eigenvalue.
 
     Notes
     -----
     *Algorithm*: Lanczos, ``x_m = |b| Q_m f(T_m) e_1`` (Saad, 1992; Higham, Functions of Matrices, 2008,
     section 13.2). Columns are independent but share each product with A. Where the Krylov space is invariant
-    the result is exact, and `info.path` says "invariant subspace".
+    to rounding, `info.path` says "invariant subspace", and rounding is all the error.
 
     *Error*: with d = 5 steps or a tenth of all, ``delta_m = |x_m - x_(m-d)|`` measures the iterate d steps
     ago. Were convergence geometric with the observed ratio rho = delta_m / delta_(m-d), then
     ``delta_m rho / (1 - rho)`` is left; the estimate is the larger of the two, doubled without
-    reorthogonalization. It is no bound, but does not take slow progress for convergence.
+    reorthogonalization. It is no bound, but does not take slow progress for convergence. It is at least what
+    rounding of A, of size u |A|, makes of f(A) b: the derivative of f in differences between Ritz values, so
+    that an ill-conditioned inverse is called so.
 
     *Cost*: a product of A with k columns a step, 4 n m flops a step and column for orthogonality, memory
     of n m k numbers.
@@ -199,9 +205,7 @@ def _run(call: _Call) -> tuple[Array, Info]:
     first = call.op.matmat(start[:, live])
     shift = exponent_of(largest_magnitude(first)) if np.isfinite(largest_magnitude(first)) else 0
     run = Lanczos(
-        lambda X: (
-            np.ldexp(call.op.matmat(X), -shift) if X.dtype.kind != "c" else call.op.matmat(X) * 2.0**-shift
-        ),
+        lambda X: scale_by_power(np.array(call.op.matmat(X)), -shift),
         np.ascontiguousarray(start[:, live]),
         reorthogonalize=call.reorthogonalize,
         spacing=in_units(float(np.finfo(first.dtype).smallest_subnormal), -shift),
@@ -226,7 +230,9 @@ def _run(call: _Call) -> tuple[Array, Info]:
 def _unit_columns(block: Array) -> tuple[Array, Array, Array]:
     """Exponents, norms of 2^-exponent times the columns, and unit columns."""
     exponents = np.array([exponent_of(largest_magnitude(block[:, j])) for j in range(block.shape[1])], int)
-    scaled = block * np.ldexp(1.0, -exponents).astype(block.real.dtype)
+    scaled = block.copy()
+    for j, exponent in enumerate(exponents):
+        scaled[:, j] = scale_by_power(scaled[:, j].copy(), -int(exponent))
     norms = np.sqrt((np.abs(scaled.astype(np.result_type(block.dtype, np.float64))) ** 2).sum(axis=0))
     unit = scaled / np.where(norms > 0, norms, 1.0).astype(block.real.dtype)
     return exponents, norms, unit
@@ -238,14 +244,19 @@ def _compare(call: _Call, run: Lanczos, j: int, column: _Column, shift: int) -> 
     if m == column.steps:
         return
     theta, U = run.ritz(j, m)
-    floor = float(m * unit_roundoff(run.basis.dtype) * np.abs(theta).max())
+    size = float(np.abs(theta).max())
+    if call.name in SINGULAR_AT_ZERO and not _away_from_zero(call, run, j, theta, size):
+        return
+    floor = m * unit_roundoff(run.basis.dtype) * size
     values = evaluate(call.function, call.name, np.ldexp(theta, shift), math.ldexp(floor, shift))
     if column.unit is None:
         column.unit = exponent_of(largest_magnitude(values))
-    new = np.einsum("ij,j,j->i", U, scale_by_power(values, -column.unit), U[0])
+    values = scale_by_power(values, -column.unit)
+    rounding = _rounding(call, run, values, theta, U[0], shift, column.unit)
+    new = np.einsum("ij,j,j->i", U, values, U[0])
     padded = np.concatenate([column.iterate, np.zeros(m - column.iterate.size)])
     delta = frobenius((new - padded)[None])
-    size = frobenius(new[None])
+    length = frobenius(new[None])
     if run.done[j]:
         left = 0.0
     elif not math.isfinite(column.delta) or delta >= column.delta:
@@ -256,9 +267,54 @@ def _compare(call: _Call, run: Lanczos, j: int, column: _Column, shift: int) -> 
         # Copies of Ritz values make convergence come in steps.
         left = left if call.reorthogonalize else 2 * left
     # Nothing is known better than the rounding of the products.
-    left = max(left, unit_roundoff(run.basis.dtype) * size)
-    column.error = left / size if size > 0 else float(left > 0)
+    left = max(left, rounding, 2 * math.sqrt(m) * unit_roundoff(run.basis.dtype) * length)
+    column.error = left / length if length > 0 else float(left > 0)
     column.iterate, column.delta, column.steps = new, delta, m
+
+
+def _away_from_zero(call: _Call, run: Lanczos, j: int, theta: Array, size: float) -> bool:
+    """Whether no Ritz value is zero to rounding; an error where that means a singular A."""
+    m = theta.size
+    floor = 2 * math.sqrt(m) * unit_roundoff(run.basis.dtype) * size
+    least = float(theta[np.argmin(np.abs(theta))])
+    if abs(least) > floor:
+        return True
+    # Inside an indefinite spectrum Ritz values cross zero on their way elsewhere.
+    crossing = theta[0] < -floor and theta[-1] > floor and call.name == "inverse"
+    if crossing and not run.done[j] and m < min(call.max_iter, call.op.shape[0]):
+        return False
+    raise BreakdownError(
+        f"f: {call.name} is not finite at 0, and a Ritz value of A is zero to rounding, "
+        f"{abs(least) / size if size > 0 else 0.0:.3g} times the largest"
+    )
+
+
+def _rounding(
+    call: _Call, run: Lanczos, values: Array, theta: Array, weights: Array, shift: int, unit: int
+) -> float:
+    """2^-unit times what a change of A of the size of its rounding makes of f(A) b; infinite at a pole."""
+    m = theta.size
+    change = 2 * unit_roundoff(run.basis.dtype) * float(np.abs(theta).max())
+    if change == 0:
+        return 0.0
+    inward = np.where(theta <= (theta[0] + theta[-1]) / 2, change, -change)
+    with np.errstate(all="ignore"):
+        inner, outer = (
+            scale_by_power(np.asarray(call.function(np.ldexp(x, shift))).astype(values.dtype), -unit)
+            for x in (theta + inward, theta - inward)
+        )
+        if not np.isfinite(inner).all():
+            return math.inf
+        # f need not be defined outside the spectrum.
+        outer = np.where(np.isfinite(outer), outer, values)
+        step = np.maximum(np.abs(inner - values), np.abs(outer - values))
+        # The derivative in the direction E: U (L * (U^H E U)) U^H b with the divided differences L of f.
+        gaps = np.abs(np.subtract.outer(theta, theta))
+        jumps = np.abs(np.subtract.outer(values, values))
+        near = gaps < change
+        slopes = np.where(near, step[:, None] / change, jumps / np.where(near, 1.0, gaps))
+        total = change * frobenius(slopes * np.abs(weights)) / math.sqrt(m)
+    return total if math.isfinite(total) else math.inf
 
 
 def _finish(

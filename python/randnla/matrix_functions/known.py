@@ -102,7 +102,7 @@ def _real_diagonal(op: Diagonal) -> Array:
 def _eigen(values: Array, basis: LinearOperator | None, scale: int, dtype: Any) -> KnownRoot:
     validate.require_finite(values, name="root (eigenvalues)")
     exponent = exponent_of(largest_magnitude(values))
-    if basis is None and values.size and not np.ptp(values):
+    if values.size and not np.ptp(values):  # whatever the basis
         nothing = np.zeros((values.size, 0), _kind(dtype))
         return ConstantRoot(
             values.size, math.ldexp(values[0], -exponent), nothing, np.zeros(0), exponent + scale
@@ -183,6 +183,8 @@ def _sparse(op: Sparse, scale: int) -> KnownRoot:
     size = abs(P).max() if P.nnz else 0.0
     if (off.max() if off.nnz else 0.0) > 1e-6 * size:
         raise InputError("root: expected a Hermitian matrix; (A + A.conj().T) / 2 is one")
+    if not size:
+        return _eigen(np.zeros(op.shape[0]), None, scale, op.dtype)
     exponent = exponent_of(float(size))
     wide = P.astype(_kind(op.dtype)) * math.ldexp(1.0, -exponent)
     return SparseRoot((wide + wide.conj().T) / 2, exponent + scale)
@@ -193,5 +195,7 @@ def _dense(P: Array, scale: int) -> KnownRoot:
     if len(P) <= EIGEN_SIZE:
         w, V = qr.small_eigh(P)
         return _eigen(w, Dense(V), scale, P.dtype)
+    if not P.any():
+        return _eigen(np.zeros(len(P)), None, scale, P.dtype)
     exponent = exponent_of(largest_magnitude(P))
     return DenseRoot(P * math.ldexp(1.0, -exponent), exponent + scale)

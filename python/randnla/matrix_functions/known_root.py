@@ -21,6 +21,7 @@ import scipy.sparse.linalg
 from randnla._backend.errors import BreakdownError
 from randnla._backend.kernels import dense, qr
 from randnla.lowrank.error import frobenius
+from randnla.lowrank.scaling import in_units, scale_by_power
 from randnla.operators import LinearOperator
 
 from .lanczos import extreme_values
@@ -41,10 +42,13 @@ class KnownRoot(ABC):
         How shifted systems are solved.
     range_basis : array of shape (n, r) or None
         Where P is a multiple of the identity plus low rank, a basis of the range of that.
+    exact_solves : bool
+        Up to rounding; not those by conjugate gradients.
     """
 
     path = ""
     range_basis: Array | None = None
+    exact_solves = True
 
     def __init__(self, n: int, dtype: Any, exponent: int) -> None:
         self.n, self.dtype, self.exponent = n, np.dtype(dtype), exponent
@@ -67,7 +71,9 @@ class KnownRoot(ABC):
         low, high = extreme_values(self.apply, self.n, self.dtype, name="root")
         require_semidefinite(low, high)
         try:
-            inner = extreme_values(self.solve, self.n, self.dtype, name="the inverse of root")[1]
+            inner = extreme_values(
+                self.solve, self.n, self.dtype, name="the inverse of root", exact=self.exact_solves
+            )[1]
             low = 1 / inner if inner > 0 else 0.0
         except BreakdownError:
             low = 0.0
@@ -276,6 +282,7 @@ class ProductRoot(KnownRoot):
     """Known by products only: conjugate gradients for every system."""
 
     path = "conjugate gradients"
+    exact_solves = False
 
     def __init__(self, op: LinearOperator, exponent: int, dtype: Any) -> None:
         super().__init__(op.shape[0], dtype, exponent)
@@ -325,7 +332,7 @@ class CorrectedRoot(KnownRoot):
     def __init__(self, base: KnownRoot, Y: Array, w: Array) -> None:
         super().__init__(base.n, np.result_type(base.dtype, Y.dtype), base.exponent)
         self.base, self.Y, self.w = base, Y.astype(self.dtype), w
-        self.path = f"{base.path} and Woodbury"
+        self.path, self.exact_solves = f"{base.path} and Woodbury", base.exact_solves
         # P^2 = P_0^2 + [Y, P_0 Y] [[w Y^H Y w, w], [w, 0]] [Y, P_0 Y]^H
         q = w.size
         self._both = np.concatenate([self.Y, base.apply(self.Y)], axis=1)
@@ -381,6 +388,7 @@ class InverseOf(KnownRoot):
     def __init__(self, root: KnownRoot) -> None:
         super().__init__(root.n, root.dtype, -root.exponent)
         self.root, self.path, self.range_basis = root, root.path, root.range_basis
+        self.exact_solves = root.exact_solves
         low, high = root.interval
         if low <= 0:
             raise BreakdownError("root: singular, expected a positive definite operator for this update")
@@ -395,3 +403,28 @@ class InverseOf(KnownRoot):
     def shifted(self, s: float, X: Array) -> Array:
         # (P^-2 + s)^-1 = (P^2 + 1/s)^-1 P^2 / s: in this order nothing cancels.
         return self.root.shifted(1 / s, self.root.apply(self.root.apply(X))) / s
+
+
+class Shrunk(KnownRoot):
+    """``2^-k P``: in the units of a change that is far larger than P."""
+
+    def __init__(self, root: KnownRoot, k: int) -> None:
+        super().__init__(root.n, root.dtype, root.exponent + k)
+        self.root, self.k, self.path, self.range_basis = root, k, root.path, root.range_basis
+        self.exact_solves = root.exact_solves
+        low, high = root.interval
+        self.interval = (math.ldexp(low, -k), math.ldexp(high, -k))
+
+    def apply(self, X: Array) -> Array:
+        return scale_by_power(np.array(self.root.apply(X)), -self.k)
+
+    def solve(self, X: Array) -> Array:
+        return scale_by_power(np.array(self.root.solve(X)), self.k)
+
+    def shifted(self, s: float, X: Array) -> Array:
+        inner = self.root.shifted(in_units(s, 2 * self.k), X)
+        return scale_by_power(np.array(inner), 2 * self.k)
+
+    def norm_of_square(self) -> float | None:
+        norm = self.root.norm_of_square()
+        return None if norm is None else math.ldexp(norm, -2 * self.k)

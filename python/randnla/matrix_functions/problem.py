@@ -15,11 +15,15 @@ import numpy.typing as npt
 from randnla._backend.errors import BreakdownError
 from randnla._backend.kernels import dense, qr
 from randnla.lowrank.error import frobenius
+from randnla.lowrank.scaling import exponent_of, in_units, largest_magnitude
 
-from .known_root import EPS, InverseOf, KnownRoot
+from .known_root import EPS, InverseOf, KnownRoot, Shrunk
 from .riccati import invert
 
 Array = npt.NDArray[Any]
+
+FAR = 60
+"""A change 2^FAR times the root leaves nothing of it but rounding."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +73,11 @@ class Problem:
         return tol * min(self.size, self.norm_after)
 
     @property
+    def dominates(self) -> bool:
+        """Whether the root is rounding beside the change, or zero."""
+        return self.frame is self.known and self.known.interval[1] <= EPS * float(self.sizes[0])
+
+    @property
     def floor(self) -> float:
         """A backward error that is rounding of P^2 and its change."""
         return 16 * math.sqrt(self.known.n) * EPS * (self.norm_after + self.size)
@@ -91,14 +100,27 @@ def pose(known: KnownRoot, Z: Array, sign: int, *, inverse: bool) -> Problem:
         A downdate past the cone, or a singular root where its inverse is needed.
     """
     # In units where P is 2^-e P: A = P^2 (or P^-2) takes Z along.
-    Z = _scaled(Z.astype(known.dtype), known.exponent if inverse else -known.exponent)
+    power = known.exponent if inverse else -known.exponent
+    above = exponent_of(largest_magnitude(Z)) + power
+    cut = 0
+    if above > FAR and sign > 0 and not inverse:
+        known, power = Shrunk(known, above), power - above
+    elif above > 400:  # its square would overflow, and is as good as infinite
+        cut = above - 400
+    Z = _scaled(Z.astype(known.dtype), power - cut)
     U, s = factored(Z)
     if not s.size:
         return Problem(known, known, U, s, U * s, 1)
+    if inverse and sign > 0:
+        s = np.minimum(s, 2.0**FAR)  # 1 / (1 + s^2) is rounding
     # N = A^-1/2 Z = Q diag(v) V^H. By Woodbury's identity (A + sign Z Z^H)^-1 = A^-1 - sign C C^H with
     # C = A^-1/2 Q diag(v / (1 + sign v^2)^1/2).
     if inverse or sign < 0:
         Q, v = factored(known.apply(U * s) if inverse else known.solve(U * s))
+        if not v.size and not inverse:
+            raise BreakdownError("root: singular, expected a positive definite operator for this update")
+        if not v.size and sign < 0:  # Z in the null space of the inverse root
+            return Problem(known, known, U[:, :0], v, U[:, :0], 1)
     if sign > 0:
         if not inverse:
             return Problem(known, known, U, s, U * s, 1)
@@ -106,8 +128,9 @@ def pose(known: KnownRoot, Z: Array, sign: int, *, inverse: bool) -> Problem:
         return Problem(known, InverseOf(known), U, s, C, -1)
     worst = float(v[0]) ** 2
     if worst >= 1 - 4 * EPS:
+        value = in_units(worst, 2 * cut)
         raise BreakdownError(
-            f"Z: the downdate leaves the cone, lambda_max(Z^H A^-1 Z) = {worst:.6g}, expected below 1"
+            f"Z: the downdate leaves the cone, lambda_max(Z^H A^-1 Z) = {value:.6g}, expected below 1"
         )
     weighted = Q * (v / np.sqrt((1 - v) * (1 + v)))
     if inverse:

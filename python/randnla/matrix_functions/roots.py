@@ -18,7 +18,14 @@ from randnla._backend.errors import BreakdownError, ConvergenceWarning, InputErr
 from randnla._backend.kernels import dense, qr
 from randnla._backend.results import Info
 from randnla.lowrank.error import frobenius
-from randnla.lowrank.scaling import exponent_of, largest_magnitude, real_dtype
+from randnla.lowrank.scaling import (
+    exponent_of,
+    in_units,
+    largest_magnitude,
+    real_dtype,
+    scale_by_power,
+    unit_roundoff,
+)
 from randnla.operators import dense_entries
 from randnla.operators.factored import is_hermitian
 
@@ -110,8 +117,8 @@ def inverse_root(
     method : {"auto", "newton", "eigen"}
         As for `sqrt`.
     damping : float, default 0.0
-        Added to every eigenvalue; eigenvalues that rounding made negative count as 0 first, so that the
-        result is positive definite for every damping > 0.
+        Added to every eigenvalue; eigenvalues that rounding made negative count as 0 first. The result is
+        positive definite wherever `info.converged`: rounded to the dtype of A, too.
     check_finite : bool, default True
 
     Returns
@@ -124,7 +131,8 @@ def inverse_root(
     Raises
     ------
     InputError
-        A is not square, not Hermitian or no array, p or damping out of range.
+        A is not square, not Hermitian or no array, p or damping out of range, or the result beyond the range
+        of the dtype of A.
     NonFiniteError
         A holds NaN or Inf.
     BreakdownError
@@ -133,7 +141,8 @@ def inverse_root(
     Warns
     -----
     ConvergenceWarning
-        The residual exceeds 1e-6: A + damping I is too close to singular for float64.
+        The residual exceeds 1e-6: A + damping I is too close to singular for float64. Or the rounding of X
+        to the dtype of A exceeds its least eigenvalue, so that X need not be definite.
 
     Notes
     -----
@@ -152,7 +161,7 @@ def inverse_root(
     """
     p = validate.integer(p, name="p", low=1)
     damping = validate.real(damping, name="damping", low=0.0)
-    held = _begin(A, method, check_finite, even=False)
+    held = _begin(A, method, check_finite, even=False, least=damping)
     shift = math.ldexp(damping, -held.exponent)
     n = len(held.A)
 
@@ -171,7 +180,7 @@ def inverse_root(
 
     # 2^-e A has the root 2^(e/p) A^(-1/p): exact where p divides e.
     whole, rest = divmod(-held.exponent, p)
-    return _solve(held, eigen, iterate, residual, whole, 2.0 ** (rest / p))
+    return _solve(held, eigen, iterate, residual, whole, 2.0 ** (rest / p), p)
 
 
 @dataclass(frozen=True)
@@ -185,18 +194,21 @@ class _Held:
     kind: namespace.Kind
 
 
-def _begin(A: Any, method: Any, check_finite: Any, *, even: bool) -> _Held:
+def _begin(A: Any, method: Any, check_finite: Any, *, even: bool, least: float = 0.0) -> _Held:
+    # In units where neither the entries nor `least` exceed 1.
     validate.choice(method, METHODS, name="method")
     check_finite = validate.flag(check_finite, name="check_finite")
     given = validate.as_matrix(dense_entries(A))
     n = given.shape[0]
     if given.shape[1] != n:
         raise InputError(f"A: expected a square matrix, got shape {given.shape}")
-    # The eigenvalues of a matrix with an infinity never come: always screened.
-    validate.require_finite(given)
+    largest = largest_magnitude(given)
+    # The eigenvalues of a matrix with an infinity never come, and the units tell of one in any case.
+    if check_finite or not math.isfinite(largest):
+        validate.require_finite(given)
     if not is_hermitian(given):
         raise InputError("A: expected a Hermitian matrix; (A + A.conj().T) / 2 is one")
-    exponent = exponent_of(largest_magnitude(given))
+    exponent = exponent_of(max(largest, least))
     exponent += exponent % 2 if even else 0
     wide = given.astype(np.complex128 if given.dtype.kind == "c" else np.float64)
     if wide.dtype.kind == "c":
@@ -219,8 +231,9 @@ def _solve(
     residual: Callable[[Array, Array], float],
     exponent: int,
     factor: float = 1.0,
+    p: int | None = None,
 ) -> RootResult:
-    """Newton's iteration where it was asked for and works, else eigenvectors."""
+    """Newton's iteration where it was asked for and works, else eigenvectors; p of an inverse root."""
     path, steps, X, condition = "eigen", None, None, None
     left = math.inf
     if held.method == "newton" and len(held.A):
@@ -236,17 +249,25 @@ def _solve(
     if X is None:
         X, condition, A = eigen()
         left = residual(X, A) if len(held.A) else 0.0
-    converged = left <= ACCEPTED
-    if not converged:
-        warnings.warn(
-            f"the root leaves a relative residual of {left:.3g}, the matrix has condition {condition:.3g}",
-            ConvergenceWarning,
-            stacklevel=3,
+    rounded = _in_units_of(X * factor, exponent, held.dtype)
+    complaint = None
+    if left > ACCEPTED:
+        complaint = (
+            f"the root leaves a relative residual of {left:.3g}, the matrix has condition {condition:.3g}"
         )
-    X = X * factor
-    scale = np.ldexp(1.0, exponent)
+    elif (
+        p is not None
+        and condition is not None
+        and not _definite_when_rounded(X, condition ** (1 / p), held.dtype)
+    ):
+        complaint = (
+            f"the root has condition {condition ** (1 / p):.3g}: "
+            f"rounded to {held.dtype} it need not be positive definite"
+        )
+    if complaint is not None:
+        warnings.warn(complaint, ConvergenceWarning, stacklevel=3)
     return RootResult(
-        namespace.restore(held.kind, (X * scale).astype(held.dtype)),
+        namespace.restore(held.kind, rounded),
         info=Info(
             method="newton" if path == "newton" else "eigen",
             path=path,
@@ -254,9 +275,32 @@ def _solve(
             residual=left,
             error_kind="backward",
             condition=condition,
-            converged=converged,
+            converged=complaint is None,
         ),
     )
+
+
+def _definite_when_rounded(X: Array, condition: float, dtype: np.dtype[Any]) -> bool:
+    """Whether the rounding of X, at most u |X|_F in the 2-norm, stays below its least eigenvalue."""
+    # |X|_2 >= |X|_F / sqrt(n) is not sharp: the largest column is a lower bound, too.
+    if not len(X):
+        return True
+    norm = frobenius(X)
+    largest = math.sqrt(float(np.max(np.einsum("ij,ij->j", X.conj(), X).real)))
+    return unit_roundoff(dtype) * norm * condition < max(largest, norm / math.sqrt(len(X)))
+
+
+def _in_units_of(X: Array, exponent: int, dtype: np.dtype[Any]) -> Array:
+    """2^exponent X in the dtype of the answer, which only an inverse root can overflow or leave for zero."""
+    limits, largest = np.finfo(dtype), largest_magnitude(X)
+    size = in_units(largest, exponent)
+    if size > float(limits.max) or (largest > 0 and size < float(limits.smallest_subnormal)):
+        decimal = math.log10(largest) + exponent * math.log10(2)
+        raise InputError(
+            f"damping: the root of A + damping I has entries of 1e{decimal:+.0f}, "
+            f"outside the range of {dtype}; multiply A and damping by a constant"
+        )
+    return scale_by_power(X, exponent).astype(dtype)
 
 
 def _interval(A: Array) -> tuple[float, float]:

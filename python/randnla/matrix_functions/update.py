@@ -15,15 +15,16 @@ import numpy as np
 from randnla._backend import validate
 from randnla._backend.errors import BreakdownError, ConvergenceWarning, InputError
 from randnla._backend.results import Info
-from randnla.lowrank.scaling import real_dtype, unit_roundoff
+from randnla.lowrank.scaling import in_units, real_dtype, unit_roundoff
 from randnla.operators import LinearOperator, as_operator
 
 from . import update_methods as methods
 from .known import known_root
+from .known_root import TINY
 from .problem import Array, Problem, pose
 from .riccati import Pieces
 from .update_methods import Solved
-from .updated import Change, SqrtUpdate
+from .updated import Change, SqrtUpdate, with_change
 
 METHODS = ("auto", "rational", "exact", "riemannian", "dense")
 DENSE_LIMIT = 2000
@@ -96,8 +97,9 @@ def sqrt_update(
         roundoff by default: 1e-8, or 2e-4 for float32.
     method : {"auto", "rational", "exact", "riemannian", "dense"}
         "rational": rational Krylov, Galerkin with exact small roots. "exact": for roots that are a multiple
-        of the identity plus low rank. "riemannian": trust regions on the manifold of fixed rank. "dense": by
-        all eigenvectors, n <= 2000. "auto" is "exact" where it applies, "dense" where rational Krylov would
+        of the identity plus low rank, or nothing beside Z. "riemannian": trust regions on the manifold of
+        fixed rank. "dense": by all eigenvectors, n <= 2000. "auto" is "exact" where it applies, "dense" where
+        rational Krylov would
         need a basis of half the space, else "rational".
     check_finite : bool, default True
     callback : callable, optional
@@ -131,7 +133,8 @@ def sqrt_update(
     or for rounding of P^2 and C where that is more; `info.residual` is ``|R|_F / |P^2 + C|_F``. For the plain
     root of a sum the forward error is then at most ``|R| / (2 lambda_min(P))``. Chained updates add up their
     errors in `info.residual`; where the sum exceeds `tol` the root is computed anew from the first one with
-    all changes, and `info.path` says "refreshed".
+    all changes, and `info.path` says "refreshed". Columns that are taken away as they were added, to the bit,
+    are no changes: when none is left, the first root is the result.
 
     *Algorithm*: Shmueli, Drineas and Avron (2022). Only one equation is ever solved, the stable
     ``P X + X P + X^2 = W W^H``, X >= 0, with P or its inverse: minus for the root goes through the inverse
@@ -226,7 +229,9 @@ def _update(call: _Call, *, refresh: bool) -> SqrtUpdate:
     held, previous = call.root, None
     changes: tuple[Change, ...] = ((call.Z, call.sign),)
     if isinstance(held, SqrtUpdate) and held.inverse_root == call.inverse:
-        previous, changes = held, (*held.changes, *changes)
+        previous, changes = held, with_change(held.changes, call.Z, call.sign)
+        if held.changes and not changes:
+            return _unchanged(call, held.base)
     known = known_root(held)
     known.dtype = np.result_type(known.dtype, call.Z.dtype)  # real roots take complex changes
     try:
@@ -239,6 +244,7 @@ def _update(call: _Call, *, refresh: bool) -> SqrtUpdate:
         if anew is None:
             raise
         return anew
+    known = problem.known  # in the units of the change where that is far larger
     if problem.rank == 0:
         solved = Solved(np.zeros((known.n, 0), known.dtype), np.zeros(0), 0, "none")
     else:
@@ -249,18 +255,20 @@ def _update(call: _Call, *, refresh: bool) -> SqrtUpdate:
     Y = np.ascontiguousarray(Y.astype(dtype))
     weights = np.ldexp(d, known.exponent).astype(real_dtype(dtype))
     left, size = _certify(problem, Y, np.ldexp(weights.astype(np.float64), -known.exponent), previous)
-    before = (previous.info.error_estimate or 0.0) if previous is not None else 0.0
+    before = _before(problem, previous) if previous is not None else 0.0
     info = _account(call, problem, solved, left, size, whole, before, weights.size)
     base = previous.base if previous is not None else held
     if refresh and previous is not None and (info.residual or 0.0) > call.tol:
         anew = _refreshed(call, base, changes)
-        if anew is not None and (anew.info.error_estimate or 0.0) < (info.error_estimate or 0.0):
+        if anew is not None and (anew.info.residual or 0.0) < (info.residual or 0.0):
             return anew
     return SqrtUpdate(base, Y, weights, info=info, inverse=call.inverse, changes=changes)
 
 
 def _choose(call: _Call, problem: Problem) -> str:
     """The method that "auto" stands for."""
+    if problem.dominates and call.method in ("auto", "rational", "exact"):
+        return "exact"
     if call.method == "exact" and problem.frame.range_basis is None:
         raise InputError(
             f"method: 'exact' needs a root that is a multiple of the identity plus low rank, "
@@ -318,6 +326,17 @@ def _certify(problem: Problem, Y: Array, d: Array, previous: SqrtUpdate | None) 
     return pieces.residual(core(d)), pieces.size
 
 
+def _before(problem: Problem, previous: SqrtUpdate) -> float:
+    """The error of the root that is held, in the units of the problem."""
+    error = previous.info.error_estimate or 0.0
+    if TINY < error < math.inf:
+        return in_units(error, -2 * problem.known.exponent)
+    # Out of the range of float64 in the units of the root: by its share of the matrix.
+    norm = problem.known.norm_of_square()
+    share = previous.info.residual or 0.0
+    return error if norm is None else share * norm
+
+
 def _account(
     call: _Call,
     problem: Problem,
@@ -329,9 +348,8 @@ def _account(
     q: int,
 ) -> Info:
     known = problem.known
-    absolute = math.ldexp(left, 2 * known.exponent) + before
-    norm = math.ldexp(problem.norm_after, 2 * known.exponent)
-    residual = absolute / norm if norm > 0 else 0.0
+    norm = problem.norm_after
+    residual = (left + before) / norm if norm > 0 else 0.0
     relative = left / size if size > 0 else 0.0
     # A rank without a tolerance is kept; what counts is that the factors were found to the default one.
     judged = left if call.asked else whole
@@ -340,7 +358,7 @@ def _account(
         rank=q,
         method=solved.method,
         iterations=solved.steps,
-        error_estimate=absolute,
+        error_estimate=in_units(left + before, 2 * known.exponent),
         error_kind="backward",
         error_relative=relative,
         failure_probability=0.0,
@@ -378,3 +396,23 @@ def _refreshed(call: _Call, base: LinearOperator, changes: tuple[Change, ...]) -
         converged=bool((root.info.residual or 0.0) <= call.tol),
     )
     return SqrtUpdate(root.base, root.Y, root.weights, info=info, inverse=call.inverse, changes=changes)
+
+
+def _unchanged(call: _Call, base: LinearOperator) -> SqrtUpdate:
+    """What is left when every change has been taken back."""
+    dtype = np.result_type(base.dtype, call.Z.dtype)
+    nothing = np.zeros((base.shape[0], 0), dtype)
+    info = Info(
+        rank=0,
+        method="none",
+        iterations=0,
+        error_estimate=0.0,
+        error_kind="backward",
+        error_relative=0.0,
+        failure_probability=0.0,
+        certificate="exact",
+        converged=True,
+        residual=0.0,
+        path="refreshed, the first root",
+    )
+    return SqrtUpdate(base, nothing, np.zeros(0, real_dtype(dtype)), info=info, inverse=call.inverse)

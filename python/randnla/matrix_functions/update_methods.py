@@ -88,10 +88,13 @@ def _report(callback: Callback, iteration: int, error: float) -> None:
 
 
 def exact(problem: Problem, tol: float, rank: int | None, callback: Callback) -> Solved:
-    """F = alpha I + Q diag(w) Q^H: the span of Q and W is invariant, Galerkin on it exact."""
-    Q = problem.frame.range_basis
-    assert Q is not None
-    V, _ = _orthonormal(np.concatenate([Q.astype(problem.start.dtype), problem.start], axis=1))
+    """F = alpha I + Q diag(w) Q^H: the span of Q and W is invariant, Galerkin on it exact.
+
+    So is that of W alone where F is zero, or rounding beside W.
+    """
+    Q, V = problem.frame.range_basis, problem.start
+    if Q is not None:
+        V, _ = _orthonormal(np.concatenate([Q.astype(V.dtype), V], axis=1))
     Y, d = problem.in_root(*galerkin(V, problem.frame.apply(V), problem.W))
     _report(callback, 1, _error(problem, Y, d))
     return Solved(Y, d, 1, "exact")

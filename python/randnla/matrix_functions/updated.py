@@ -20,6 +20,26 @@ from randnla.operators.structured import structured
 Change = tuple[Array, int]
 
 
+def with_change(changes: tuple[Change, ...], Z: Array, sign: int) -> tuple[Change, ...]:
+    """The changes and one more, less the columns that it takes back as they were, to the bit."""
+    kept: list[Change] = []
+    for held, s in changes:
+        if s == sign:
+            kept.append((held, s))
+            continue
+        free = np.ones(held.shape[1], bool)
+        fresh = np.ones(Z.shape[1], bool)
+        for j in range(Z.shape[1]):
+            same = np.flatnonzero(free & (held == Z[:, j : j + 1]).all(axis=0))
+            if same.size:
+                free[same[0]] = fresh[j] = False
+        if not free.all():
+            held, Z = held[:, free], Z[:, fresh]
+        if held.shape[1]:
+            kept.append((held, s))
+    return (*kept, (Z, sign)) if Z.shape[1] else tuple(kept)
+
+
 class SqrtUpdate(Structured):
     """``base + Y diag(weights) Y^H``: what `sqrt_update` returns.
 
