@@ -68,3 +68,34 @@ class Average:
     def ridge(self) -> float:
         """The share of the identity."""
         return float(self.ema**self.count) if self.start == "identity" else 0.0
+
+
+class Averaged:
+    """The part of an averaged factor that tells how its batches were weighted."""
+
+    _average: Average
+
+    @property
+    def ema(self) -> float:
+        """Weight of the past."""
+        return self._average.ema
+
+    @property
+    def start(self) -> str:
+        """What the average starts from."""
+        return self._average.start
+
+    @property
+    def count(self) -> int:
+        """Batches so far."""
+        return self._average.count
+
+    @property
+    def scale(self) -> float:
+        """The average is ``scale * sum + ridge * I``."""
+        return self._average.scale
+
+    @property
+    def ridge(self) -> float:
+        """The share of the identity that `start` left."""
+        return self._average.ridge

@@ -15,7 +15,7 @@ from randnla._backend.errors import InputError, StateError
 from randnla._backend.kernels import dense, qr, symmetric
 from randnla._backend.kernels.dense import Array
 
-from .average import Average
+from .average import Average, Averaged
 from .batch import checked_rows, factor_dtype
 
 _RENEW = 32  # updates after which the basis is orthonormalized afresh
@@ -83,7 +83,7 @@ def _orthonormal_beside(U: Array, rest: Array) -> tuple[Array, Array]:
     return Q, R
 
 
-class BrandFactor:
+class BrandFactor(Averaged):
     """Exponential average of ``X^H X / n`` as its r leading eigenpairs, never as a square array.
 
     Parameters
@@ -164,31 +164,6 @@ class BrandFactor:
         self._values = np.zeros(0)  # of the sum, as are the next two
         self._mass = 0.0
         self._cut = 0.0
-
-    @property
-    def ema(self) -> float:
-        """Weight of the past."""
-        return self._average.ema
-
-    @property
-    def start(self) -> str:
-        """What the average starts from."""
-        return self._average.start
-
-    @property
-    def count(self) -> int:
-        """Batches so far."""
-        return self._average.count
-
-    @property
-    def scale(self) -> float:
-        """The average is ``scale * sum + ridge * I``."""
-        return self._average.scale
-
-    @property
-    def ridge(self) -> float:
-        """The share of the identity that `start` left."""
-        return self._average.ridge
 
     @property
     def s(self) -> Array:

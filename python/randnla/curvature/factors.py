@@ -15,11 +15,11 @@ from randnla._backend.errors import CapacityError, InputError, StateError
 from randnla._backend.kernels import qr, symmetric
 from randnla._backend.kernels.dense import Array
 
-from .average import Average
+from .average import Average, Averaged
 from .batch import Batch, checked_rows, factor_dtype
 
 
-class KroneckerFactor:
+class KroneckerFactor(Averaged):
     """Exponential average of ``X^H X / n`` over batches X of n rows, held as one triangle.
 
     Parameters
@@ -97,21 +97,6 @@ class KroneckerFactor:
         self._broken = False  # an update was interrupted half-way
 
     @property
-    def ema(self) -> float:
-        """Weight of the past."""
-        return self._average.ema
-
-    @property
-    def start(self) -> str:
-        """What the average starts from."""
-        return self._average.start
-
-    @property
-    def count(self) -> int:
-        """Batches so far."""
-        return self._average.count
-
-    @property
     def trace(self) -> float:
         """Of the average."""
         return self.scale * self._diagonal_sum() + self.ridge * self.dim
@@ -127,11 +112,6 @@ class KroneckerFactor:
     def scale(self) -> float:
         """The average is ``scale * sum + ridge * I``."""
         return math.ldexp(self._average.scale, 2 * self._unit)
-
-    @property
-    def ridge(self) -> float:
-        """The share of the identity that `start` left."""
-        return self._average.ridge
 
     def _whole(self) -> Array:
         if self._broken:

@@ -12,7 +12,7 @@ import numpy as np
 
 from randnla._backend import namespace, validate
 from randnla._backend.errors import BreakdownError, InputError
-from randnla._backend.kernels import dense, kron, qr
+from randnla._backend.kernels import dense, kron, qr, symmetric
 from randnla.operators.base import Array, LinearOperator
 from randnla.operators.factored import is_hermitian
 from randnla.operators.kronecker import Kronecker
@@ -279,10 +279,8 @@ def _generalized(C: Array, A: Array, name: str) -> tuple[Values, Array, float]:
     R = qr.small_cholesky(A)
     if R is None:
         raise BreakdownError(f"{name}: expected a positive definite matrix, its Cholesky factorization fails")
-    # R^-H C R^-1, each side a solve from the right.
-    half = qr.triangular_solve_right(C, R)
-    M = qr.triangular_solve_right(np.ascontiguousarray(half.conj().T), R).conj().T
-    s, E = qr.small_eigh(np.ascontiguousarray((M + M.conj().T) / 2))
-    inverse = qr.triangular_solve_right(np.eye(len(R), dtype=R.dtype), R)
+    solved = symmetric.pencil(C, A)
+    assert solved is not None  # A has just been factored
+    s, K = solved
     logdet = 2.0 * float(np.log(np.diagonal(R).real).sum())
-    return s, dense.gemm(inverse, np.ascontiguousarray(E)), logdet
+    return s, np.ascontiguousarray(K), logdet
