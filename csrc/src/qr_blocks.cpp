@@ -48,12 +48,17 @@ void for_each_block(const SlabPlan& plan, const BlockBody& body) {
 }
 
 template <class T>
-void add_gram(MatrixView<const T> a, index_t panel, MatrixView<T> acc) {
+void add_crossed(MatrixView<const T> a, MatrixView<const T> b, index_t panel, MatrixView<T> acc) {
     for (index_t j = 0; j < a.cols; j += panel) {
         const index_t end = std::min(a.cols, j + panel);
-        blas::gemm<T>(T(1), a.block(0, a.rows, j, end).transposed(), a.block(0, a.rows, j, a.cols),
+        blas::gemm<T>(T(1), a.block(0, a.rows, j, end).transposed(), b.block(0, a.rows, j, a.cols),
                       T(1), acc.block(j, end, j, a.cols));
     }
+}
+
+template <class T>
+void add_gram(MatrixView<const T> a, index_t panel, MatrixView<T> acc) {
+    add_crossed<T>(a, a, panel, acc);
 }
 
 template <class T>
@@ -131,6 +136,8 @@ MatrixView<const U> ScaledColumns<T>::load(index_t begin, index_t end, U* buffer
 }
 
 #define RANDNLA_INSTANTIATE(T)                                                         \
+    template void add_crossed<T>(MatrixView<const T>, MatrixView<const T>, index_t,    \
+                                 MatrixView<T>);                                       \
     template void add_gram<T>(MatrixView<const T>, index_t, MatrixView<T>);            \
     template void add_gram_wide<T>(MatrixView<const T>, index_t, MatrixView<double>);  \
     template void multiply_upper<T>(MatrixView<const T>, MatrixView<const T>, index_t, \

@@ -24,7 +24,11 @@ SlabPlan plan_slabs(index_t rows, index_t cols);
 using BlockBody = std::function<void(index_t slab, index_t begin, index_t end)>;
 void for_each_block(const SlabPlan& plan, const BlockBody& body);
 
-// Upper triangle of acc += A^T A for a block of rows, panel by panel.
+// Upper triangle of acc += A^T B for a block of rows, panel by panel.
+template <class T>
+void add_crossed(MatrixView<const T> a, MatrixView<const T> b, index_t panel, MatrixView<T> acc);
+
+// The same of A^T A.
 template <class T>
 void add_gram(MatrixView<const T> a, index_t panel, MatrixView<T> acc);
 

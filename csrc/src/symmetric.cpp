@@ -103,16 +103,6 @@ void add_diagonal_square(Team& team, MatrixView<const T> s, MatrixView<const T> 
     add_diagonal_square<T>(team, s, x, mid, i1, y);
 }
 
-// Upper triangle of acc += A^T B for a block of rows, panel by panel.
-template <class T>
-void add_crossed(MatrixView<const T> a, MatrixView<const T> b, index_t panel, MatrixView<T> acc) {
-    for (index_t j = 0; j < a.cols; j += panel) {
-        const index_t end = std::min(a.cols, j + panel);
-        blas::gemm<T>(T(1), a.block(0, a.rows, j, end).transposed(), b.block(0, a.rows, j, a.cols),
-                      T(1), acc.block(j, end, j, a.cols));
-    }
-}
-
 }  // namespace
 
 template <class T>
