@@ -1,93 +1,106 @@
 // SPDX-FileCopyrightText: 2026 the randnla developers
 // SPDX-License-Identifier: BSD-3-Clause
 #include <algorithm>
+#include <utility>
 
 #include "randnla/threads.hpp"
 #include "randnla/workspace.hpp"
 #include "sparse_panels.hpp"
 
-// Sparse maps with one nonzero a column, applied to contiguous rows by a team: a member adds its
-// columns of all rows into sums of its own. So every line of A is read by one core, and none is
-// written by two.
+// Sparse maps with one nonzero a column, applied to contiguous rows. A member sorts the inputs of
+// its rows of the output, then reads them in this order: sums stay in registers, every row of A is
+// read once, by one core, and every row of the output written once. Inputs of a row ascend.
 namespace randnla {
 namespace {
 
 using u32 = std::uint32_t;
 
 constexpr index_t table_codes = index_t{1} << 19;
-constexpr index_t most_sums_bytes = index_t{16} << 20;
-constexpr index_t least_columns_bytes = 2 * panel_bytes;  // a member's share of a row
-constexpr index_t rows_between_checkpoints = 4096;
+constexpr index_t most_rows = index_t{1} << 20;   // 4 MB of starts
+constexpr index_t least_bytes = 4 * panel_bytes;  // of a row: shorter runs waste parts of lines
+constexpr index_t least_rows = 32;                // of a member; fewer would be shared unevenly
+constexpr index_t rows_between_checkpoints = 16;
 
 template <class T>
-class ColumnSums {
+class RowSums {
   public:
-    ColumnSums(Team& team, MatrixView<T> out)
-        : range_(team.share(out.cols, line<T>)),
-          stride_((range_.end - range_.begin + line<T> - 1) / line<T> * line<T>),
-          rows_(out.rows),
-          // One row more, for the nonzeros outside of the block.
-          sums_((rows_ + 1) * stride_) {
-        std::fill(sums_.data(), sums_.data() + (rows_ + 1) * stride_, T(0));
-    }
-
-    void add(Team& team, const u32* codes, MatrixView<const T> a) {
-        const auto [begin, end] = range_;
-        if (begin == end) return;
-        for (index_t k = 0; k < a.rows; k += rows_between_checkpoints) {
-            team.checkpoint();
-            sparse_apply_kernels<T>().add_rows(&a(k, begin), a.row_stride, end - begin,
-                                               std::min(rows_between_checkpoints, a.rows - k),
-                                               nullptr, codes + k, sums_.data(), stride_);
+    RowSums(Team& team, index_t inputs, MatrixView<T> out)
+        : rows_{0, out.rows},
+          cols_{0, out.cols},
+          starts_(out.rows + 2),
+          inputs_(inputs + sum_rows_ahead) {
+        if (out.rows >= least_rows * team.size()) {
+            rows_ = team.share(out.rows);
+            return;
         }
+        // Whole lines, and the rest to the last of them.
+        const index_t lines = out.cols / line<T>;
+        const auto [begin, end] = team.share(lines);
+        cols_ = {begin * line<T>, begin < end && end == lines ? out.cols : end * line<T>};
     }
 
-    void store(T scale, MatrixView<T> out) const {
-        const auto [begin, end] = range_;
-        for (index_t i = 0; i < rows_; ++i) {
-            const T* from = sums_.data() + i * stride_;
-            for (index_t j = begin; j < end; ++j) out(i, j) = from[j - begin] * scale;
+    void add(Team& team, const u32* codes, MatrixView<const T> a, MatrixView<T> out, bool first) {
+        const auto [begin, end] = rows_;
+        if (begin == end || cols_.begin == cols_.end) return;
+        sort(codes, a.rows);
+        for (index_t i = begin; i < end; i += rows_between_checkpoints) {
+            team.checkpoint();
+            sparse_apply_kernels<T>().sum_rows(
+                {&a(0, cols_.begin), a.row_stride, inputs_.data(), starts_.data() + (i - begin),
+                 &out(i, cols_.begin), out.row_stride, std::min(rows_between_checkpoints, end - i),
+                 cols_.end - cols_.begin, !first});
         }
     }
 
   private:
-    Team::Range range_;
-    index_t stride_, rows_;
-    Scratch<T> sums_;
+    // Inputs by row, those of other rows last.
+    void sort(const u32* codes, index_t count) {
+        const auto low = static_cast<u32>(rows_.begin),
+                   height = static_cast<u32>(rows_.end - rows_.begin);
+        const auto row_of = [low, height](u32 code) { return std::min((code >> 1) - low, height); };
+        u32* ends = starts_.data() + 1;
+        std::fill(starts_.data(), starts_.data() + height + 2, 0U);
+        for (index_t k = 0; k < count; ++k) ++ends[row_of(codes[k])];
+        u32 sum = 0;
+        for (index_t i = 0; i <= height; ++i) sum += std::exchange(ends[i], sum);
+        for (index_t k = 0; k < count; ++k)
+            inputs_[ends[row_of(codes[k])]++] = static_cast<u32>(k) << 1 | (codes[k] & 1U);
+        std::fill(inputs_.data() + count, inputs_.data() + count + sum_rows_ahead, 0U);
+    }
+
+    Team::Range rows_, cols_;
+    Scratch<u32> starts_, inputs_;
 };
 
 }  // namespace
 
 template <class T>
-bool column_sums_pay(const SparseMap& map, MatrixView<const T> a, MatrixView<T> out) {
-    constexpr auto size = static_cast<index_t>(sizeof(T));
-    const index_t members = num_threads();
-    return map.nnz == 1 && members > 1 && a.rows > 0 && a.col_stride == 1 &&
-           out.cols * size >= members * least_columns_bytes &&
-           out.rows < most_sums_bytes / size / (out.cols + members * line<T>);
+bool row_sums_pay(const SparseMap& map, MatrixView<const T> a, MatrixView<T> out) {
+    return map.nnz == 1 && a.rows > 0 && a.col_stride == 1 && out.col_stride == 1 &&
+           out.cols * static_cast<index_t>(sizeof(T)) >= least_bytes && out.rows <= most_rows;
 }
 
 template <class T>
-void apply_by_columns(const SparseMap& map, index_t row_start, index_t col_start, T scale,
-                      MatrixView<const T> a, MatrixView<T> out) {
+void apply_by_rows(const SparseMap& map, index_t row_start, index_t col_start, T scale,
+                   MatrixView<const T> a, MatrixView<T> out) {
     const index_t step = std::min(a.rows, table_codes);
     const Scratch<u32> codes(step);
     parallel_team([&](Team& team) {
-        ColumnSums<T> sums(team, out);
+        RowSums<T> sums(team, step, out);
         for (index_t k = 0; k < a.rows; k += step) {
             const index_t end = std::min(a.rows, k + step);
             draw_together(team, map, col_start + k, end - k, row_start, out.rows, codes.data());
-            sums.add(team, codes.data(), a.block(k, end, 0, a.cols));
+            sums.add(team, codes.data(), a.block(k, end, 0, a.cols), out, k == 0);
             team.barrier();  // before the table is drawn anew
         }
-        sums.store(scale, out);
+        if (scale != T(1)) multiply(team, scale, out);
     });
 }
 
-#define RANDNLA_INSTANTIATE(T)                                                                 \
-    template bool column_sums_pay(const SparseMap&, MatrixView<const T>, MatrixView<T>);       \
-    template void apply_by_columns(const SparseMap&, index_t, index_t, T, MatrixView<const T>, \
-                                   MatrixView<T>);
+#define RANDNLA_INSTANTIATE(T)                                                              \
+    template bool row_sums_pay(const SparseMap&, MatrixView<const T>, MatrixView<T>);       \
+    template void apply_by_rows(const SparseMap&, index_t, index_t, T, MatrixView<const T>, \
+                                MatrixView<T>);
 RANDNLA_INSTANTIATE(float)
 RANDNLA_INSTANTIATE(double)
 

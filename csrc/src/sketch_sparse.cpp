@@ -277,22 +277,6 @@ void scatter_to_output(Team& team, const SparseMap& map, const u32* codes, Matri
     }
 }
 
-template <class T>
-void multiply(Team& team, T factor, MatrixView<T> out) {
-    const auto [begin, end] = team.share(out.rows);
-    for (index_t i = begin; i < end; ++i) {
-        if (i % 4096 == 0) team.checkpoint();
-        T* row = &out(i, 0);
-        if (factor == T(0))
-            for (index_t j = 0; j < out.cols; ++j) row[j * out.col_stride] = T(0);
-        else if (out.col_stride == 1)
-            for (index_t j = 0; j < out.cols; ++j) row[j] *= factor;
-        else
-            for (index_t j = 0; j < out.cols; ++j) row[j * out.col_stride] *= factor;
-    }
-    team.barrier();
-}
-
 }  // namespace
 
 template <class T>
@@ -303,8 +287,7 @@ void apply_sparse_map(const SparseMap& map, index_t row_start, index_t col_start
     if (out.empty()) return;
     if (a.rows > 0 && sorting_pays(map, out.rows, out.cols / line<T>, a.col_stride == 1))
         return apply_sorted(map, row_start, col_start, scale, a, out);
-    if (column_sums_pay(map, a, out))
-        return apply_by_columns(map, row_start, col_start, scale, a, out);
+    if (row_sums_pay(map, a, out)) return apply_by_rows(map, row_start, col_start, scale, a, out);
     const index_t step = table_columns(map, std::max<index_t>(1, a.rows));
     const bool direct =
         out.rows >= panel_rows || (map.nnz == 1 && a.col_stride == 1 && out.col_stride == 1);

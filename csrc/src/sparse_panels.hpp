@@ -72,6 +72,23 @@ void unpack(Panels<T> panels, T scale, MatrixView<T> out) {
     }
 }
 
+// out *= factor, by the team.
+template <class T>
+void multiply(Team& team, T factor, MatrixView<T> out) {
+    const auto [begin, end] = team.share(out.rows);
+    for (index_t i = begin; i < end; ++i) {
+        if (i % 4096 == 0) team.checkpoint();
+        T* row = &out(i, 0);
+        if (factor == T(0))
+            for (index_t j = 0; j < out.cols; ++j) row[j * out.col_stride] = T(0);
+        else if (out.col_stride == 1)
+            for (index_t j = 0; j < out.cols; ++j) row[j] *= factor;
+        else
+            for (index_t j = 0; j < out.cols; ++j) row[j * out.col_stride] *= factor;
+    }
+    team.barrier();
+}
+
 // Whether a block of `rows` rows of the map, applied to `lines` cache lines a row, is faster
 // sorted.
 bool sorting_pays(const SparseMap& map, index_t rows, index_t lines, bool contiguous_rows);
@@ -81,13 +98,13 @@ template <class T>
 void apply_sorted(const SparseMap& map, index_t row_start, index_t col_start, T scale,
                   MatrixView<const T> a, MatrixView<T> out);
 
-// Whether one nonzero a column and a team make sums by columns the fastest way.
+// Whether a map of one nonzero a column is applied to contiguous rows by the way below.
 template <class T>
-bool column_sums_pay(const SparseMap& map, MatrixView<const T> a, MatrixView<T> out);
+bool row_sums_pay(const SparseMap& map, MatrixView<const T> a, MatrixView<T> out);
 
-// out = scale S A, each member its columns in sums of its own.
+// out = scale S A, row by row of out, from inputs sorted by their row.
 template <class T>
-void apply_by_columns(const SparseMap& map, index_t row_start, index_t col_start, T scale,
-                      MatrixView<const T> a, MatrixView<T> out);
+void apply_by_rows(const SparseMap& map, index_t row_start, index_t col_start, T scale,
+                   MatrixView<const T> a, MatrixView<T> out);
 
 }  // namespace randnla

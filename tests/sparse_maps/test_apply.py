@@ -136,8 +136,10 @@ def test_sorted_sums_in_several_tables_and_groups(order, m, n, d, nnz):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize(("m", "n", "d"), [(550_000, 97, 60), (9000, 200, 4000), (700, 65, 1)])
-def test_column_sums_of_countsketch_are_exact_for_every_team(m, n, d, dtype):
+@pytest.mark.parametrize(
+    ("m", "n", "d"), [(550_000, 97, 100), (9000, 200, 4000), (700, 65, 1), (900, 1003, 70)]
+)
+def test_row_sums_of_countsketch_are_exact_for_every_team(m, n, d, dtype):
     # More inputs than a table of codes holds; a window of the rows, so that some nonzeros miss it.
     map_ = {"kind": "countsketch", "seed": 5, "stream": 2, "d": d + 3, "nnz": 1}
     A = np.random.default_rng(4).integers(-50, 50, (m, n)).astype(dtype)

@@ -64,6 +64,21 @@ struct SparseMapKernels {
 };
 RANDNLA_DECLARE_KERNELS(SparseMapKernels, sparse_map_kernels)
 
+// Sums of signed rows of A, one per row of `out`, which has one cache line of columns at least. Row
+// i takes inputs[starts[i]] to inputs[starts[i + 1] - 1], codes 2 row + (sign is -1), in turn, from
+// 0 or (add) from what it holds. Both matrices have contiguous rows.
+template <class T>
+struct SumOfRows {
+    const T* a;
+    index_t a_stride;
+    const std::uint32_t *inputs, *starts;
+    T* out;
+    index_t out_stride, rows, cols;
+    bool add;
+};
+// Inputs that are fetched ahead: as many valid ones must follow the last.
+constexpr index_t sum_rows_ahead = 16;
+
 template <class T>
 struct SparseApplyKernels {
     // Codes to panel offsets (in units of 8 bytes) and signs +-1.
@@ -87,6 +102,7 @@ struct SparseApplyKernels {
     void (*add_rows)(const T* a, index_t a_stride, index_t cols, index_t n,
                      const std::uint32_t* inputs, const std::uint32_t* codes, T* c,
                      index_t c_stride);
+    void (*sum_rows)(const SumOfRows<T>& sum);
 };
 struct SparseApplyTable {
     SparseApplyKernels<float> f32;

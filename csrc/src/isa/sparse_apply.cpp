@@ -282,9 +282,68 @@ void add_rows(const T* a, index_t a_stride, index_t cols, index_t n, const u32* 
     }
 }
 
+// Vectors of sums that stay in registers, beside what is added and its sign. The compiler would
+// spill vectors wider than a register.
+#if defined(__AVX512F__)
+constexpr int sum_bytes = 64, most_sums = 26;
+#elif defined(__AVX2__)
+constexpr int sum_bytes = 32, most_sums = 13;
+#else
+constexpr int sum_bytes = 16, most_sums = 13;
+#endif
+
+// A strip of sum_rows of `Vectors` vectors, the last of which may overlap the one before.
+template <class T, int Vectors>
+void sum_strip(const SumOfRows<T>& sum, index_t begin, index_t cols) {
+    using U = typename Unaligned<T, sum_bytes>::type;
+    typedef T V __attribute__((vector_size(sum_bytes)));
+    constexpr index_t W = Unaligned<T, sum_bytes>::size;
+    const index_t last = cols - W;
+    const auto at = [last](int v) { return v + 1 < Vectors ? v * W : last; };
+    for (index_t i = 0; i < sum.rows; ++i) {
+        T* to = sum.out + i * sum.out_stride + begin;
+        V sums[Vectors];
+#pragma GCC unroll 32
+        for (int v = 0; v < Vectors; ++v)
+            sums[v] = sum.add ? *reinterpret_cast<const U*>(to + at(v)) : V{};
+        for (u32 k = sum.starts[i]; k < sum.starts[i + 1]; ++k) {
+            const T* next =
+                sum.a + index_t{sum.inputs[k + sum_rows_ahead] >> 1} * sum.a_stride + begin;
+            constexpr int step = static_cast<int>(panel_bytes) / sum_bytes;
+#pragma GCC unroll 32
+            for (int v = 0; v < Vectors; v += step) __builtin_prefetch(next + at(v), 0, 2);
+            __builtin_prefetch(next + cols - 1, 0, 2);
+            const T* from = sum.a + index_t{sum.inputs[k] >> 1} * sum.a_stride + begin;
+            const T sign = (sum.inputs[k] & 1U) != 0 ? T(-1) : T(1);
+#pragma GCC unroll 32
+            for (int v = 0; v < Vectors; ++v)
+                sums[v] += *reinterpret_cast<const U*>(from + at(v)) * sign;
+        }
+#pragma GCC unroll 32
+        for (int v = 0; v < Vectors; ++v) *reinterpret_cast<U*>(to + at(v)) = sums[v];
+    }
+}
+
+template <class T, int Vectors>
+void sum_strip_of(index_t vectors, const SumOfRows<T>& sum, index_t begin, index_t cols) {
+    if (vectors == Vectors) return sum_strip<T, Vectors>(sum, begin, cols);
+    if constexpr (Vectors > 1) sum_strip_of<T, Vectors - 1>(vectors, sum, begin, cols);
+}
+
+template <class T>
+void sum_rows(const SumOfRows<T>& sum) {
+    constexpr index_t W = Unaligned<T, sum_bytes>::size;
+    const index_t vectors = sum.cols / W, strips = vectors / most_sums + 1;
+    for (index_t s = 0; s < strips; ++s) {
+        const index_t begin = vectors * s / strips * W,
+                      end = s + 1 < strips ? vectors * (s + 1) / strips * W : sum.cols;
+        sum_strip_of<T, most_sums>((end - begin + W - 1) / W, sum, begin, end - begin);
+    }
+}
+
 template <class T>
 constexpr SparseApplyKernels<T> kernels_of() {
-    return {expand<T>, pack_rows<T>, pack_cols<T>, scatter<T>, gather<T>, add_rows<T>};
+    return {expand<T>, pack_rows<T>, pack_cols<T>, scatter<T>, gather<T>, add_rows<T>, sum_rows<T>};
 }
 
 }  // namespace
