@@ -37,14 +37,16 @@ def choose_rows(Y: Array, count: int, method: str, seed: int) -> Array:
     """
     if count == 0:
         return np.zeros(0, np.int64)
-    Y = widen(_narrow(Y, count, seed))
+    Y = _narrow(Y, count, seed)
+    if method in ("auto", "qrcp"):
+        # In the dtype of Y: Householder's method errs by roundoffs of each column, as the sketch does.
+        return qr.small_pivoted_qr(Y.conj().T)[2][:count]
+    Y = widen(Y)
     if method == "lupp":
         return qr.lu_pivots(Y)[:count]
     if method == "rpqr":
         return _by_residual(Y, count, seed)
-    if method == "leverage":
-        return _by_leverage(Y, count, seed)
-    return qr.small_pivoted_qr(Y.conj().T)[2][:count]
+    return _by_leverage(Y, count, seed)
 
 
 def _narrow(Y: Array, count: int, seed: int) -> Array:
@@ -121,9 +123,8 @@ def interpolate(Y: Array, index: Array) -> tuple[Array, int]:
 
     X[index] = I exactly.
     """
-    wide = widen(Y)
-    Q, R = qr.householder_qr(np.ascontiguousarray(wide[index].conj().T))
-    X, rank = divide(dense.gemm(wide, Q), R, unit_roundoff(Y.dtype))
+    Q, R = qr.householder_qr(widen(np.ascontiguousarray(Y[index].conj().T)))
+    X, rank = divide(dense.gemm(Y, Q.astype(Y.dtype, copy=False)), R, unit_roundoff(Y.dtype))
     return identify(X, index), rank
 
 
