@@ -88,7 +88,7 @@ index_t factor(py::array& a) {
     });
 }
 
-// R to r (k x n), Q to the leading k columns of a, k = min(m, n).
+// R to r (k x n), Q to the leading k columns of a, k = min(m, n); of an empty r, the order alone.
 void pivoted(py::array& a, py::array& r, py::array& perm) {
     visit_real(a, "a", [&](auto tag) {
         using T = decltype(tag);
@@ -96,12 +96,13 @@ void pivoted(py::array& a, py::array& r, py::array& perm) {
         const auto pv = output_vector<std::int32_t>(perm, "perm");
         const index_t k = std::min(av.rows, av.cols);
         require(av.col_major(), "a: expected a column-major matrix");
-        require(rv.rows == k && rv.cols == av.cols && pv.size == av.cols,
+        require((rv.empty() || (rv.rows == k && rv.cols == av.cols)) && pv.size == av.cols,
                 "small_pivoted_qr: shapes of r and perm do not agree with a");
         const py::gil_scoped_release release;
         blas::use_one_thread();
         const Scratch<T> tau(k);
         lapack::geqp3<T>(av, pv.data, tau.data());
+        if (rv.empty()) return;
         for (index_t i = 0; i < k; ++i)
             for (index_t j = 0; j < av.cols; ++j) rv(i, j) = j >= i ? av(i, j) : T(0);
         lapack::orgqr<T>(av.block(0, av.rows, 0, k), tau.data(), k);
@@ -304,7 +305,8 @@ void register_qr(py::module_& m) {
     m.def("small_cholesky", &factor, py::arg("a").noconvert(),
           "Upper Cholesky factor in the upper triangle of a; returns LAPACK's info.");
     m.def("small_pivoted_qr", &pivoted, py::arg("a").noconvert(), py::arg("r").noconvert(),
-          py::arg("perm").noconvert(), "Overwrites the leading columns of a by Q; R to r.");
+          py::arg("perm").noconvert(),
+          "Overwrites the leading columns of a by Q; R to r, or neither if r is empty.");
     m.def("lu_swaps", &lu_swaps, py::arg("a").noconvert(), py::arg("swaps").noconvert(),
           "Row swaps of the partially pivoted LU of a, which is overwritten.");
     m.def("blocked_pivoted_qr", &blocked_pivoted, py::arg("a").noconvert(),

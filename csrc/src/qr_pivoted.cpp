@@ -193,17 +193,21 @@ class BlockedPivotedQr {
     double update(index_t width, bool with_sketch) {
         const index_t first = report_.columns, behind = first + width;
         const auto q = sketch_.block(0, d_, first, behind);
-        const index_t count = (a_.cols - behind + columns_per_step - 1) / columns_per_step;
+        // An even number of equal steps, so that a team of two ends together.
+        constexpr index_t least = 32;
+        const auto parts = [](index_t n, index_t size) { return (n + size - 1) / size; };
+        const index_t left = a_.cols - behind, pairs = parts(left, 2 * columns_per_step),
+                      step = std::max(least, parts(left, 2 * std::max<index_t>(pairs, 1))),
+                      count = parts(left, step);
         const Scratch<double> squares(count);
-        parallel_for(count, 1, [&](index_t step, index_t) {
-            const index_t j0 = behind + step * columns_per_step,
-                          j1 = std::min(a_.cols, j0 + columns_per_step);
+        parallel_for(left, step, [&](index_t begin, index_t end) {
+            const index_t j0 = behind + begin, j1 = behind + end;
             reflect<T>(reflectors_, true, a_.block(first, a_.rows, j0, j1));
             if (with_sketch)
                 blas::gemm<T>(T(-1), q, a_.block(first, behind, j0, j1), T(1),
                               sketch_.block(0, d_, j0, j1));
             if (options_.target_squares > 0)
-                squares[step] = sum_squares<T>(a_.block(behind, a_.rows, j0, j1));
+                squares[begin / step] = sum_squares<T>(a_.block(behind, a_.rows, j0, j1));
         });
         return options_.target_squares > 0
                    ? std::accumulate(squares.data(), squares.data() + count, 0.0)

@@ -181,6 +181,15 @@ def test_lu_pivots(shape, dtype):
             work[j + 1 :] -= multipliers[:, None] * work[j]
 
 
+@pytest.mark.parametrize("dtype", [*REAL, np.complex64, np.complex128])
+@pytest.mark.parametrize("shape", [(7, 3), (3, 7), (40, 40), (0, 3), (3, 0)])
+def test_qr_pivots_are_those_of_the_factorization(shape, dtype):
+    A = small(shape, dtype)
+    before = A.copy()
+    np.testing.assert_array_equal(kernels.qr_pivots(A), kernels.small_pivoted_qr(A)[2])
+    np.testing.assert_array_equal(A, before)
+
+
 def small(shape, dtype):
     rng = np.random.default_rng(7)
     A = rng.standard_normal(shape)
@@ -189,7 +198,7 @@ def small(shape, dtype):
     )
 
 
-@pytest.mark.parametrize("kernel", [kernels.small_pivoted_qr, kernels.lu_pivots])
+@pytest.mark.parametrize("kernel", [kernels.small_pivoted_qr, kernels.qr_pivots, kernels.lu_pivots])
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_pivots_refuse_non_finite(kernel, bad):
     A = np.ones((6, 4))

@@ -232,7 +232,8 @@ def full_svd(problem: Problem, rank: int | None = None) -> tuple[Array, Array, A
     exponent = exponent_of(seen.max_abs)
     tall = A.shape[0] >= A.shape[1]
     X = scale_by_power(np.array(A if tall else A.conj().T), -exponent)
-    if X.shape[0] > 1.25 * X.shape[1]:
+    # Of a few entries, a call saved is worth more than the flops.
+    if X.size > 1 << 12 and X.shape[0] > 1.25 * X.shape[1]:
         Q, R = orthonormalize(problem, X)
         W, s, Vh = qr.small_svd(widen(R) if min(R.shape) <= SMALL_FULL else R)
         U = narrow_product(Q, W[:, :rank])

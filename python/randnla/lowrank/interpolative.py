@@ -223,7 +223,7 @@ def find_rows(call: Call, method: str, coefficients: str) -> tuple[Array, Array,
         certificate, relative = certify_rows(call, sample, found, k)
         return finish(call, index, solve(call, found, index), certificate, relative, method)
     X, rank = skeleton.interpolate(Y, index)
-    narrow = X.astype(problem.dtype)
+    narrow = X.astype(problem.dtype, copy=False)
     residual = Z - dense.gemm(narrow, np.ascontiguousarray(Z[index])) if k else Z
     size_of = error.frobenius(Z) / math.sqrt(Z.shape[1])
     floor = error.rounding_floor(size_of, problem.dtype, k) * max(

@@ -51,7 +51,9 @@ def known_spectrum(
     `slack` is the error of the squares of the spectrum relative to their sum.
     """
     whole = vector_norm(spectrum)
-    errors = np.hypot(error.truncation_errors(spectrum, call.norm), math.sqrt(slack) * whole)
+    errors = error.truncation_errors(spectrum, call.norm)
+    if slack:
+        errors = np.hypot(errors, math.sqrt(slack) * whole)
     call.spectrum_norm = in_units(whole, exponent)
     scale = whole if call.norm == "frobenius" else float(spectrum.max(initial=0.0))
     floor = error.rounding_floor(whole, call.problem.dtype, len(spectrum))

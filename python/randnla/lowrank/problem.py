@@ -196,7 +196,9 @@ class Problem:
         self.matvecs += S.shape[0]
         self.widest = max(self.widest, S.shape[0])
         if not self.shift:
-            return np.array(self.op.rsketch(S), dtype=self.dtype)
+            # The caller's to overwrite: an array's or a sparse matrix's sketch is new memory.
+            fresh = isinstance(self.op, Dense | Sparse)
+            return np.array(self.op.rsketch(S), dtype=self.dtype, copy=None if fresh else True)
         # The map's own kernel on a scaled copy: the same route, hence the same bits, in all units.
         copy = scaled_copy(self.op, self.shift)
         if copy is not None:

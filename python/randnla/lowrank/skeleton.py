@@ -37,14 +37,16 @@ def choose_rows(Y: Array, count: int, method: str, seed: int) -> Array:
     """
     if count == 0:
         return np.zeros(0, np.int64)
-    Y = widen(_narrow(Y, count, seed))
+    Y = _narrow(Y, count, seed)
+    if method in ("auto", "qrcp"):
+        # In the dtype of Y: Householder's method errs by roundoffs of each column, as the sketch does.
+        return qr.qr_pivots(Y.conj().T)[:count]
+    Y = widen(Y)
     if method == "lupp":
         return qr.lu_pivots(Y)[:count]
     if method == "rpqr":
         return _by_residual(Y, count, seed)
-    if method == "leverage":
-        return _by_leverage(Y, count, seed)
-    return qr.small_pivoted_qr(Y.conj().T)[2][:count]
+    return _by_leverage(Y, count, seed)
 
 
 def _narrow(Y: Array, count: int, seed: int) -> Array:
@@ -102,17 +104,18 @@ def divide(B: Array, R: Array, roundoff: float) -> tuple[Array, int]:
 
     Directions below rounding are left out.
     """
-    # R = P T Pi^T with pivots, so X R^H = B reads T (X Pi)^H = (B P)^H.
+    # R = P T Pi^T with pivots, so X R^H = B reads T (X Pi)^H = (B P)^H. The rows of B are taken as precise
+    # as they are given: substitution errs by roundoffs of T.
     P, T, order = qr.small_pivoted_qr(widen(R))
     diagonal = np.abs(np.diagonal(T))
     cut = 4 * roundoff * math.sqrt(len(R) + 1) * float(max(diagonal, default=0.0))
     r = int(np.count_nonzero(diagonal > cut))
-    X = np.zeros((B.shape[0], R.shape[1]), P.dtype)
-    right = dense.gemm(widen(B), np.ascontiguousarray(P[:, :r]))
+    X = np.zeros((B.shape[0], R.shape[1]), B.dtype)
     # Z T^H = W: backwards, T^H is upper triangular.
-    upper = np.ascontiguousarray(T[:r, :r].conj().T[::-1, ::-1])
-    solved = qr.triangular_solve_right(np.ascontiguousarray(right[:, ::-1]), upper) if r else right
-    X[:, order[:r]] = solved[:, ::-1]
+    right = dense.gemm(B, np.ascontiguousarray(P[:, :r][:, ::-1], B.dtype))
+    upper = np.ascontiguousarray(T[:r, :r].conj().T[::-1, ::-1], B.dtype)
+    if r:
+        X[:, order[:r][::-1]] = qr.triangular_solve_right(right, upper, overwrite=True)
     return X, r
 
 
@@ -121,9 +124,8 @@ def interpolate(Y: Array, index: Array) -> tuple[Array, int]:
 
     X[index] = I exactly.
     """
-    wide = widen(Y)
-    Q, R = qr.householder_qr(np.ascontiguousarray(wide[index].conj().T))
-    X, rank = divide(dense.gemm(wide, Q), R, unit_roundoff(Y.dtype))
+    Q, R = qr.householder_qr(widen(np.ascontiguousarray(Y[index].conj().T)))
+    X, rank = divide(dense.gemm(Y, Q.astype(Y.dtype, copy=False)), R, unit_roundoff(Y.dtype))
     return identify(X, index), rank
 
 

@@ -234,6 +234,19 @@ def small_pivoted_qr(A: Array, *, name: str = "A") -> tuple[Array, Array, Array]
     return Q, scale_by_power(R, exponent), order.astype(np.int64)
 
 
+def qr_pivots(A: Array, *, name: str = "A") -> Array:
+    """The order of the columns in `small_pivoted_qr` of a finite matrix, (n,) int64, without the factors."""
+    work = _normalized(A, _exponent(A, name), order="F")
+    n = A.shape[1]
+    if min(A.shape) == 0:
+        return np.arange(n)
+    if not is_compiled(work):
+        return small_pivoted_qr(A, name=name)[2]
+    order = np.empty(n, np.int32)
+    _core.small_pivoted_qr(work, np.empty((0, 0), A.dtype), order)
+    return order.astype(np.int64)
+
+
 def lu_pivots(A: Array, *, name: str = "A") -> Array:
     """The order in which the partially pivoted LU of a finite matrix takes its rows.
 

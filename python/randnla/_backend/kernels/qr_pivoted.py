@@ -14,7 +14,12 @@ import numpy as np
 from randnla import _core
 from randnla._backend.kernels.dense import Array
 
-BLOCK = 48
+
+def panel_width(k: int) -> int:
+    """Columns of a panel for k of them in all: narrower ones spend less time outside of products, wider ones
+    pass over what is left of the matrix less often (2000 x 2000: 32 takes 5 % less; 4000 x 3000: 48 does).
+    """
+    return 32 if k <= 2048 else 48
 
 
 @dataclass(frozen=True)
@@ -26,7 +31,7 @@ class RawQR:
     QR : (m, n) array, column-major
         R on and above the diagonal of the first `columns` columns and in the rows beside them, the
         reflectors below it; rows and columns from `columns` on hold what is not factored.
-    blocks : (BLOCK, min(m, n)) array
+    blocks : (panel width, min(m, n)) array
         The triangular factors of the panels, zero where nothing was factored.
     perm : (n,) int64 array
     columns, sketches : int
@@ -42,8 +47,9 @@ class RawQR:
     @property
     def tau(self) -> Array:
         """Scalar factors of the reflectors, (min(m, n),)."""
-        j = np.arange(self.blocks.shape[1])
-        return self.blocks[j % BLOCK, j]
+        width, k = self.blocks.shape
+        j = np.arange(k)
+        return np.asarray(self.blocks[j % width, j])
 
 
 def blocked_pivoted_qr(
@@ -62,7 +68,7 @@ def blocked_pivoted_qr(
     """
     m, n = A.shape
     k = min(m, n)
-    blocks = np.zeros((BLOCK, k), A.dtype, order="F")
+    blocks = np.zeros((panel_width(k), k), A.dtype, order="F")
     perm = np.empty(n, np.int32)
     limit = k if most_columns is None else most_columns
     columns, sketches = _core.blocked_pivoted_qr(A, blocks, perm, limit, target_squares, seed)
