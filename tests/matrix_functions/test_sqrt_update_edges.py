@@ -2,12 +2,13 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Roots under low-rank changes at the edges: ends of the range, zero roots, inexact solves, long chains."""
 
+import mpmath
 import numpy as np
 import pytest
 import scipy.sparse
 import scipy.sparse.linalg
 
-from randnla import BreakdownError, Diagonal, sqrt_update
+from randnla import BreakdownError, ConvergenceWarning, Diagonal, sqrt_update
 
 VARIANTS = [(1, False), (-1, True), (1, True), (-1, False)]
 
@@ -157,3 +158,53 @@ def test_changes_beyond_the_range_are_errors_of_ours_or_answers(sign, inverse):
             found = sqrt_update(root, Z, sign=sign, inverse=inverse)
             assert np.isfinite(found.weights).all()
             assert np.isfinite(found.info.residual)
+
+
+def inverse_backward_error(d, Z, found):
+    """``|X^2 - (D^-2 + Z Z^H)^-1|_F / |(D^-2 + Z Z^H)^-1|_F`` of X = found, D = diag(d), in 600 digits."""
+    with mpmath.workdps(600):
+        A = mpmath.diag([1 / mpmath.mpf(float(x)) ** 2 for x in d])
+        z, X = mpmath.matrix(Z.tolist()), mpmath.matrix(found.to_dense().tolist())
+        after = (A + z * z.T) ** -1
+        return float(mpmath.mnorm(X * X - after, "f") / mpmath.mnorm(after, "f"))
+
+
+@pytest.mark.parametrize("method", ["rational", "dense", "exact"])
+@pytest.mark.parametrize("factor", [1e2, 1e4, 1e8, 1e12, 1e18, 1e60, 1e200])
+@pytest.mark.parametrize("columns", [1, 2, "parallel", "three scales"])
+def test_small_columns_beside_large_ones_count_in_inverse_roots(columns, factor, method):
+    """The least column is measured by the operator, I + N N^H with N = A^-1/2 Z, not by the largest."""
+    rng = np.random.default_rng(3)
+    d = np.ones(10) if method == "exact" else np.geomspace(0.01, 1, 10)
+    Z = rng.standard_normal((10, 3))
+    if columns == "parallel":
+        Z = np.stack([factor * Z[:, 0], Z[:, 0], Z[:, 1]], axis=1)
+    elif columns == "three scales":
+        Z *= [factor, 1, 1e-3]
+    else:
+        Z = Z[:, :columns] * [factor, 1][:columns]
+    for tol in (1e-8, 1e-12):
+        found = sqrt_update(Diagonal(d), Z, inverse=True, method=method, tol=tol)
+        true = inverse_backward_error(d, Z, found)
+        assert true <= tol + 1e-14  # |C| <= |A^-1|, and rounding of the certificate
+        assert abs(true - found.info.residual) <= 0.1 * true + 1e-14
+        assert found.info.converged
+
+
+@pytest.mark.parametrize("method", ["rational", "exact"])
+def test_certificates_of_what_nearly_nothing_is_left_of(method):
+    """(A + Z Z^H)^-1 of 1e-36 beside A^-1 = I is rounding of it: the result says that nothing is known."""
+    Z = 1e10 * np.random.default_rng(4).standard_normal((8, 8))
+    with pytest.warns(ConvergenceWarning, match="backward error"):
+        found = sqrt_update(Diagonal(np.ones(8)), Z, inverse=True, method=method)
+    assert found.rank <= 8
+    assert found.info.residual >= inverse_backward_error(np.ones(8), Z, found)
+
+
+def test_trust_regions_say_what_they_lose_to_large_columns():
+    """The Riccati equation for A^1/2 is what they solve, in which the large column hides the small one."""
+    Z = np.random.default_rng(5).standard_normal((10, 2)) * [1e18, 1]
+    d = np.linspace(1, 2, 10)
+    with pytest.warns(ConvergenceWarning, match="backward error"):
+        found = sqrt_update(Diagonal(d), Z, inverse=True, method="riemannian")
+    assert found.info.residual == pytest.approx(inverse_backward_error(d, Z, found), rel=0.1)

@@ -129,7 +129,8 @@ def sqrt_update(
     -----
     *Certificate*: with P the given root, (P + X)^2 = P^2 + C + R, where C is the change of P^2 (+-Z Z^H, or
     that of the inverse by Woodbury's identity). ``|R|_F`` is computed from factors, exactly but for rounding:
-    the result is the root of a matrix that far away. `tol` asks for ``|R|_F <= tol min(|C|_F, |P^2 + C|_F)``,
+    the result is the root of a matrix that far away. (Rounding of a column of Z counts against the length of
+    that column.) `tol` asks for ``|R|_F <= tol min(|C|_F, |P^2 + C|_F)``,
     or for rounding of P^2 and C where that is more; `info.residual` is ``|R|_F / |P^2 + C|_F``. For the plain
     root of a sum the forward error is then at most ``|R| / (2 lambda_min(P))``. Chained updates add up their
     errors in `info.residual`; where the sum exceeds `tol` the root is computed anew from the first one with
@@ -349,7 +350,7 @@ def _account(
 ) -> Info:
     known = problem.known
     norm = problem.norm_after
-    residual = (left + before) / norm if norm > 0 else 0.0
+    residual = (left + before) / norm if norm > 0 else math.inf if left + before > 0 else 0.0
     relative = left / size if size > 0 else 0.0
     # A rank without a tolerance is kept; what counts is that the factors were found to the default one.
     judged = left if call.asked else whole
@@ -364,7 +365,9 @@ def _account(
         failure_probability=0.0,
         certificate="exact",
         converged=bool(
-            judged <= max(problem.goal(call.tol), problem.floor) and (residual <= call.tol or not before)
+            judged <= max(problem.goal(call.tol), problem.floor)
+            and (residual <= call.tol or not before)
+            and math.isfinite(residual)
         ),
         residual=residual,
         condition=high / low if low > 0 else math.inf,
