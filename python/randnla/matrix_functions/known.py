@@ -25,16 +25,16 @@ from randnla.operators import (
 from randnla.operators.algebra import Scaled
 from randnla.operators.factored import is_hermitian
 
+from .derived_root import CorrectedRoot
 from .known_root import (
     Array,
     ConstantRoot,
-    CorrectedRoot,
     DenseRoot,
     EigenRoot,
     KnownRoot,
-    ProductRoot,
     SparseRoot,
 )
+from .product_root import ProductRoot
 from .updated import SqrtUpdate
 
 EIGEN_SIZE = 2000

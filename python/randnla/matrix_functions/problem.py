@@ -17,7 +17,8 @@ from randnla._backend.kernels import dense, qr
 from randnla.lowrank.error import frobenius
 from randnla.lowrank.scaling import exponent_of, in_units, largest_magnitude
 
-from .known_root import EPS, InverseOf, KnownRoot, Shrunk
+from .derived_root import InverseOf, Shrunk
+from .known_root import EPS, KnownRoot
 from .riccati import galerkin, galerkin_down, invert, orthonormal
 
 Array = npt.NDArray[Any]
