@@ -125,7 +125,8 @@ class EigenRoot(KnownRoot):
     def _function(self, values: Array, X: Array) -> Array:
         if self.basis is None:
             return values[:, None] * X
-        return self.basis.matmat(values[:, None] * self.basis.rmatmat(X))
+        inner: Array = values[:, None] * self.basis.rmatmat(X)
+        return self.basis.matmat(inner)
 
     def apply(self, X: Array) -> Array:
         return self._function(self.values, X)
