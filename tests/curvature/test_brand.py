@@ -70,10 +70,10 @@ def test_lost_is_the_trace_distance_and_the_low_rank_average_lies_below():
     assert brand.trace == pytest.approx(dense.trace, rel=1e-12)
 
 
-@pytest.mark.parametrize(("dtype", "steps"), [(np.float32, 100_000), (np.float64, 10_000)])
-def test_many_steps_keep_symmetry_sign_and_the_reported_distance(dtype, steps):
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_many_steps_keep_symmetry_sign_and_the_reported_distance(dtype):
     """Averages of rank 5 beside the dense float64 one: no drift beyond what was cut off."""
-    d, rank = 16, 5
+    d, rank, steps = 16, 5, 100_000
     rng = np.random.default_rng(3)
     stream = (rng.standard_normal((steps, 1, d)) * (np.arange(d) + 1.0) ** -1.5).astype(dtype)
     brand = BrandFactor(d, rank, ema=0.99, start="first", dtype=dtype)
