@@ -10,6 +10,7 @@ import scipy.sparse.linalg
 
 from randnla import BreakdownError, ConvergenceWarning, Diagonal, sqrt_update
 from randnla.matrix_functions import product_root
+from randnla.operators import DiagonalPlusLowRank
 
 VARIANTS = [(1, False), (-1, True), (1, True), (-1, False)]
 
@@ -247,3 +248,31 @@ def test_trust_regions_say_what_they_lose_to_large_columns():
     with pytest.warns(ConvergenceWarning, match="backward error"):
         found = sqrt_update(Diagonal(d), Z, inverse=True, method="riemannian")
     assert found.info.residual == pytest.approx(inverse_backward_error(d, Z, found), rel=0.1)
+
+
+@pytest.mark.parametrize("kind", ["array", "sparse", "wrapped", "constant"])
+@pytest.mark.parametrize("dtype", [np.float32, np.complex64])
+def test_eigenvalues_below_zero_by_the_rounding_of_the_input_are_zero(dtype, kind):
+    """A singular root of single precision has eigenvalues of -1e-8 times its norm."""
+    rng, n = np.random.default_rng(23), 1100 if kind == "wrapped" else 40
+    B = gaussian(rng, dtype, n, 3)
+    P = (B @ B.conj().T).astype(dtype)
+    assert np.linalg.eigvalsh(P.astype(np.complex128))[0] < -1e-9 * np.linalg.norm(P)
+    Q = np.linalg.qr(B)[0]
+    root = {
+        "array": lambda: P,
+        "sparse": lambda: scipy.sparse.csr_array(P),
+        "wrapped": lambda: scipy.sparse.linalg.aslinearoperator(P),
+        "constant": lambda: DiagonalPlusLowRank(np.float32(1.0), Q, -(1 + 1e-7) * np.ones(3, np.float32)),
+    }[kind]()
+    if kind == "constant":
+        P = np.eye(n) - (1 + 1e-7) * Q @ Q.conj().T
+    Z = gaussian(rng, dtype, n, 2) * P.real.dtype.type(np.sqrt(np.linalg.norm(P)))
+    found = sqrt_update(root, Z)
+    X, wide = found.to_dense().astype(np.complex128), P.astype(np.complex128)
+    after = wide @ wide + Z.astype(np.complex128) @ Z.conj().T
+    assert found.info.converged
+    assert np.linalg.norm(X @ X - after) <= 4e-4 * np.linalg.norm(after)
+    wrong = P - 1e-3 * np.linalg.norm(P) * np.eye(n, dtype=P.dtype)
+    with pytest.raises(BreakdownError, match="expected a positive semidefinite"):
+        sqrt_update(wrong.astype(dtype), Z)

@@ -18,9 +18,10 @@ import numpy.typing as npt
 import scipy.sparse
 import scipy.sparse.linalg
 
-from randnla._backend.errors import BreakdownError
+from randnla._backend.errors import BreakdownError, InputError
 from randnla._backend.kernels import dense, qr
 from randnla.lowrank.error import frobenius
+from randnla.lowrank.scaling import unit_roundoff
 from randnla.operators import LinearOperator
 
 from .lanczos import extreme_values
@@ -28,6 +29,8 @@ from .lanczos import extreme_values
 Array = npt.NDArray[Any]
 TINY = float(np.finfo(np.float64).tiny)
 EPS = float(np.finfo(np.float64).eps)
+SLACK = 1e3 * EPS
+"""A negative eigenvalue that is rounding, over the norm; more where the root came in single precision."""
 
 
 class KnownRoot(ABC):
@@ -45,12 +48,15 @@ class KnownRoot(ABC):
         Up to rounding; not those by conjugate gradients.
     single : bool
         Products are those of an operator of single precision.
+    slack : float
+        A negative eigenvalue that is rounding, over the norm.
     """
 
     path = ""
     range_basis: Array | None = None
     exact_solves = True
     single = False
+    slack = SLACK
 
     def __init__(self, n: int, dtype: Any, exponent: int) -> None:
         self.n, self.dtype, self.exponent = n, np.dtype(dtype), exponent
@@ -63,6 +69,10 @@ class KnownRoot(ABC):
     def solve(self, X: Array) -> Array:
         """``P^-1 X``."""
 
+    def settled_solve(self, X: Array) -> Array:
+        """`solve`, or a BreakdownError where that is far off."""
+        return self.solve(X)
+
     @abstractmethod
     def shifted(self, s: float, X: Array) -> Array:
         """``(P^2 + s I)^-1 X`` for s > 0."""
@@ -74,24 +84,29 @@ class KnownRoot(ABC):
         narrow = np.dtype(np.complex64 if self.dtype.kind == "c" else np.float32)
         kind = narrow if self.single else self.dtype
         low, high = extreme_values(self.apply, self.n, kind, name="root")
-        require_semidefinite(low, high)
+        require_semidefinite(low, high, self.slack)
         try:
             inner = extreme_values(
-                self.solve, self.n, self.dtype, name="the inverse of root", exact=self.exact_solves
+                self.settled_solve, self.n, self.dtype, name="the inverse of root", exact=self.exact_solves
             )[1]
             low = 1 / inner if inner > 0 else 0.0
-        except BreakdownError:
+        except (BreakdownError, InputError):  # not Hermitian: rounding of a singular P
             low = 0.0
-        return low, high
+        return max(low, 0.0), high
 
     def norm_of_square(self) -> float | None:
         """``|P^2|_F``, None where only products would tell."""
         return None
 
 
-def require_semidefinite(low: float, high: float) -> None:
+def rounding_of(dtype: Any, n: int) -> float:
+    """The `slack` of a root of order n that came in this dtype."""
+    return max(SLACK, 2 * n * unit_roundoff(np.dtype(dtype)))
+
+
+def require_semidefinite(low: float, high: float, slack: float) -> None:
     """Refuse a least eigenvalue that is negative beyond rounding."""
-    if low < -1e3 * EPS * max(high, -low):
+    if low < -slack * max(high, -low):
         raise BreakdownError(
             f"root: expected a positive semidefinite operator, "
             f"got an eigenvalue {low / max(high, -low):.3g} times its norm"
@@ -111,13 +126,14 @@ class EigenRoot(KnownRoot):
         dtype: Any,
         *,
         definite: bool = True,
+        slack: float = SLACK,
     ) -> None:
         super().__init__(values.size, dtype, exponent)
         self.basis = basis
         high = float(values.max(initial=0.0))
         low = min(float(values.min(initial=math.inf)), high)
         if definite:
-            require_semidefinite(low, high)
+            require_semidefinite(low, high, slack)
             values, low = np.maximum(values, 0.0), max(low, 0.0)
         self.values = values
         self.interval = (low, high)
@@ -148,12 +164,12 @@ class ConstantRoot(KnownRoot):
 
     path = "constant plus low rank"
 
-    def __init__(self, n: int, alpha: float, Q: Array, w: Array, exponent: int) -> None:
+    def __init__(self, n: int, alpha: float, Q: Array, w: Array, exponent: int, slack: float = SLACK) -> None:
         super().__init__(n, Q.dtype, exponent)
         self.alpha, self.range_basis, self.w = alpha, Q, w
         values = alpha + w if Q.shape[1] >= n else np.append(alpha + w, alpha)
         low, high = float(values.min()), float(values.max())
-        require_semidefinite(low, high)
+        require_semidefinite(low, high, slack)
         self.interval = (max(low, 0.0), high)
 
     def _function(self, f: Callable[[Any], Any], X: Array) -> Array:
@@ -241,8 +257,9 @@ class SparseRoot(KnownRoot):
 
     path = "sparse factors"
 
-    def __init__(self, P: Any, exponent: int) -> None:
+    def __init__(self, P: Any, exponent: int, slack: float = SLACK) -> None:
         super().__init__(P.shape[0], P.dtype, exponent)
+        self.slack = slack
         self.P = scipy.sparse.csr_array(P)
 
     @cached_property

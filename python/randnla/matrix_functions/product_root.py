@@ -6,14 +6,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
+from randnla._backend.errors import BreakdownError
 from randnla.lowrank.scaling import unit_roundoff
 from randnla.operators import LinearOperator
 
-from .known_root import TINY, Array, KnownRoot
+from .known_root import TINY, Array, KnownRoot, rounding_of
 
 STEPS = 5000
 """Products for one system at most: what a condition of 1e5 takes."""
@@ -28,7 +30,7 @@ class ProductRoot(KnownRoot):
     def __init__(self, op: LinearOperator, exponent: int, dtype: Any) -> None:
         super().__init__(op.shape[0], dtype, exponent)
         self.op = op
-        self.single = unit_roundoff(op.dtype) > 1e-10
+        self.single, self.slack = unit_roundoff(op.dtype) > 1e-10, rounding_of(op.dtype, self.n)
         self.tol = 1e-6 if self.single else 1e-12
 
     def apply(self, X: Array) -> Array:
@@ -37,14 +39,27 @@ class ProductRoot(KnownRoot):
         return np.asarray(self.op.matmat(X.astype(kind, copy=False)).astype(X.dtype) * 2.0**-self.exponent)
 
     def solve(self, X: Array) -> Array:
-        return conjugate_gradients(self.apply, X, self.tol)
+        return conjugate_gradients(self.apply, X, self.tol)[0]
+
+    def settled_solve(self, X: Array) -> Array:
+        """`solve`, or a BreakdownError where conjugate gradients do not converge."""
+        solved, converged = conjugate_gradients(self.apply, X, self.tol)
+        if not converged:
+            raise BreakdownError("root: singular, as far as conjugate gradients can tell")
+        return solved
+
+    @cached_property
+    def interval(self) -> tuple[float, float]:
+        """Of the eigenvalues of P; below what STEPS steps resolve there is nothing to aim at."""
+        low, high = super().interval
+        return max(low, 1e-5 * high), high
 
     def shifted(self, s: float, X: Array) -> Array:
         return solve_square(self.apply, s, X, self.tol)
 
 
-def conjugate_gradients(product: Callable[[Array], Array], B: Array, tol: float) -> Array:
-    """``A^-1 B`` for Hermitian definite A, all columns at once, in at most STEPS steps."""
+def conjugate_gradients(product: Callable[[Array], Array], B: Array, tol: float) -> tuple[Array, bool]:
+    """``A^-1 B`` for definite A, all columns at once, in at most STEPS steps; and whether these did."""
     X, R = np.zeros_like(B), B.copy()
     D, rho = R.copy(), _squares(R)
     goal = tol**2 * rho
@@ -62,7 +77,7 @@ def conjugate_gradients(product: Callable[[Array], Array], B: Array, tol: float)
         new = _squares(R)
         D = R + (new / np.maximum(rho, TINY)) * D
         rho = new
-    return X
+    return X, not (rho > goal).any()
 
 
 def _squares(R: Array) -> Array:
