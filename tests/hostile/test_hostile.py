@@ -147,7 +147,7 @@ def test_matrix(worker: Worker, target: Target, case: Hostile) -> None:
     if case.promise != "value":
         assert_error(outcome, case.promise, named(case.pattern, target))
     elif refused(target, case):
-        assert_error(outcome, "InputError", r"^A: ")
+        assert_error(outcome, "InputError", named(r"^A: ", target))
     elif case in SHAPES and case.make(target.base()).shape[target.needed_axis] < target.rows_needed:
         assert_error(outcome, "InputError", r"^(size|d|m|A): expected")
     elif not is_square_case(target, case):
