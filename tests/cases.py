@@ -15,6 +15,7 @@ import scipy.sparse.linalg
 
 import randnla
 from randnla import operators, sketching
+from randnla.matrix_functions import SqrtUpdate
 
 # False alarm probability of one statistical assertion.
 ALPHA = 1e-12
@@ -222,6 +223,22 @@ def _sum(rng, dtype):
     return first + second, A + B
 
 
+def _sqrt_update(rng, dtype):
+    d = rng.uniform(1, 5, 8).astype(np.dtype(dtype).type(0).real.dtype)
+    Y = np.linalg.qr(_random(rng, dtype, 8, 3))[0].astype(dtype)
+    w = np.array([4, -0.5, 0.25], d.dtype)
+    return SqrtUpdate(operators.Diagonal(d), Y, w), np.diag(d) + (Y * w) @ Y.conj().T
+
+
+def _sqrt_update_found(rng, dtype):
+    Z = _random(rng, dtype, 8, 2)
+    found = randnla.sqrt_update(
+        operators.DiagonalPlusLowRank(2.0, _random(rng, dtype, 8, 1)), Z, inverse=True
+    )
+    whole = found.base.to_dense() + (found.Y * found.weights) @ found.Y.conj().T
+    return found, whole.astype(dtype)
+
+
 STRUCTURED: dict[str, Callable[[Any, Any], tuple[Any, np.ndarray]]] = {
     "Dense": _general,
     "Dense_definite": _dense_definite,
@@ -242,6 +259,8 @@ STRUCTURED: dict[str, Callable[[Any, Any], tuple[Any, np.ndarray]]] = {
     "Transposed": lambda rng, dtype: tuple(X.T for X in _woodbury(rng, dtype)),
     "Adjoint": _adjoint,
     "Sum": _sum,
+    "SqrtUpdate": _sqrt_update,
+    "SqrtUpdate_found": _sqrt_update_found,
 }
 
 

@@ -39,6 +39,8 @@ class Target:
     takes_vectors: bool = False  # one axis is no mistake there
     mapped_tolerance: float = 1e-8  # a memmap is another kind of input, by a route that `info` names
     refuses: Callable[[Array], bool] = lambda truth: False  # matrices that are no input of it
+    breaks: Callable[[Array, float], bool] = lambda truth, eps: False  # matrices that it breaks down for
+    argument: str = "A"  # the name of what is under attack, in messages
     parameters: frozenset[str] = frozenset()
 
     def base(self) -> Array:
@@ -65,6 +67,12 @@ def rescale(x: Any, e: int) -> Array:
     y = np.asarray(x)
     y = y.astype(np.complex128 if y.dtype.kind == "c" else np.float64)
     return (y * 2.0 ** (-e // 2)) * 2.0 ** (-e - (-e // 2))
+
+
+def precision(A: Any) -> float:
+    """The machine epsilon the result of this input is held to."""
+    dtype = getattr(A, "dtype", np.dtype(np.float64))
+    return float(np.finfo(np.float32 if dtype.char in "efF" else np.float64).eps)
 
 
 def slack(truth: Array, e: int, eps: float) -> float:

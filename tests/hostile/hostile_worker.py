@@ -19,7 +19,7 @@ import numpy as np
 import scipy.sparse as sp
 from hostile_inputs import LAYOUTS, MATRICES, dense_truth
 from hostile_products import TARGETS
-from hostile_targets import Target
+from hostile_targets import Target, precision
 
 
 def fingerprint(A: Any) -> str:
@@ -30,12 +30,6 @@ def fingerprint(A: Any) -> str:
     if isinstance(A, np.ndarray) and A.dtype != object:
         return hashlib.sha256(np.ascontiguousarray(A).tobytes()).hexdigest()
     return repr(A) if isinstance(A, list) else ""
-
-
-def precision(A: Any) -> float:
-    """The machine epsilon the result of this input is held to."""
-    dtype = getattr(A, "dtype", np.dtype(np.float64))
-    return float(np.finfo(np.float32 if dtype.char in "efF" else np.float64).eps)
 
 
 def attempt(target: Target, A: Any, keywords: dict[str, Any]) -> tuple[dict[str, Any], Any]:

@@ -339,3 +339,20 @@ def test_denormal_numbers_are_numbers(dtype):
     A = (small * np.eye(3)).astype(dtype)
     found = randnla.apply_function("inverse_sqrt", A, np.ones(3, dtype)).x
     np.testing.assert_allclose(found, np.full(3, float(small) ** -0.5), rtol=0.02)
+
+
+@pytest.mark.parametrize("n", [60, 300, 1000])
+def test_roots_of_singular_matrices_are_limited_by_rounding(n):
+    """A change of A by u moves the root of a zero eigenvalue by u^(1/2): a tolerance above that is met."""
+    rng = np.random.default_rng(30)
+    w = np.concatenate([np.zeros(n // 2), np.linspace(0.1, 1, n - n // 2)])
+    V = np.linalg.qr(rng.standard_normal((n, n)))[0]
+    A, b = (V * w) @ V.T, rng.standard_normal(n)
+    A, truth = (A + A.T) / 2, (V * np.sqrt(w)) @ (V.T @ b)
+    with pytest.warns(ConvergenceWarning, match="of which rounding of A makes"):
+        limited = randnla.apply_function("sqrt", A, b)
+    assert 1e-10 < limited.info.error_relative < 1e-7
+    found = randnla.apply_function("sqrt", A, b, tol=1e-7)
+    assert found.info.converged
+    for x in (limited.x, found.x):
+        assert np.linalg.norm(x - truth) <= 1e-7 * np.linalg.norm(truth)

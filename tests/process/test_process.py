@@ -147,7 +147,7 @@ import json, os, signal, threading
 import scipy.sparse as sp
 from randnla import datasets, operators
 from randnla._backend.kernels import dense
-from randnla._backend.kernels.woodbury import window_dots
+from randnla._backend.kernels.woodbury import window_combine, window_dots
 randnla.set_num_threads(THREADS)
 rng = np.random.default_rng(5)
 B = rng.standard_normal((5000, 1200))
@@ -157,7 +157,7 @@ C = B[:1500, :800] + 1j * B[1500:3000, :800]
 CH = C[:800] + C[:800].conj().T
 P = sp.random_array((60000, 8000), density=2e-3, rng=rng, format="csr")
 PC = P * (1 + 2j)
-W = rng.standard_normal((400, 70000)).astype(np.float32)
+W, WC = rng.standard_normal((400, 70000)).astype(np.float32), rng.standard_normal((400, 16))
 X, Y = rng.standard_normal((8000, 250)), rng.standard_normal((60000, 120))
 K = randnla.KernelMatrix(B[:, :20], bandwidth=5.0)
 K32 = randnla.KernelMatrix(B32[:, :20], kernel="matern32", bandwidth=5.0)
@@ -235,6 +235,7 @@ INTERRUPTED = {
         "tuple(randnla.rpcholesky(G, 300, rng=1, method='block'))",
         "(datasets.gaussian_kernel(B[:, :20], 5.0),)",
         "(window_dots(W[:64], W),)",
+        "(window_combine(W, WC, 0.5, W[:16]),)",
     ],
     "complex": [
         "(dense.gemm(C.conj().T, C),)",

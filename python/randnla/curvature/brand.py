@@ -74,9 +74,12 @@ def brand_update(U: Array, s: Array, A: Array, rank: int) -> tuple[Array, Array]
 def _orthonormal_beside(U: Array, rest: Array) -> tuple[Array, Array]:
     """Q, R of a block orthogonal to U up to rounding; Q is so too, whatever the rank of the block."""
     Q, R, _ = qr.cholesky_qr(rest)
-    overlap = dense.gemm(U.conj().T, Q)
-    if np.abs(overlap).max(initial=0.0) > 8 * np.finfo(U.dtype).eps:
-        # Columns that add nothing new are rounding: the orthonormal directions they gave may lie in U.
+    for _ in range(3):
+        overlap = dense.gemm(U.conj().T, Q)
+        if np.abs(overlap).max(initial=0.0) <= 8 * np.finfo(U.dtype).eps:
+            break
+        # Columns that add nothing new are rounding: the orthonormal directions they gave may lie in U, and
+        # so may what this leaves of one that lies there altogether.
         dense.gemm(U, overlap, Q, alpha=-1.0, beta=1.0)
         Q, T, _ = qr.cholesky_qr(Q)
         R = dense.gemm(T, R)

@@ -290,7 +290,7 @@ class LowRankInverse:
         StateError
             There has been no refresh.
         """
-        block = self._block(V)
+        block = self._block(V, "V")
         inner, outer = self._reciprocals()
         width = self.U.real.dtype
         core = dense.gemm(self.U.conj().T, block)
@@ -316,11 +316,12 @@ class LowRankInverse:
 
     def quadform(self, v: Any) -> Any:
         """``v^H (...)^-1 v`` of v (d,), or of every column of v (d, k), in float64: never negative."""
-        block = self._block(v)
+        block = self._block(v, "v")
         inner, outer = self._reciprocals()
         rest, core = self._split(block, dense.gemm(self.U.conj().T, block))
-        inside = inner @ np.abs(core.astype(np.result_type(core.dtype, np.float64))) ** 2
-        values = inside + outer * column_norms(rest) ** 2
+        with np.errstate(over="ignore"):  # inf is what a square beyond the range is
+            inside = inner @ np.abs(core.astype(np.result_type(core.dtype, np.float64))) ** 2
+            values = inside + outer * column_norms(rest) ** 2
         return float(values[0]) if np.ndim(v) == 1 else values
 
     def logdet(self) -> float:
@@ -328,16 +329,16 @@ class LowRankInverse:
         inner, outer = self._reciprocals()
         return float(-np.log(inner).sum() - (self.dim - inner.size) * math.log(outer))
 
-    def _block(self, V: Any) -> Array:
+    def _block(self, V: Any, name: str) -> Array:
         if self.dim == 0:
             raise StateError("inverse: expected a refresh before it is applied")
-        array = validate.as_array(V, name="V", ndim=(1, 2))
+        array = validate.as_array(V, name=name, ndim=(1, 2))
         if array.shape[0] != self.dim:
-            raise InputError(f"V: expected {self.dim} rows, got shape {array.shape}")
-        block = validate.native(array, self.U.dtype, name="V").reshape(self.dim, -1)
+            raise InputError(f"{name}: expected {self.dim} rows, got shape {array.shape}")
+        block = validate.native(array, self.U.dtype, name=name).reshape(self.dim, -1)
         if not dense.screen(block).finite:
             count, first = dense.first_non_finite(block)
-            raise validate.non_finite("V", count, first or (0, 0))
+            raise validate.non_finite(name, count, first or (0, 0))
         return block
 
     def _reciprocals(self) -> tuple[Array, float]:

@@ -237,9 +237,10 @@ class GradientWindow:
     def quadform(self, x: Any) -> Any:
         """``x^H F x`` of x (dim,), or of every column of x (dim, k), in float64: never negative."""
         X, vector = self._vectors(x)
-        squares = np.square(np.abs(self._products(X))).sum(axis=0) / max(1, self.count)
         own = np.array([window_dots(row[None], row[None])[0, 0].real for row in X])
-        values = self.damping * own + squares
+        with np.errstate(over="ignore"):  # inf is what a square beyond the range is
+            squares = np.square(np.abs(self._products(X))).sum(axis=0) / max(1, self.count)
+            values = self.damping * own + squares
         return float(values[0]) if vector else values
 
     def logdet(self) -> float:

@@ -82,7 +82,8 @@ def apply_function(
     -----
     ConvergenceWarning
         The estimate exceeds `tol` after `max_iter` steps, or rounding alone does: of a function that is
-        steep, or singular, at an eigenvalue.
+        steep, or singular, at an eigenvalue. The square root of a singular A is one: rounding of A moves it
+        by u^(1/2), about 1e-8, so that the default `tol` is not to be had, and `tol=1e-7` is.
 
     Notes
     -----
@@ -109,13 +110,14 @@ def apply_function(
     True
     """
     call = _begin(f, A, b, tol, max_iter, reorthogonalize, check_finite, callback)
-    x, info = _run(call)
+    x, info, rounding = _run(call)
+    limited = f"of which rounding of A makes {rounding:.3g}" if rounding > call.tol else ""
     if call.vector:
         x = x[:, 0]
     if not info.converged:
         warnings.warn(
             f"apply_function: estimated relative error {info.error_relative:.3g} exceeds tol={call.tol:.3g} "
-            f"after {info.iterations} steps",
+            f"after {info.iterations} steps" + (f", {limited}" if limited else ""),
             ConvergenceWarning,
             stacklevel=2,
         )
@@ -182,24 +184,29 @@ class _Column:
     unit: int | None = None
     delta: float = math.inf
     error: float = math.inf  # relative
+    rounding: float = 0.0  # relative
     steps: int = 0
 
 
-def _run(call: _Call) -> tuple[Array, Info]:
+def _run(call: _Call) -> tuple[Array, Info, float]:
     n, k = call.block.shape
     scales, norms, start = _unit_columns(call.block)
     live = np.flatnonzero(norms > 0)
     out = np.zeros((n, k), call.block.dtype)
     if not live.size:
-        return out, Info(
-            method="lanczos",
-            error_estimate=0.0,
-            error_kind="frobenius",
-            error_relative=0.0,
-            converged=True,
-            iterations=0,
-            matvecs=0,
-            path="zero right-hand side",
+        return (
+            out,
+            Info(
+                method="lanczos",
+                error_estimate=0.0,
+                error_kind="frobenius",
+                error_relative=0.0,
+                converged=True,
+                iterations=0,
+                matvecs=0,
+                path="zero right-hand side",
+            ),
+            0.0,
         )
     # Products are brought to one exponent, so that 2^p A takes the same steps bit for bit.
     first = call.op.matmat(start[:, live])
@@ -260,7 +267,7 @@ def _compare(call: _Call, run: Lanczos, j: int, column: _Column, shift: int) -> 
     if run.done[j]:
         left = 0.0
     elif not math.isfinite(column.delta) or delta >= column.delta:
-        left = math.inf if delta > 0 else 0.0
+        left = math.inf if delta > rounding else delta  # below that, iterates differ by rounding alone
     else:
         ratio = delta / column.delta
         left = max(delta, delta * ratio / (1 - ratio))
@@ -269,6 +276,7 @@ def _compare(call: _Call, run: Lanczos, j: int, column: _Column, shift: int) -> 
     # Nothing is known better than the rounding of the products.
     left = max(left, rounding, 2 * math.sqrt(m) * unit_roundoff(run.basis.dtype) * length)
     column.error = left / length if length > 0 else float(left > 0)
+    column.rounding = rounding / length if length > 0 else 0.0
     column.iterate, column.delta, column.steps = new, delta, m
 
 
@@ -319,7 +327,7 @@ def _rounding(
 
 def _finish(
     call: _Call, run: Lanczos, columns: list[_Column], live: Array, scale: tuple[Array, Array], k: int
-) -> tuple[Array, Info]:
+) -> tuple[Array, Info, float]:
     exponents, norms = scale
     is_complex = any(np.iscomplexobj(c.iterate) for c in columns)
     dtype = np.result_type(call.block.dtype, np.complex64) if is_complex else call.block.dtype
@@ -332,7 +340,7 @@ def _finish(
         errors.append(in_units(column.error * frobenius(column.iterate[None]) * float(norms[target]), unit))
     worst = max(column.error for column in columns)
     path = "invariant subspace" if run.done.all() else "reorthogonalized" if call.reorthogonalize else "local"
-    return out, Info(
+    info = Info(
         method="lanczos",
         matvecs=run.matvecs + int(live.size),
         error_estimate=math.hypot(*errors),
@@ -343,3 +351,4 @@ def _finish(
         iterations=run.steps,
         path=path,
     )
+    return out, info, max(column.rounding for column in columns)

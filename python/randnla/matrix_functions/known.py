@@ -25,16 +25,17 @@ from randnla.operators import (
 from randnla.operators.algebra import Scaled
 from randnla.operators.factored import is_hermitian
 
+from .derived_root import CorrectedRoot
 from .known_root import (
     Array,
     ConstantRoot,
-    CorrectedRoot,
     DenseRoot,
     EigenRoot,
     KnownRoot,
-    ProductRoot,
     SparseRoot,
+    rounding_of,
 )
+from .product_root import ProductRoot
 from .updated import SqrtUpdate
 
 EIGEN_SIZE = 2000
@@ -107,7 +108,8 @@ def _eigen(values: Array, basis: LinearOperator | None, scale: int, dtype: Any) 
         return ConstantRoot(
             values.size, math.ldexp(values[0], -exponent), nothing, np.zeros(0), exponent + scale
         )
-    return EigenRoot(np.ldexp(values, -exponent), basis, exponent + scale, _kind(dtype))
+    slack = rounding_of(dtype, values.size)
+    return EigenRoot(np.ldexp(values, -exponent), basis, exponent + scale, _kind(dtype), slack=slack)
 
 
 def _scaled(op: Scaled, scale: int) -> KnownRoot:
@@ -154,7 +156,8 @@ def _diagonal_plus_low_rank(op: DiagonalPlusLowRank, scale: int) -> KnownRoot:
     if op.constant and d.size:
         alpha = float(d[0])
         exponent = exponent_of(max(abs(alpha), float(np.abs(w).max(initial=0.0))))
-        return ConstantRoot(len(d), math.ldexp(alpha, -exponent), U, np.ldexp(w, -exponent), exponent + scale)
+        alpha, w = math.ldexp(alpha, -exponent), np.ldexp(w, -exponent)
+        return ConstantRoot(len(d), alpha, U, w, exponent + scale, rounding_of(op.dtype, len(d)))
     exponent = exponent_of(largest_magnitude(d))
     # d alone need not be positive.
     base = EigenRoot(np.ldexp(d, -exponent), None, exponent + scale, _kind(op.dtype), definite=False)
@@ -187,14 +190,14 @@ def _sparse(op: Sparse, scale: int) -> KnownRoot:
         return _eigen(np.zeros(op.shape[0]), None, scale, op.dtype)
     exponent = exponent_of(float(size))
     wide = P.astype(_kind(op.dtype)) * math.ldexp(1.0, -exponent)
-    return SparseRoot((wide + wide.conj().T) / 2, exponent + scale)
+    return SparseRoot((wide + wide.conj().T) / 2, exponent + scale, rounding_of(op.dtype, op.shape[0]))
 
 
-def _dense(P: Array, scale: int) -> KnownRoot:
-    P = _hermitian(P)
+def _dense(given: Array, scale: int) -> KnownRoot:
+    P = _hermitian(given)
     if len(P) <= EIGEN_SIZE:
         w, V = qr.small_eigh(P)
-        return _eigen(w, Dense(V), scale, P.dtype)
+        return _eigen(w, Dense(V), scale, given.dtype)
     if not P.any():
         return _eigen(np.zeros(len(P)), None, scale, P.dtype)
     exponent = exponent_of(largest_magnitude(P))

@@ -56,50 +56,72 @@ def poles(low: float, high: float, count: int) -> Array:
 class RationalBasis:
     """An orthonormal basis V of ``span{W, (A + s_1)^-1 W, (A + s_2)^-1 (A + s_1)^-1 W, ...}``, and P V."""
 
-    def __init__(self, frame: KnownRoot, start: Array, sizes: Array) -> None:
-        self.frame, self.W = frame, start * sizes
-        self.V, self.PV = start, frame.apply(start)
-        self.last = start
-        self.solves = 0
+    def __init__(
+        self, frame: KnownRoot, start: Array, *, product: KnownRoot, more: Array | None = None
+    ) -> None:
+        self.frame, self.product = frame, product
+        self.V = self.last = start
+        if more is not None:
+            self.V = np.concatenate([start, self._new(more)], axis=1)
+        self.PV = product.apply(self.V)
 
     def extend(self, s: float) -> bool:
         """By the pole -s; False where the space stays as it was: it is invariant, to rounding."""
-        new = self.frame.shifted(s, self.last)
-        self.solves += new.shape[1]
-        sizes = np.linalg.norm(new, axis=0)
-        new = self._deflate(new / np.where(sizes > 0, sizes, 1.0))
-        rough, R, _ = qr.cholesky_qr(new)
-        U, values, _ = qr.small_svd(R)
-        kept = values > 4 * EPS * math.sqrt(len(new))
-        room = self.frame.n - self.V.shape[1]
-        kept[room:] = False
-        if not kept.any():
+        found = self._new(self.frame.shifted(s, self.last))
+        if not found.shape[1]:
             return False
-        found = dense.gemm(rough, np.ascontiguousarray(U[:, kept]))
-        # What was left of the block may be rounding of its projection: again.
-        found = qr.cholesky_qr(self._deflate(found))[0]
         self.last = found
         self.V = np.concatenate([self.V, found], axis=1)
-        self.PV = np.concatenate([self.PV, self.frame.apply(found)], axis=1)
+        self.PV = np.concatenate([self.PV, self.product.apply(found)], axis=1)
         return True
+
+    def _new(self, block: Array) -> Array:
+        """What orthonormal columns add to those held for the range of a block."""
+        sizes = np.linalg.norm(block, axis=0)
+        block = self._deflate(block / np.where(sizes > 0, sizes, 1.0))
+        rough, R, _ = qr.cholesky_qr(block)
+        U, values, _ = qr.small_svd(R)
+        kept = values > 4 * EPS * math.sqrt(len(block))
+        kept[self.frame.n - self.V.shape[1] :] = False
+        found = dense.gemm(rough, np.ascontiguousarray(U[:, kept]))
+        # What was left of the block may be rounding of its projection: again.
+        return qr.cholesky_qr(self._deflate(found))[0] if kept.any() else found
 
     def _deflate(self, X: Array) -> Array:
         for _ in range(2):
             X = X - dense.gemm(self.V, dense.gemm(self.V.conj().T, X))
         return X
 
-    def solution(self) -> tuple[Array, Array]:
-        """Orthonormal Y and d >= 0, descending: X = Y diag(d) Y^H by Galerkin, what is rounding left out."""
-        return galerkin(self.V, self.PV, self.W)
+
+def orthonormal(X: Array) -> tuple[Array, Array]:
+    """The left singular vectors and the singular values of X, those of the size of rounding left out."""
+    Q, R, _ = qr.cholesky_qr(X)
+    U, s, _ = qr.small_svd(R)
+    kept = s > EPS * math.sqrt(max(1, len(X))) * float(s.max(initial=0.0))
+    return dense.gemm(Q, np.ascontiguousarray(U[:, kept])), s[kept]
 
 
 def galerkin(V: Array, PV: Array, W: Array) -> tuple[Array, Array]:
-    """``V [(T + V^H W W^H V)^1/2 - T^1/2] V^H`` with ``T = V^H P^2 V``, as orthonormal factors and values."""
+    """``V [(T + V^H W W^H V)^1/2 - T^1/2] V^H`` with ``T = V^H P^2 V``, as orthonormal factors and values.
+
+    The values are positive and descend, what is rounding left out.
+    """
     S = small_riccati(qr.cholesky_qr(PV)[1], dense.gemm(V.conj().T, W))
     d, U = qr.small_eigh(S)
     d, U = d[::-1], U[:, ::-1]
     count = int(np.count_nonzero(d > EPS * max(float(d.max(initial=0.0)), 0.0)))
     return dense.gemm(V, np.ascontiguousarray(U[:, :count])), np.ascontiguousarray(d[:count])
+
+
+def galerkin_down(V: Array, PV: Array, C: Array) -> tuple[Array, Array]:
+    """``V [(T - V^H C C^H V)^1/2 - T^1/2] V^H``: as `galerkin`, the largest magnitude first."""
+    R, Z = qr.cholesky_qr(PV)[1], dense.gemm(V.conj().T, C)
+    left = dense.gemm(R.conj().T, R) - dense.gemm(Z, Z.conj().T)
+    w, Q = qr.small_eigh((left + left.conj().T) / 2)
+    d, U = qr.small_eigh(dense.gemm(Q * np.sqrt(np.maximum(w, 0.0)), Q.conj().T) - _polar(R)[0])
+    order = np.argsort(-np.abs(d), kind="stable")
+    order = order[np.abs(d[order]) > EPS * np.abs(d).max(initial=0.0)]
+    return dense.gemm(V, np.ascontiguousarray(U[:, order])), d[order]
 
 
 def small_riccati(R: Array, Z: Array) -> Array:

@@ -336,7 +336,8 @@ def _eigenvalues(held: _Held, shift: float, *, semidefinite: bool) -> tuple[Arra
 
 def _from_eigen(values: Array, V: Array) -> Array:
     half = V * np.sqrt(values)
-    return dense.gemm(half, half.conj().T)
+    X = dense.gemm(half, half.conj().T)
+    return (X + X.conj().T) / 2  # a complex product need not be Hermitian to the bit
 
 
 def _condition(w: Array) -> float:

@@ -7,7 +7,6 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,14 +14,13 @@ import numpy as np
 from randnla._backend import validate
 from randnla._backend.errors import BreakdownError, ConvergenceWarning, InputError
 from randnla._backend.results import Info
-from randnla.lowrank.scaling import in_units, real_dtype, unit_roundoff
+from randnla.lowrank.scaling import real_dtype, unit_roundoff
 from randnla.operators import LinearOperator, as_operator
 
 from . import update_methods as methods
+from .certificate import Call, account, certify, compress, error_before
 from .known import known_root
-from .known_root import TINY
-from .problem import Array, Problem, pose
-from .riccati import Pieces
+from .problem import Problem, pose
 from .update_methods import Solved
 from .updated import Change, SqrtUpdate, with_change
 
@@ -84,7 +82,7 @@ def sqrt_update(
         ``P = A^(1/2)``, or ``P = A^(-1/2)`` with `inverse`: Hermitian positive definite (semidefinite will do
         for `sign=1` without `inverse`). `Diagonal`, `DiagonalPlusLowRank`, `Kronecker`, `KroneckerSum`,
         an earlier `SqrtUpdate`, sparse matrices, arrays, and multiples of these. Others are made dense up to
-        n = 1000 and solved with by conjugate gradients above.
+        n = 1000 and solved with by conjugate gradients above, which serve condition numbers up to 1e5.
     Z : array of shape (n, r) or (n,)
         Of any rank.
     sign : {1, -1}
@@ -98,8 +96,8 @@ def sqrt_update(
     method : {"auto", "rational", "exact", "riemannian", "dense"}
         "rational": rational Krylov, Galerkin with exact small roots. "exact": for roots that are a multiple
         of the identity plus low rank, or nothing beside Z. "riemannian": trust regions on the manifold of
-        fixed rank. "dense": by all eigenvectors, n <= 2000. "auto" is "exact" where it applies, "dense" where
-        rational Krylov would
+        fixed rank; for inverse roots, not beside a Z far larger than the matrix. "dense": by all
+        eigenvectors, n <= 2000. "auto" is "exact" where it applies, "dense" where rational Krylov would
         need a basis of half the space, else "rational".
     check_finite : bool, default True
     callback : callable, optional
@@ -129,7 +127,8 @@ def sqrt_update(
     -----
     *Certificate*: with P the given root, (P + X)^2 = P^2 + C + R, where C is the change of P^2 (+-Z Z^H, or
     that of the inverse by Woodbury's identity). ``|R|_F`` is computed from factors, exactly but for rounding:
-    the result is the root of a matrix that far away. `tol` asks for ``|R|_F <= tol min(|C|_F, |P^2 + C|_F)``,
+    the result is the root of a matrix that far away. (Rounding of a column of Z counts against the length of
+    that column.) `tol` asks for ``|R|_F <= tol min(|C|_F, |P^2 + C|_F)``,
     or for rounding of P^2 and C where that is more; `info.residual` is ``|R|_F / |P^2 + C|_F``. For the plain
     root of a sum the forward error is then at most ``|R| / (2 lambda_min(P))``. Chained updates add up their
     errors in `info.residual`; where the sum exceeds `tol` the root is computed anew from the first one with
@@ -170,19 +169,6 @@ def sqrt_update(
     return result
 
 
-@dataclass(frozen=True)
-class _Call:
-    root: LinearOperator
-    Z: Array
-    sign: int
-    inverse: bool
-    rank: int | None
-    tol: float
-    asked: bool  # for a tolerance
-    method: str
-    callback: Any = None
-
-
 def _begin(
     root: Any,
     Z: Any,
@@ -193,7 +179,7 @@ def _begin(
     method: Any,
     check_finite: Any,
     callback: Any,
-) -> _Call:
+) -> Call:
     check_finite = validate.flag(check_finite, name="check_finite")
     op = as_operator(root, name="root", check_finite=check_finite)
     n = op.shape[0]
@@ -212,7 +198,7 @@ def _begin(
     if method == "dense" and n > DENSE_LIMIT:
         raise InputError(f"method: 'dense' is for n <= {DENSE_LIMIT}, got n = {n}")
     dtype = np.result_type(op.dtype, block.dtype)
-    return _Call(
+    return Call(
         op,
         block.astype(dtype, copy=False),
         int(sign),
@@ -225,7 +211,7 @@ def _begin(
     )
 
 
-def _update(call: _Call, *, refresh: bool) -> SqrtUpdate:
+def _update(call: Call, *, refresh: bool) -> SqrtUpdate:
     held, previous = call.root, None
     changes: tuple[Change, ...] = ((call.Z, call.sign),)
     if isinstance(held, SqrtUpdate) and held.inverse_root == call.inverse:
@@ -250,13 +236,13 @@ def _update(call: _Call, *, refresh: bool) -> SqrtUpdate:
     else:
         method = _choose(call, problem)
         solved = methods.SOLVERS[method](problem, call.tol, call.rank, call.callback)
-    Y, d, whole = _compress(call, problem, solved, previous)
+    Y, d, whole = compress(call, problem, solved, previous)
     dtype = np.result_type(held.dtype, call.Z.dtype)
     Y = np.ascontiguousarray(Y.astype(dtype))
     weights = np.ldexp(d, known.exponent).astype(real_dtype(dtype))
-    left, size = _certify(problem, Y, np.ldexp(weights.astype(np.float64), -known.exponent), previous)
-    before = _before(problem, previous) if previous is not None else 0.0
-    info = _account(call, problem, solved, left, size, whole, before, weights.size)
+    left, size = certify(problem, Y, np.ldexp(weights.astype(np.float64), -known.exponent), previous)
+    before = error_before(problem, previous) if previous is not None else 0.0
+    info = account(call, problem, solved, left, size, whole, before, weights.size)
     base = previous.base if previous is not None else held
     if refresh and previous is not None and (info.residual or 0.0) > call.tol:
         anew = _refreshed(call, base, changes)
@@ -265,7 +251,7 @@ def _update(call: _Call, *, refresh: bool) -> SqrtUpdate:
     return SqrtUpdate(base, Y, weights, info=info, inverse=call.inverse, changes=changes)
 
 
-def _choose(call: _Call, problem: Problem) -> str:
+def _choose(call: Call, problem: Problem) -> str:
     """The method that "auto" stands for."""
     if problem.dominates and call.method in ("auto", "rational", "exact"):
         return "exact"
@@ -283,96 +269,7 @@ def _choose(call: _Call, problem: Problem) -> str:
     return "dense" if 2 * planned >= n and n <= DENSE_LIMIT else "rational"
 
 
-def _compress(
-    call: _Call, problem: Problem, solved: Solved, previous: SqrtUpdate | None
-) -> tuple[Array, Array, float]:
-    """The least rank that keeps the tolerance, with what was held before; and the residual before the cap."""
-    Y, d = solved.Y, solved.d
-    if previous is not None:
-        Y, d = methods.merged(Y, d, *_held(problem, previous))
-    pieces, core = _pieces(problem, Y, previous)
-
-    def cores(q: int) -> Array:
-        return core(np.where(np.arange(d.size) < q, d, 0.0))
-
-    q, residual = pieces.smallest(cores, d.size, problem.goal(call.tol))
-    if residual > problem.goal(call.tol):
-        q, residual = pieces.smallest(cores, d.size, problem.floor)
-    if call.rank is not None:
-        q = min(q, call.rank) if call.asked else min(call.rank, d.size)
-    return Y[:, :q], d[:q], residual
-
-
-def _held(problem: Problem, previous: SqrtUpdate) -> tuple[Array, Array]:
-    wide = previous.Y.astype(problem.known.dtype)
-    return wide, np.ldexp(previous.weights.astype(np.float64), -problem.known.exponent)
-
-
-def _pieces(
-    problem: Problem, Y: Array, previous: SqrtUpdate | None
-) -> tuple[Pieces, Callable[[Array], Array]]:
-    """The backward error as a function of the weights of Y: less those held before, where there are any."""
-    if previous is None:
-        return Pieces(problem.known, Y, problem.change, problem.sigma), np.diag
-    old, weights = _held(problem, previous)
-    both = np.concatenate([Y, old], axis=1)
-    pieces = Pieces(problem.known, both, problem.change, problem.sigma)
-    return pieces, lambda d: np.diag(np.concatenate([d, -weights]))
-
-
-def _certify(problem: Problem, Y: Array, d: Array, previous: SqrtUpdate | None) -> tuple[float, float]:
-    """Residual of the factors as they are returned, and the norm of the change."""
-    pieces, core = _pieces(problem, Y.astype(problem.known.dtype), previous)
-    return pieces.residual(core(d)), pieces.size
-
-
-def _before(problem: Problem, previous: SqrtUpdate) -> float:
-    """The error of the root that is held, in the units of the problem."""
-    error = previous.info.error_estimate or 0.0
-    if TINY < error < math.inf:
-        return in_units(error, -2 * problem.known.exponent)
-    # Out of the range of float64 in the units of the root: by its share of the matrix.
-    norm = problem.known.norm_of_square()
-    share = previous.info.residual or 0.0
-    return error if norm is None else share * norm
-
-
-def _account(
-    call: _Call,
-    problem: Problem,
-    solved: Solved,
-    left: float,
-    size: float,
-    whole: float,
-    before: float,
-    q: int,
-) -> Info:
-    known = problem.known
-    norm = problem.norm_after
-    residual = (left + before) / norm if norm > 0 else 0.0
-    relative = left / size if size > 0 else 0.0
-    # A rank without a tolerance is kept; what counts is that the factors were found to the default one.
-    judged = left if call.asked else whole
-    low, high = known.interval if problem.rank else (1.0, 1.0)
-    return Info(
-        rank=q,
-        method=solved.method,
-        iterations=solved.steps,
-        error_estimate=in_units(left + before, 2 * known.exponent),
-        error_kind="backward",
-        error_relative=relative,
-        failure_probability=0.0,
-        certificate="exact",
-        converged=bool(
-            judged <= max(problem.goal(call.tol), problem.floor) and (residual <= call.tol or not before)
-        ),
-        residual=residual,
-        condition=high / low if low > 0 else math.inf,
-        path=f"{'update' if problem.sigma > 0 else 'downdate'} of the root, {known.path}",
-    )
-
-
-def _refreshed(call: _Call, base: LinearOperator, changes: tuple[Change, ...]) -> SqrtUpdate | None:
+def _refreshed(call: Call, base: LinearOperator, changes: tuple[Change, ...]) -> SqrtUpdate | None:
     """The root anew from the first one, by all additions, then all removals; None where that is in vain."""
     if sum(Z.shape[1] for Z, _ in changes) > base.shape[0] // 2:
         return None
@@ -382,7 +279,7 @@ def _refreshed(call: _Call, base: LinearOperator, changes: tuple[Change, ...]) -
         parts = [Z for Z, s in changes if s == sign]
         if not parts:
             continue
-        part = _Call(root, np.concatenate(parts, axis=1), sign, call.inverse, None, tol, True, "auto")
+        part = Call(root, np.concatenate(parts, axis=1), sign, call.inverse, None, tol, True, "auto")
         try:
             root = _update(part, refresh=False)
         except BreakdownError:
@@ -398,7 +295,7 @@ def _refreshed(call: _Call, base: LinearOperator, changes: tuple[Change, ...]) -
     return SqrtUpdate(root.base, root.Y, root.weights, info=info, inverse=call.inverse, changes=changes)
 
 
-def _unchanged(call: _Call, base: LinearOperator) -> SqrtUpdate:
+def _unchanged(call: Call, base: LinearOperator) -> SqrtUpdate:
     """What is left when every change has been taken back."""
     dtype = np.result_type(base.dtype, call.Z.dtype)
     nothing = np.zeros((base.shape[0], 0), dtype)

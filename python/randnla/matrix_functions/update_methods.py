@@ -16,7 +16,7 @@ from randnla._backend.kernels import dense, qr
 
 from .known_root import EPS, TINY
 from .problem import Array, Problem
-from .riccati import Pieces, RationalBasis, decay, galerkin, poles, refine
+from .riccati import Pieces, RationalBasis, decay, orthonormal, poles, refine
 from .riemannian import Energy, descent, trust_region
 
 Callback = Callable[[dict[str, Any]], None] | None
@@ -53,12 +53,12 @@ def rational(problem: Problem, tol: float, rank: int | None, callback: Callback)
     count, used = planned_poles(problem, tol), 0
     best: tuple[float, Array, Array] | None = None
     for _ in range(MOST_ROUNDS):
-        basis = RationalBasis(problem.frame, problem.start, problem.sizes)
+        basis = _start(problem)
         for s in poles(low, high, count):
             used += 1
             if basis.V.shape[1] >= problem.frame.n or not basis.extend(float(s)):
                 break
-        Y, d = problem.in_root(*basis.solution())
+        Y, d = problem.on(basis.V, basis.PV)
         error = _error(problem, Y, d)
         _report(callback, used, error)
         gained = best is None or error < 0.3 * best[0]
@@ -70,6 +70,12 @@ def rational(problem: Problem, tol: float, rank: int | None, callback: Callback)
         count += math.ceil(math.log(4 * error / tol) / decay(low, high)) + 1
     assert best is not None
     return Solved(best[1], best[2], used, "rational")
+
+
+def _start(problem: Problem) -> RationalBasis:
+    if problem.steep is None:
+        return RationalBasis(problem.frame, problem.start, product=problem.frame)
+    return RationalBasis(problem.frame, problem.steep, product=problem.known, more=problem.change)
 
 
 def _error(problem: Problem, Y: Array, d: Array) -> float:
@@ -92,19 +98,12 @@ def exact(problem: Problem, tol: float, rank: int | None, callback: Callback) ->
 
     So is that of W alone where F is zero, or rounding beside W.
     """
-    Q, V = problem.frame.range_basis, problem.start
+    Q, V = problem.frame.range_basis, problem.start if problem.steep is None else problem.steep
     if Q is not None:
-        V, _ = _orthonormal(np.concatenate([Q.astype(V.dtype), V], axis=1))
-    Y, d = problem.in_root(*galerkin(V, problem.frame.apply(V), problem.W))
+        V, _ = orthonormal(np.concatenate([Q.astype(V.dtype), V], axis=1))
+    Y, d = problem.on(V, problem.projected.apply(V))
     _report(callback, 1, _error(problem, Y, d))
     return Solved(Y, d, 1, "exact")
-
-
-def _orthonormal(X: Array) -> tuple[Array, Array]:
-    Q, R, _ = qr.cholesky_qr(X)
-    U, s, _ = qr.small_svd(R)
-    kept = s > EPS * math.sqrt(len(X)) * float(s.max(initial=0.0))
-    return dense.gemm(Q, np.ascontiguousarray(U[:, kept])), s[kept]
 
 
 def whole(problem: Problem, tol: float, rank: int | None, callback: Callback) -> Solved:

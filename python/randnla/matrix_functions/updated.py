@@ -15,6 +15,7 @@ from randnla._backend.kernels import dense, qr
 from randnla._backend.results import Info
 from randnla.operators import LinearOperator, Structured, as_operator
 from randnla.operators.base import Array
+from randnla.operators.lowrank import condition_beside_identity, widened
 from randnla.operators.structured import structured
 
 Change = tuple[Array, int]
@@ -175,6 +176,15 @@ class SqrtUpdate(Structured):
         return (sign * inner.sign).item() if hasattr(sign * inner.sign, "item") else sign * inner.sign, (
             value + float(inner.logabsdet)
         )
+
+    def condition(self) -> float:
+        """``cond(P_0) cond(I + P_0^-1 Y diag(weights) Y^H)``, exact for a base that is a multiple of I."""
+        base = structured(self.base, "condition")
+        known = base.condition()
+        if not math.isfinite(known):
+            return known
+        solved = base.inverse().matmat(self.Y)
+        return known * condition_beside_identity(solved, np.diag(widened(self.weights)), self.Y)
 
     def frobenius_norm(self) -> float | None:
         """From that of the base and products with Y."""

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import numbers
 from abc import ABC, abstractmethod
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -95,8 +95,12 @@ class LinearOperator(ABC):
 
     # -- products ------------------------------------------------------------------------------------
 
-    def matmat(self, X: Any) -> Array:
-        """``A @ X`` for an array X of shape (n, k) or (n,).
+    @overload
+    def matmat(self, X: Array) -> Array: ...
+    @overload
+    def matmat(self, X: Any) -> Any: ...
+    def matmat(self, X: Any) -> Any:
+        """``A @ X`` for an array X of shape (n, k) or (n,), an array of the kind of X.
 
         Raises
         ------
@@ -104,18 +108,32 @@ class LinearOperator(ABC):
             X has another number of rows.
         """
         block = self._block(X, self.shape[1], "A @ X", "X")
-        return self._matmat(block) if block.ndim == 2 else self._matmat(block[:, None])[:, 0]
+        product = self._matmat(block) if block.ndim == 2 else self._matmat(block[:, None])[:, 0]
+        return namespace.restore(namespace.kind_of(X), product)
 
-    def rmatmat(self, Y: Any) -> Array:
-        """``A.conj().T @ Y`` for an array Y of shape (m, k) or (m,)."""
+    @overload
+    def rmatmat(self, Y: Array) -> Array: ...
+    @overload
+    def rmatmat(self, Y: Any) -> Any: ...
+    def rmatmat(self, Y: Any) -> Any:
+        """``A.conj().T @ Y`` for an array Y of shape (m, k) or (m,), an array of the kind of Y."""
         block = self._block(Y, self.shape[0], "A.H @ Y", "Y")
-        return self._rmatmat(block) if block.ndim == 2 else self._rmatmat(block[:, None])[:, 0]
+        product = self._rmatmat(block) if block.ndim == 2 else self._rmatmat(block[:, None])[:, 0]
+        return namespace.restore(namespace.kind_of(Y), product)
 
-    def matvec(self, x: Any) -> Array:
+    @overload
+    def matvec(self, x: Array) -> Array: ...
+    @overload
+    def matvec(self, x: Any) -> Any: ...
+    def matvec(self, x: Any) -> Any:
         """``A @ x``."""
         return self.matmat(x)
 
-    def rmatvec(self, y: Any) -> Array:
+    @overload
+    def rmatvec(self, y: Array) -> Array: ...
+    @overload
+    def rmatvec(self, y: Any) -> Any: ...
+    def rmatvec(self, y: Any) -> Any:
         """``A.conj().T @ y``."""
         return self.rmatmat(y)
 
@@ -161,8 +179,7 @@ class LinearOperator(ABC):
             return NotImplemented
         if namespace.is_sparse(other):
             other = other.toarray()
-        kind = namespace.kind_of(other)
-        return namespace.restore(kind, self.matmat(other))
+        return self.matmat(other)
 
     def __rmatmul__(self, other: Any) -> Any:
         from randnla.operators.algebra import Product

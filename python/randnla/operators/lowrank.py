@@ -135,6 +135,15 @@ class LowRank(Structured):
                 validate.require_finite(X, name=f"{name} ({what})")
 
 
+def condition_beside_identity(X: Array, C: Array, Y: Array) -> float:
+    """The condition number of ``I + X C Y^H`` for X, Y (n, r) and C (r, r)."""
+    # With [X, Y] = Q [R_x, R_y] it has the singular values of I + R_x C R_y^H, and ones.
+    r = X.shape[1]
+    _, R, _ = qr.cholesky_qr(np.concatenate([widened(X), widened(Y)], axis=1))
+    s = qr.small_svd(np.eye(R.shape[0]) + R[:, :r] @ C @ R[:, r:].conj().T)[1]
+    return magnitude_ratio(np.append(s, 1.0) if R.shape[0] < X.shape[0] else s)
+
+
 class DiagonalPlusLowRank(Structured):
     """``diag(d) + U C V^H``: products, solves, determinants and, for a constant d, roots in O(n r).
 
@@ -253,14 +262,8 @@ class DiagonalPlusLowRank(Structured):
         if not self.d.all():
             return math.inf
         low = self.low
-        # I + X C Y^H with [X, Y] = Q [R_x, R_y] has the singular values of I + R_x C R_y^H, and ones.
-        r = low.rank
-        both = np.concatenate([widened(low.U) / widened(self.d)[:, None], widened(low._right)], axis=1)
-        _, R, _ = qr.cholesky_qr(both)
-        s = qr.small_svd(np.eye(R.shape[0]) + R[:, :r] @ widened(low.core()) @ R[:, r:].conj().T)[1]
-        if R.shape[0] < self.shape[0]:
-            s = np.append(s, 1.0)
-        return magnitude_ratio(self.d) * magnitude_ratio(s)
+        X = widened(low.U) / widened(self.d)[:, None]
+        return magnitude_ratio(self.d) * condition_beside_identity(X, widened(low.core()), low._right)
 
     def _function(self, f: Any, what: str, *, semidefinite: bool) -> DiagonalPlusLowRank:
         """``f(A)`` for A = alpha I + U C U^H: f(alpha) off the range of U, f(alpha + w) on it."""

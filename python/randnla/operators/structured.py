@@ -50,7 +50,7 @@ class Structured(LinearOperator):
         Keep `inverse` to solve again without factoring. As in products, NaN and Inf in B are not looked for:
         they come out as IEEE arithmetic has them.
         """
-        return namespace.restore(namespace.kind_of(B), self.inverse().matmat(B))
+        return self.inverse().matmat(B)
 
     def slogdet(self) -> tuple[Any, float]:
         """Sign (or phase) of the determinant and the logarithm of its magnitude."""
@@ -88,10 +88,11 @@ class Structured(LinearOperator):
     def quadform(self, X: Any) -> Any:
         """``x^H A x`` of a vector, or of every column of X (n, k); real where A is Hermitian."""
         self._require_square("quadform")
+        kind = namespace.kind_of(X)
         X = self._block(X, self.shape[1], "X.H A X", "X")
         wide = np.result_type(self.dtype, X.dtype, np.float64)
         values = np.einsum("i...,i...->...", X.conj(), self.matmat(X), dtype=wide)
-        return values.item() if X.ndim == 1 else values
+        return values.item() if X.ndim == 1 else namespace.restore(kind, values)
 
     def _require_square(self, what: str) -> None:
         if self.shape[0] != self.shape[1]:

@@ -139,7 +139,11 @@ def _unit_signs(diagonal: Array) -> Array:
     magnitude = np.abs(diagonal)
     ones = np.ones_like(diagonal)
     if np.iscomplexobj(diagonal):
-        return np.divide(diagonal, magnitude, out=ones, where=magnitude > 0)
+        # Denormal numbers have magnitudes of few bits, and reciprocals that overflow.
+        scaled = diagonal * np.where(magnitude < 1e-30, 2.0**60, 1.0).astype(magnitude.dtype)
+        size = np.where(magnitude > 0, np.abs(scaled), 1)
+        ones[magnitude > 0] = (scaled.real / size + 1j * (scaled.imag / size))[magnitude > 0]
+        return ones
     return np.copysign(ones, np.where(diagonal == 0, ones, diagonal))
 
 
