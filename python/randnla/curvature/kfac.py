@@ -423,6 +423,7 @@ class KFAC:
             "kind": self._KIND,
             "names": json.dumps(list(self._layers)),
             "step_count": self.step_count,
+            "seed": self.seed,
             "damping": json.dumps([type(self._damping).__name__, self._damping.value]),
             "health": json.dumps([vars(health) for health in self._health.values()]),
         }
@@ -447,7 +448,7 @@ class KFAC:
         if not isinstance(state, dict):
             raise StateError(f"state: expected a dict, got {type(state).__name__}")
         types: dict[str, type] = dict.fromkeys(("names", "damping", "health"), str)
-        types |= {"step_count": int} | {key: type(value) for key, value in self._own_state().items()}
+        types |= {"step_count": int, "seed": int} | {key: type(value) for key, value in self._own_state().items()}
         opened = plain_state.opened(state, self._KIND, types, parts=True)
         names = json.loads(opened["names"])
         if names != list(self._layers):
@@ -462,7 +463,7 @@ class KFAC:
         self._collect()
         self._blocks, self._health = blocks, dict(zip(names, health, strict=True))
         self._damping = self._damping.with_value(value)
-        self.step_count = opened["step_count"]
+        self.step_count, self.seed = opened["step_count"], opened["seed"]
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({len(self._layers)} layers, {self._damping}): step {self.step_count}"
