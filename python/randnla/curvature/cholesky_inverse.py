@@ -12,7 +12,7 @@ import numpy as np
 from randnla._backend import namespace, validate
 from randnla._backend import state as plain_state
 from randnla._backend.errors import BreakdownError, InputError, StateError
-from randnla._backend.kernels import batched, dense
+from randnla._backend.kernels import batched, dense, qr
 from randnla._backend.kernels.dense import Array
 from randnla._backend.results import Info
 
@@ -263,14 +263,11 @@ class CholeskyInverse:
 def _inverted(X: Array, damping: float) -> tuple[Array, float, float]:
     """``(X + damping I)^-1`` in the place of X, log det, and the condition in the 1-norm."""
     exponent = math.frexp(float(np.diagonal(X).real.max(initial=0.0)) + damping)[1]
-    if abs(exponent) > 60:  # squares of entries, or of their inverses, would leave the range
-        X = np.ldexp(X, -exponent)
-    else:
-        exponent = 0
+    qr.scale_by_power(X, -exponent)  # a Cholesky factor of 2 X has other bits than one of X
     X[np.diag_indices(len(X))] += X.real.dtype.type(math.ldexp(damping, -exponent))
     norm = float(np.abs(X).sum(axis=0, dtype=np.float64).max(initial=0.0))
     logdet = spd_inverse(X) + len(X) * exponent * math.log(2.0)
     condition = norm * float(np.abs(X).sum(axis=0, dtype=np.float64).max(initial=0.0))
     if not math.isfinite(condition):
         raise BreakdownError("X: the inverse of a matrix is not finite")
-    return (np.ldexp(X, -exponent) if exponent else X), logdet, condition
+    return qr.scale_by_power(X, -exponent), logdet, condition
