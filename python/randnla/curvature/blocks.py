@@ -12,14 +12,16 @@ from randnla._backend.kernels.dense import Array
 
 from .damping import Damping
 from .health import Outcome, attempt
-from .layers import Rows
+from .rows import Rows
 from .two_sided import TwoSidedInverse
 
 
 class Block(Protocol):
     """What an engine asks of the curvature of a layer."""
 
-    kind: str
+    @property
+    def kind(self) -> str:
+        """How it is inverted."""
 
     def prepare(self, rows: Rows) -> Any:
         """Check the rows of a batch; nothing changes."""
@@ -81,7 +83,9 @@ class KroneckerBlock:
     @property
     def kind(self) -> str:
         """How each side is inverted."""
-        names = (type(side).__name__.removesuffix("Inverse") for side in (self.inverse.left, self.inverse.right))
+        names = (
+            type(side).__name__.removesuffix("Inverse") for side in (self.inverse.left, self.inverse.right)
+        )
         return " x ".join(_SPOKEN.get(name, name.lower()) for name in names)
 
     def prepare(self, rows: Rows) -> tuple[tuple[Any, float], tuple[Any, float]]:
@@ -185,4 +189,3 @@ def parted(state: dict[str, Any]) -> dict[str, dict[str, Any]]:
             raise StateError(f"{key}: unknown field")
         parts.setdefault(name, {})[rest] = value
     return parts
-

@@ -145,7 +145,9 @@ class BrandKFAC(KFAC):
         **settings: Any,
     ) -> None:
         every = overwrite_every
-        self.overwrite_every = None if every is None else validate.integer(every, name="overwrite_every", low=1)
+        self.overwrite_every = (
+            None if every is None else validate.integer(every, name="overwrite_every", low=1)
+        )
         self.correct = validate.real(correct, name="correct", low=0.0, high=1.0)
         if self.correct and self.overwrite_every is None:
             raise InputError("correct: needs overwrite_every, for the dense average it is corrected from")
@@ -153,8 +155,7 @@ class BrandKFAC(KFAC):
         super().__init__(layers, **{"inverse": "low_rank", **settings})
 
     def _kronecker_block(self, layer: Layer, index: int) -> KroneckerBlock:
-        block = super()._kronecker_block(layer, index)
-        assert isinstance(block, KroneckerBlock)
+        block: KroneckerBlock = super()._kronecker_block(layer, index)
         columns = self._low_rank["rank"] + self._low_rank["oversample"]
         if not isinstance(layer, Dense):
             return block
@@ -162,7 +163,9 @@ class BrandKFAC(KFAC):
         for name, dim in zip(("left", "right"), layer.shape, strict=True):
             if kind_of_inverse(dim, columns, choice=self.inverse, joint=self._damping.joint) == "low_rank":
                 average = self._average
-                made = kind(dim, self._low_rank["rank"], ema=average.ema, start=average.start, dtype=self.dtype)
+                made = kind(
+                    dim, self._low_rank["rank"], ema=average.ema, start=average.start, dtype=self.dtype
+                )
                 setattr(block, name, made)
         return block
 

@@ -57,7 +57,9 @@ def _leaf(X: Array) -> float:
     lower, failed = batched.batched_cholesky(X[None])
     inverse, singular = batched.batched_inverse(X[None])
     if failed[0] or singular[0]:
-        raise BreakdownError("X: expected a positive definite matrix; a pivot of its factorization is not > 0")
+        raise BreakdownError(
+            "X: expected a positive definite matrix; a pivot of its factorization is not > 0"
+        )
     X[...] = inverse[0]
     return 2.0 * float(np.log(np.diagonal(lower[0]).real, dtype=np.float64).sum())
 

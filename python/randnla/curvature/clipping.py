@@ -16,7 +16,7 @@ from randnla._backend.kernels.dense import Array
 
 @dataclass(frozen=True)
 class KLClip:
-    """All directions by ``min(1, sqrt(kappa / (lr^2 sum <direction, gradient>)))``: a bound of the change in KL.
+    """All directions times ``min(1, sqrt(kappa / (lr^2 sum <direction, gradient>)))``, which bounds the KL.
 
     Parameters
     ----------

@@ -14,7 +14,7 @@ from randnla._backend import namespace, validate
 from randnla._backend.errors import InputError
 from randnla._backend.kernels.dense import Array
 
-from .layers import SHARING, Rows, listed, packed, parts_of, shared_rows, unpacked
+from .rows import SHARING, Rows, listed, packed, parts_of, shared_rows, unpacked
 from .workspace import Workspace
 
 
@@ -61,7 +61,9 @@ class Convolution:
         if isinstance(self.padding, str):
             validate.choice(self.padding, ("valid", "same"), name="padding")
             if self.padding == "same" and any(s != 1 for s in self.stride):
-                raise InputError(f"padding: expected numbers, for 'same' takes a stride of 1; got {self.stride}")
+                raise InputError(
+                    f"padding: expected numbers, for 'same' takes a stride of 1; got {self.stride}"
+                )
         else:
             object.__setattr__(self, "padding", self._each(self.padding, "padding", 0))
         validate.flag(self.bias, name="bias")
@@ -135,7 +137,9 @@ class Convolution:
     def _positions(self, sizes: tuple[int, ...]) -> tuple[int, ...]:
         positions = tuple(
             (n + sum(m) - d * (k - 1) - 1) // s + 1
-            for n, m, k, s, d in zip(sizes, self.margins, self.kernel, self.stride, self.dilation, strict=True)
+            for n, m, k, s, d in zip(
+                sizes, self.margins, self.kernel, self.stride, self.dilation, strict=True
+            )
         )
         if min(positions) < 1:
             raise InputError(f"a: expected axes that hold the kernel {self.kernel}, got {sizes}")
@@ -182,7 +186,7 @@ class Convolution:
         ------
         InputError
         """
-        weight, bias = parts_of(gradient, self.bias)
+        weight, bias = parts_of(gradient, bias=self.bias)
         return packed(weight, bias, (self.outputs, self.shape[1] - self.bias), workspace, dtype)
 
     def unpack(self, matrix: Array, gradient: Any) -> Any:

@@ -140,7 +140,7 @@ class Relative(Damping):
 
 
 class Absolute(Damping):
-    """``(A + lambda I) kron (G + lambda I)``, as the randomized K-FAC of Puiu (2022) uses with its SRE solver.
+    """``(A + lambda I) kron (G + lambda I)``, as the SRE-KFAC of Puiu (2022) has it.
 
     Parameters
     ----------

@@ -17,14 +17,14 @@ from randnla._backend.kernels.dense import Array
 from .blocks import KroneckerBlock, joined, parted
 from .damping import Damping, Exact, Relative
 from .health import Outcome
-from .layers import Rows
+from .rows import Rows
 from .two_sided import TwoSidedInverse
 
 _CHUNK = 1 << 22  # numbers of per-sample gradients held at a time
 
 
 class EigenbasisBlock:
-    """``(P kron Q) diag(S) (P kron Q)^H``: P, Q of a Kronecker product, S = E[(P^H grad Q)^2] averaged on its own.
+    """``(P kron Q) diag(S) (P kron Q)^H``: P, Q of a Kronecker product, S = E[(P^H grad Q)^2] on its own.
 
     Parameters
     ----------
@@ -38,8 +38,8 @@ class EigenbasisBlock:
 
     Notes
     -----
-    *Algorithm*: George, Laurent, Bouthillier, Ballas and Vincent (2018). In its basis S is the best diagonal in
-    the Frobenius norm, so that it is never further from the Fisher matrix than the Kronecker product. When
+    *Algorithm*: George, Laurent, Bouthillier, Ballas and Vincent (2018). In its basis S is the best diagonal
+    in the Frobenius norm, so that it is never further from the Fisher matrix than the Kronecker product. When
     the basis changes S becomes the diagonal, in the new basis, of what it stood for in the old one:
     ``|P'^H P|^2 S (|Q'^H Q|^2)^T``, which is a permutation of S where the basis is one.
 
@@ -99,7 +99,9 @@ class EigenbasisBlock:
             if s is not None and t is not None:
                 self.moments = np.multiply.outer(s[1], t[1]).astype(P.real.dtype)
         else:
-            left, right = (np.abs(dense.gemm(X.conj().T, Y)) ** 2 for X, Y in zip((P, Q), before, strict=True))
+            left, right = (
+                np.abs(dense.gemm(X.conj().T, Y)) ** 2 for X, Y in zip((P, Q), before, strict=True)
+            )
             self.moments = dense.gemm(dense.gemm(left, self.moments), right.T)
         self.set_damping(damping)
 
@@ -112,7 +114,8 @@ class EigenbasisBlock:
     def _damped(self) -> Array:
         if self.moments is None:
             raise StateError("inverse: expected a refresh before it is applied")
-        return np.maximum(self.moments, 0.0) + self.moments.dtype.type(self._shift)
+        damped: Array = np.maximum(self.moments, 0.0) + self.moments.dtype.type(self._shift)
+        return damped
 
     def precondition(self, V: Array) -> Array:
         """The damped inverse applied to a gradient; the gradient itself before the first refresh."""
@@ -126,7 +129,9 @@ class EigenbasisBlock:
     def quadform(self, V: Array) -> float:
         """``<V, inverse applied to V>``, summed in float64."""
         P, Q = self._bases()
-        core = np.abs(dense.gemm(dense.gemm(P.conj().T, V), Q).astype(np.complex128 if V.dtype.kind == "c" else float))
+        core = np.abs(
+            dense.gemm(dense.gemm(P.conj().T, V), Q).astype(np.complex128 if V.dtype.kind == "c" else float)
+        )
         return float(np.sum(core**2 / self._damped()))
 
     def logdet(self) -> float:
@@ -175,9 +180,11 @@ def second_moments(rows: Rows, P: Array, Q: Array) -> Array:
 
     Where every sample has one row this is a product of squares, and no gradient of a sample is formed.
     """
+    total: Array
     g, a = dense.gemm(rows.g, P), dense.gemm(rows.a, Q)  # (samples * uses, m), (.., n)
     if rows.uses == 1:
-        return dense.gemm((g * g).T, a * a) / g.dtype.type(rows.samples)
+        total = dense.gemm((g * g).T, a * a) / g.dtype.type(rows.samples)
+        return total
     m, n = P.shape[1], Q.shape[1]
     total = np.zeros((m, n), g.dtype)
     g, a = g.reshape(rows.samples, rows.uses, m), a.reshape(rows.samples, rows.uses, n)
@@ -185,4 +192,5 @@ def second_moments(rows: Rows, P: Array, Q: Array) -> Array:
     for i in range(0, rows.samples, step):
         each = np.matmul(g[i : i + step].transpose(0, 2, 1), a[i : i + step])
         total += np.einsum("kij,kij->ij", each, each)
-    return total / g.dtype.type(rows.samples)
+    total /= g.dtype.type(rows.samples)
+    return total

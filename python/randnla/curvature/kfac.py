@@ -87,7 +87,8 @@ class KFAC:
     ``A kron G``, and the direction is ``(G + .)^-1 V (A + .)^-1``.
 
     A refresh never raises: it tries float64, then there 10, 100 and 1000 times the damping, then keeps the
-    last good inverse, and `health` says which and why. Statistics and gradients with NaN or Inf change nothing.
+    last good inverse, and `health` says which and why. Statistics and gradients with NaN or Inf change
+    nothing.
 
     *Cost*: n d^2 flops a factor and batch; a refresh as of its inverses; a step 2 m n (m + n) flops a layer
     with arrays, 4 m n (r + s) with r and s pairs.
@@ -140,7 +141,7 @@ class KFAC:
         self._average = Average.checked(ema, start)
         self.inverse = validate.choice(inverse, CHOICES, name="inverse")
         self.dtype = factor_dtype(dtype)
-        self._low_rank = {
+        self._low_rank: dict[str, Any] = {
             "rank": validate.integer(rank, name="rank", low=1),
             "oversample": validate.oversample(oversample),
             "power_iters": power_iters,
@@ -148,7 +149,10 @@ class KFAC:
             "solver": solver,
             "warm_start": warm_start,
         }
-        self.stats_every, self.inv_every = every(stats_every, name="stats_every"), every(inv_every, name="inv_every")
+        self.stats_every, self.inv_every = (
+            every(stats_every, name="stats_every"),
+            every(inv_every, name="inv_every"),
+        )
         self.clip = clip
         self.asynchronous = validate.flag(asynchronous, name="asynchronous")
         self.lag = validate.integer(lag, name="lag", low=1)
@@ -169,16 +173,15 @@ class KFAC:
     def _block_of(self, layer: Layer, index: int) -> Block:
         if isinstance(layer, ScaleShift):
             rows, columns = layer.shape
-            settings = {"ema": self._average.ema, "start": self._average.start, "dtype": self.dtype}
-            return UnitwiseBlock(columns, rows, **settings)
-        return self._kronecker_block(layer, index)
+            average = self._average
+            return UnitwiseBlock(columns, rows, ema=average.ema, start=average.start, dtype=self.dtype)
+        block: Block = self._kronecker_block(layer, index)
+        return block
 
-    def _kronecker_block(self, layer: Layer, index: int) -> Block:
-        factors, inverses = [], []
-        for side, (dim, source) in enumerate(zip(layer.shape, layer.sides, strict=True)):
-            factors.append(self._factor(dim, source))
-            inverses.append(self._inverse(dim, source, 2 * index + side))
-        return KroneckerBlock(*factors, layer.sides, TwoSidedInverse(*inverses))
+    def _kronecker_block(self, layer: Layer, index: int) -> Any:
+        (m, n), (left, right) = layer.shape, layer.sides
+        inverse = TwoSidedInverse(self._inverse(m, left, 2 * index), self._inverse(n, right, 2 * index + 1))
+        return KroneckerBlock(self._factor(m, left), self._factor(n, right), layer.sides, inverse)
 
     def _factor(self, dim: int, source: str) -> Any:
         kind = DiagonalFactor if source == "index" else KroneckerFactor
@@ -278,7 +281,9 @@ class KFAC:
         if outcome.made is None:
             kept = "identity" if health.last_refresh is None else "last good inverse"
             failed = health.failed_refreshes + 1
-            self._health[name] = replace(health, fallback=kept, reason=outcome.reason, failed_refreshes=failed)
+            self._health[name] = replace(
+                health, fallback=kept, reason=outcome.reason, failed_refreshes=failed
+            )
             return
         block.adopt(outcome.made)
         self._health[name] = replace(
@@ -324,8 +329,8 @@ class KFAC:
         Returns
         -------
         dict {name: direction}
-            Of the structure and kind of the gradients; the gradients themselves where one of them holds NaN or
-            Inf: then nothing has changed, this is no step, and `health` counts it.
+            Of the structure and kind of the gradients; the gradients themselves where one of them holds NaN
+            or Inf: then nothing has changed, this is no step, and `health` counts it.
 
         Raises
         ------
@@ -351,7 +356,7 @@ class KFAC:
 
     def _follow(self, value: Damping | float) -> None:
         if value not in (self._damping, self._damping.value):
-            self.damping = value  # type: ignore[assignment]
+            self.damping = value
 
     def precondition(self, gradients: Mapping[str, Any]) -> dict[str, Any]:
         """The damped inverse applied to gradients, without refresh, clipping or counting; see `step`."""
@@ -376,7 +381,7 @@ class KFAC:
         return {name: self._layers[name].unpack(D, gradients[name]) for name, D in directions.items()}
 
     def quadform(self, gradients: Mapping[str, Any]) -> float:
-        """``sum <V, inverse applied to V>`` over the layers given: the squared length of the natural gradient.
+        """``sum <V, inverse applied to V>`` over layers: the squared length of the natural gradient.
 
         Raises
         ------
@@ -448,7 +453,9 @@ class KFAC:
         if not isinstance(state, dict):
             raise StateError(f"state: expected a dict, got {type(state).__name__}")
         types: dict[str, type] = dict.fromkeys(("names", "damping", "health"), str)
-        types |= {"step_count": int, "seed": int} | {key: type(value) for key, value in self._own_state().items()}
+        types |= {"step_count": int, "seed": int} | {
+            key: type(value) for key, value in self._own_state().items()
+        }
         opened = plain_state.opened(state, self._KIND, types, parts=True)
         names = json.loads(opened["names"])
         if names != list(self._layers):

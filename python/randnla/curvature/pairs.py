@@ -120,7 +120,7 @@ def singular_pairs(Q: Array, Y: Array) -> tuple[Array, Array]:
 
 
 def ritz_pairs(Q: Array, Y: Array) -> tuple[Array, Array]:
-    """Eigenpairs of Q^H X Q, turned by Q, largest first; Y = X Q. Negative values are rounding, and zero here.
+    """Eigenpairs of Q^H X Q, turned by Q, largest first; Y = X Q. Values below 0 are rounding.
 
     Returns
     -------

@@ -48,9 +48,13 @@ class Report:
         for line in self.covered:
             note = line.health.fallback or line.why if line.health else line.why
             rows.append((line.name, line.layer, " x ".join(map(str, line.shape)), line.inverse, note))
-        rows += [(line.name, line.layer, " x ".join(map(str, line.shape)), "-", line.why) for line in self.skipped]
+        rows += [
+            (line.name, line.layer, " x ".join(map(str, line.shape)), "-", line.why) for line in self.skipped
+        ]
         widths = [max(len(row[k]) for row in rows) for k in range(5)]
-        lines = ["  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)) for row in rows]
+        lines = [
+            "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)) for row in rows
+        ]
         return "\n".join(line.rstrip() for line in lines)
 
 

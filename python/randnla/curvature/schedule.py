@@ -51,8 +51,10 @@ class Piecewise:
     """
 
     def __init__(self, values: Mapping[int, Any]) -> None:
-        if not isinstance(values, Mapping) or 0 not in values or not all(
-            isinstance(step, int) and step >= 0 for step in values
+        if (
+            not isinstance(values, Mapping)
+            or 0 not in values
+            or not all(isinstance(step, int) and step >= 0 for step in values)
         ):
             raise InputError(f"values: expected a mapping from steps >= 0, with step 0, got {values!r}")
         self._values = dict(sorted(values.items()))

@@ -209,7 +209,14 @@ class SpectralInverse:
             A field is missing, unknown, of another version or altered; the message names it.
         """
         progress = {name: type(value) for name, value in self._progress().items()}
-        arrays = {"dtype": str, "U": np.ndarray, "s": np.ndarray, "tail": float, "damping": float, "info": str}
+        arrays = {
+            "dtype": str,
+            "U": np.ndarray,
+            "s": np.ndarray,
+            "tail": float,
+            "damping": float,
+            "info": str,
+        }
         fields = plain_state.opened(state, self._KIND, {**self._SETTINGS, **progress, **arrays})
         try:
             made = self._like({name: fields[name] for name in self._SETTINGS})

@@ -89,12 +89,10 @@ class TwoSidedInverse:
         made = copy.copy(self)
         made.left, made.right = copy.copy(self.left), copy.copy(self.right)
         wanted, before = damping.shifts(*self._moments), self._known_shifts()
-        kept = [
-            getattr(wanted if _in_eigenvectors(side) else before, name)
-            for name, side in (("left", made.left), ("right", made.right))
-        ]
-        made.shifts = Shifts(*kept, wanted.whole)
-        made.left.damping, made.right.damping = kept
+        left = (wanted if _in_eigenvectors(made.left) else before).left
+        right = (wanted if _in_eigenvectors(made.right) else before).right
+        made.shifts = Shifts(left, right, wanted.whole)
+        made.left.damping, made.right.damping = left, right
         made._require_definite()
         return made
 
@@ -102,7 +100,9 @@ class TwoSidedInverse:
         """Refuse what would divide by zero or overflow, before it takes the place of a good inverse."""
         least, largest = self._extremes()
         if not (least > 4 / float(np.finfo(np.float32).max) and math.isfinite(largest)):
-            raise BreakdownError(f"damping: the damped product has the eigenvalue {least:.3g}: it is singular")
+            raise BreakdownError(
+                f"damping: the damped product has the eigenvalue {least:.3g}: it is singular"
+            )
 
     def _extremes(self) -> tuple[float, float]:
         """The least and the largest eigenvalue of the damped product, as far as they are known."""

@@ -17,11 +17,11 @@ from randnla._backend.kernels.dense import Array
 from .average import Average
 from .damping import Damping, Relative
 from .health import Outcome, attempt
-from .layers import Rows
+from .rows import Rows
 
 
 class UnitwiseBlock:
-    """``E[v v^T]`` of v = (scale gradient, shift gradient) of every unit, or of one of the two, and its inverse.
+    """``E[v v^T]`` of v = (scale gradient, shift gradient) of every unit, or of one of them.
 
     Parameters
     ----------

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from randnla._backend.errors import InputError
 
-from .blocks import Block, KroneckerBlock
+from .blocks import KroneckerBlock
 from .damping import Absolute, Damping, Exact, Relative
 from .eigenbasis import EigenbasisBlock
 from .kfac import KFAC
@@ -123,10 +123,9 @@ class EKFAC(KFAC):
         super().__init__(layers, damping=damping, inverse="eigen", **settings)
         _require_sum(self.damping)
 
-    def _kronecker_block(self, layer: Layer, index: int) -> Block:
-        base = super()._kronecker_block(layer, index)
-        whole = isinstance(base, KroneckerBlock) and not isinstance(layer, Embedding)
-        return EigenbasisBlock(base) if whole else base  # type: ignore[arg-type]
+    def _kronecker_block(self, layer: Layer, index: int) -> EigenbasisBlock | KroneckerBlock:
+        base: KroneckerBlock = super()._kronecker_block(layer, index)
+        return base if isinstance(layer, Embedding) else EigenbasisBlock(base)
 
 
 def _require_sum(damping: Damping) -> None:
