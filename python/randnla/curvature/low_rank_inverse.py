@@ -64,8 +64,8 @@ class LowRankInverse(SpectralInverse):
         May be set at any time: nothing has to be computed afresh.
     info : Info
         Of the last refresh. ``error_estimate`` is the trace of ``X - U diag(s) U^H``: its trace norm, exact
-        up to rounding, where the pairs are those of Nystrom or Brand, for then it is semidefinite. "converged"
-        says whether `tol` holds.
+        up to rounding, where the pairs are those of Nystrom or Brand, for then it is semidefinite.
+        "converged" says whether `tol` holds.
 
     Raises
     ------
