@@ -396,10 +396,37 @@ OTHERS: dict[str, str] = {
 
 # Names of randnla.curvature -> the file that tests them.
 CURVATURE: dict[str, str] = {
+    "Absolute": "curvature/test_kfac.py",
     "BrandFactor": "curvature/test_brand.py",
+    "BrandKFAC": "curvature/test_kfac.py",
+    "CholeskyInverse": "curvature/test_inverses.py",
+    "Conv1d": "curvature/test_layers.py",
+    "Conv2d": "curvature/test_layers.py",
+    "Damping": "curvature/test_refresh.py",
+    "Dense": "curvature/test_layers.py",
+    "DiagonalFactor": "curvature/test_inverses.py",
+    "DiagonalInverse": "curvature/test_inverses.py",
+    "EKFAC": "curvature/test_ekfac.py",
+    "EigenInverse": "curvature/test_inverses.py",
+    "Embedding": "curvature/test_layers.py",
+    "Every": "curvature/test_kfac.py",
+    "Exact": "curvature/test_kfac.py",
     "GradientWindow": "curvature/test_window.py",
+    "Health": "curvature/test_refresh.py",
+    "KFAC": "curvature/test_kfac.py",
+    "KLClip": "curvature/test_kfac.py",
     "KroneckerFactor": "curvature/test_factors.py",
     "LowRankInverse": "curvature/test_low_rank_inverse.py",
+    "Moments": "curvature/test_kfac.py",
+    "Piecewise": "curvature/test_kfac.py",
+    "RMSClip": "curvature/test_kfac.py",
+    "RSKFAC": "curvature/test_kfac.py",
+    "Relative": "curvature/test_kfac.py",
+    "Report": "curvature/test_kfac.py",
+    "SREKFAC": "curvature/test_kfac.py",
+    "ScaleShift": "curvature/test_layers.py",
+    "Shifts": "curvature/test_kfac.py",
+    "Tikhonov": "curvature/test_kfac.py",
 }
 
 
