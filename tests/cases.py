@@ -378,9 +378,13 @@ OTHERS: dict[str, str] = {
 # Names of randnla.curvature -> the file that tests them.
 CURVATURE: dict[str, str] = {
     "BrandFactor": "curvature/test_brand.py",
+    "GammaRule": "curvature/test_quadratic.py",
     "GradientWindow": "curvature/test_window.py",
     "KroneckerFactor": "curvature/test_factors.py",
+    "LevenbergMarquardt": "curvature/test_quadratic.py",
     "LowRankInverse": "curvature/test_low_rank_inverse.py",
+    "QuadraticMinimum": "curvature/test_quadratic.py",
+    "minimize_quadratic": "curvature/test_quadratic.py",
 }
 
 
