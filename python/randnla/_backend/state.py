@@ -46,8 +46,10 @@ def unwrap(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
 
 
-def opened(state: Any, kind: str, types: Mapping[str, type]) -> dict[str, Any]:
+def opened(state: Any, kind: str, types: Mapping[str, type], *, parts: bool = False) -> dict[str, Any]:
     """The fields of a sealed state of `kind`, all of them there, of their types and unaltered.
+
+    With `parts`, fields with a slash in their name belong to states within, and are only held to the digest.
 
     Raises
     ------
@@ -58,7 +60,8 @@ def opened(state: Any, kind: str, types: Mapping[str, type]) -> dict[str, Any]:
         raise StateError(f"state: expected a dict, got {type(state).__name__}")
     fields = {key: unwrap(value) for key, value in state.items()}
     expected = {"schema": int, "stream_version": int, "kind": str, "digest": str, **types}
-    for key in sorted(expected.keys() ^ fields.keys(), key=str):
+    own = {key for key in fields if not (parts and "/" in str(key))}
+    for key in sorted(expected.keys() ^ own, key=str):
         raise StateError(f"{key}: {'unknown' if key in fields else 'missing'} field for kind {kind!r}")
     for key, wanted in expected.items():
         value = fields[key]

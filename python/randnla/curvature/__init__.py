@@ -9,23 +9,77 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from randnla.curvature.brand import BrandFactor as BrandFactor
+    from randnla.curvature.brand_kfac import BrandKFAC as BrandKFAC
+    from randnla.curvature.cholesky_inverse import CholeskyInverse as CholeskyInverse
+    from randnla.curvature.clipping import KLClip as KLClip
+    from randnla.curvature.clipping import RMSClip as RMSClip
+    from randnla.curvature.convolution import Conv1d as Conv1d
+    from randnla.curvature.convolution import Conv2d as Conv2d
+    from randnla.curvature.damping import Absolute as Absolute
+    from randnla.curvature.damping import Damping as Damping
+    from randnla.curvature.damping import Exact as Exact
+    from randnla.curvature.damping import Moments as Moments
+    from randnla.curvature.damping import Relative as Relative
+    from randnla.curvature.damping import Shifts as Shifts
+    from randnla.curvature.damping import Tikhonov as Tikhonov
+    from randnla.curvature.diagonal import DiagonalFactor as DiagonalFactor
+    from randnla.curvature.diagonal import DiagonalInverse as DiagonalInverse
+    from randnla.curvature.eigen_inverse import EigenInverse as EigenInverse
     from randnla.curvature.factors import KroneckerFactor as KroneckerFactor
+    from randnla.curvature.health import Health as Health
+    from randnla.curvature.kfac import KFAC as KFAC
+    from randnla.curvature.layers import Dense as Dense
+    from randnla.curvature.layers import Embedding as Embedding
+    from randnla.curvature.layers import ScaleShift as ScaleShift
     from randnla.curvature.levenberg_marquardt import GammaRule as GammaRule
     from randnla.curvature.levenberg_marquardt import LevenbergMarquardt as LevenbergMarquardt
     from randnla.curvature.low_rank_inverse import LowRankInverse as LowRankInverse
     from randnla.curvature.quadratic import QuadraticMinimum as QuadraticMinimum
     from randnla.curvature.quadratic import minimize_quadratic as minimize_quadratic
+    from randnla.curvature.report import Report as Report
+    from randnla.curvature.schedule import Every as Every
+    from randnla.curvature.schedule import Piecewise as Piecewise
+    from randnla.curvature.variants import EKFAC as EKFAC
+    from randnla.curvature.variants import RSKFAC as RSKFAC
+    from randnla.curvature.variants import SREKFAC as SREKFAC
     from randnla.curvature.window import GradientWindow as GradientWindow
 
 # Public name -> module that defines it, loaded at first use.
 _EXPORTS = {
+    "Absolute": "randnla.curvature.damping",
     "BrandFactor": "randnla.curvature.brand",
+    "BrandKFAC": "randnla.curvature.brand_kfac",
+    "CholeskyInverse": "randnla.curvature.cholesky_inverse",
+    "Conv1d": "randnla.curvature.convolution",
+    "Conv2d": "randnla.curvature.convolution",
+    "Damping": "randnla.curvature.damping",
+    "Dense": "randnla.curvature.layers",
+    "DiagonalFactor": "randnla.curvature.diagonal",
+    "DiagonalInverse": "randnla.curvature.diagonal",
+    "EKFAC": "randnla.curvature.variants",
+    "EigenInverse": "randnla.curvature.eigen_inverse",
+    "Embedding": "randnla.curvature.layers",
+    "Every": "randnla.curvature.schedule",
+    "Exact": "randnla.curvature.damping",
     "GammaRule": "randnla.curvature.levenberg_marquardt",
     "GradientWindow": "randnla.curvature.window",
+    "Health": "randnla.curvature.health",
+    "KFAC": "randnla.curvature.kfac",
+    "KLClip": "randnla.curvature.clipping",
     "KroneckerFactor": "randnla.curvature.factors",
     "LevenbergMarquardt": "randnla.curvature.levenberg_marquardt",
     "LowRankInverse": "randnla.curvature.low_rank_inverse",
+    "Moments": "randnla.curvature.damping",
+    "Piecewise": "randnla.curvature.schedule",
     "QuadraticMinimum": "randnla.curvature.quadratic",
+    "RMSClip": "randnla.curvature.clipping",
+    "RSKFAC": "randnla.curvature.variants",
+    "Relative": "randnla.curvature.damping",
+    "Report": "randnla.curvature.report",
+    "SREKFAC": "randnla.curvature.variants",
+    "ScaleShift": "randnla.curvature.layers",
+    "Shifts": "randnla.curvature.damping",
+    "Tikhonov": "randnla.curvature.damping",
     "minimize_quadratic": "randnla.curvature.quadratic",
 }
 

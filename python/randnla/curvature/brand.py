@@ -16,7 +16,7 @@ from randnla._backend.kernels import dense, qr, symmetric
 from randnla._backend.kernels.dense import Array
 
 from .average import Average, Averaged
-from .batch import checked_rows, factor_dtype
+from .batch import Batch, checked_rows, factor_dtype
 
 _RENEW = 32  # updates after which the basis is orthonormalized afresh
 
@@ -202,20 +202,34 @@ class BrandFactor(Averaged):
         InputError, NonFiniteError
             The batch does not fit, or holds NaN or Inf; the state has not changed.
         """
-        batch = checked_rows(X, self.dim, self.dtype, weight)
+        self.absorb(self.prepare(X, weight))
+
+    def prepare(self, X: Any, weight: Any = None) -> Batch:
+        """Check a batch as `update` does; nothing changes."""
+        return checked_rows(X, self.dim, self.dtype, weight)
+
+    def absorb(self, batch: Batch, scale: float = 1.0) -> None:
+        """Average in what `prepare` checked, times `scale`."""
         rows, unit = batch.rows, 2 * batch.exponent
         average, keep = self._average.next()
-        A = rows.conj().T * rows.real.dtype.type(math.sqrt((1.0 - keep) / len(rows)))
+        A = rows.conj().T * rows.real.dtype.type(math.sqrt(scale * (1.0 - keep) / len(rows)))
         U, values = brand_update(self.U, np.ldexp(keep * self._values, -unit), A, self.rank)
         values = np.ldexp(values, unit)
         if (self.count + 1) % _RENEW == 0:
             U, _, _ = qr.cholesky_qr(U)  # its triangle is the identity but for rounding
-        before, mass = float(self._values.sum()), (1.0 - keep) * batch.mean_square
+        before, mass = float(self._values.sum()), scale * (1.0 - keep) * batch.mean_square
         cut = max(keep * before + mass - float(values.sum()), 0.0)
         self.U, self._values = U, values
         self._mass = keep * self._mass + mass
         self._cut = keep * self._cut + cut
         self._average = average
+
+    def copy(self) -> Self:
+        """A factor of its own with the same pairs."""
+        made = type(self)(self.dim, self.rank, ema=self.ema, start=self.start, dtype=self.dtype)
+        made.U, made._values, made._mass, made._cut = self.U, self._values, self._mass, self._cut
+        made._average = self._average
+        return made
 
     @property
     def sum_values(self) -> Array:

@@ -138,12 +138,20 @@ class KroneckerFactor(Averaged):
         StateError
             An update before was interrupted (Ctrl-C) and has left the sum half-way.
         """
+        self.absorb(self.prepare(X, weight))
+
+    def prepare(self, X: Any, weight: Any = None) -> Batch:
+        """Check a batch as `update` does; nothing changes."""
+        self._whole()
+        return checked_rows(X, self.dim, self.dtype, weight)
+
+    def absorb(self, batch: Batch, scale: float = 1.0) -> None:
+        """Average in what `prepare` checked, times `scale`."""
         total = self._whole()
-        batch = checked_rows(X, self.dim, self.dtype, weight)
         average, keep = self._average.next()
         self._broken = True
         self._adapt_unit(batch)
-        share = math.ldexp((1.0 - keep) / len(batch.rows), 2 * (batch.exponent - self._unit))
+        share = math.ldexp(scale * (1.0 - keep) / len(batch.rows), 2 * (batch.exponent - self._unit))
         symmetric.update_triangle(total, batch.rows, alpha=share, beta=keep)
         self._average, self._broken = average, False
 
@@ -156,6 +164,13 @@ class KroneckerFactor(Averaged):
         if top != self._unit:
             qr.scale_by_power(self._sum, 2 * (self._unit - top))
             self._unit = top
+
+    def copy(self) -> Self:
+        """A factor of its own with the same average."""
+        made = type(self)(self.dim, ema=self.ema, start=self.start, dtype=self.dtype)
+        np.copyto(made._sum, self._whole())
+        made._average, made._unit = self._average, self._unit
+        return made
 
     def sum_times(self, X: Array) -> Array:
         """The sum (not the average) times X of shape (d, k) and the factor's dtype."""

@@ -4,52 +4,29 @@
 
 from __future__ import annotations
 
-import math
-from typing import Any, Protocol
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from randnla._backend import namespace, validate
-from randnla._backend.errors import BreakdownError, InputError, StateError
-from randnla._backend.kernels import dense, qr, streams
+from randnla._backend import state as plain_state
+from randnla._backend import validate
+from randnla._backend.errors import InputError
+from randnla._backend.kernels import qr, streams
 from randnla._backend.kernels.dense import Array
 from randnla._backend.results import Info
 from randnla._backend.rng import STREAM_VERSION, seed_from
-from randnla.lowrank.error import column_norms
 
 from .brand import BrandFactor
-from .pairs import normalize, nystrom_pairs, turn_to_ritz
+from .eigen_inverse import semidefinite_pairs
+from .inverse import Factor
+from .pairs import normalize, nystrom_pairs, ritz_pairs, singular_pairs, turn_to_ritz
+from .spectral import SpectralInverse
 
 CONTINUATIONS = ("trace", "none", "min")
+SOLVERS = ("nystrom", "rs", "sre")
 
 
-class Factor(Protocol):
-    """What a refresh needs of an averaged factor: it is ``scale * sum + ridge * I``."""
-
-    dim: int
-    dtype: np.dtype[Any]
-
-    @property
-    def trace(self) -> float:
-        """Of the average."""
-
-    @property
-    def scale(self) -> float:
-        """Of the sum."""
-
-    @property
-    def ridge(self) -> float:
-        """Of the identity."""
-
-    @property
-    def value(self) -> Array:
-        """The average as an array."""
-
-    def sum_times(self, X: Array) -> Array:
-        """The sum times a block of columns."""
-
-
-class LowRankInverse:
+class LowRankInverse(SpectralInverse):
     """``(X_r + damping I)^-1`` of a semidefinite factor X through r eigenpairs; X^-1 is never formed.
 
     Parameters
@@ -63,6 +40,10 @@ class LowRankInverse:
     continuation : {"trace", "none", "min"}, default "trace"
         What stands for the discarded eigenvalues. trace: their mean, known from the trace. none: 0, which
         amplifies what lies off the basis by up to (tail + damping) / damping. min: the smallest pair kept.
+    solver : {"nystrom", "rs", "sre"}, default "nystrom"
+        What is made of X Q on an orthonormal Q: the Nystrom approximation; its singular values and left
+        vectors (rs, the right ones of Q^H X); or the Ritz pairs in the range of Q (sre, which takes one more
+        product where Q is not fresh). rs and sre are those of the randomized K-FAC of Puiu (2022).
     warm_start : bool, default True
         Begin from the basis of the refresh before.
     tol : float, optional
@@ -82,8 +63,9 @@ class LowRankInverse:
     damping : float
         May be set at any time: nothing has to be computed afresh.
     info : Info
-        Of the last refresh. ``error_estimate`` is the trace norm of ``X - U diag(s) U^H``, exact up to
-        rounding as X is semidefinite; "converged" says whether `tol` holds.
+        Of the last refresh. ``error_estimate`` is the trace of ``X - U diag(s) U^H``: its trace norm, exact
+        up to rounding, where the pairs are those of Nystrom or Brand, for then it is semidefinite.
+        "converged" says whether `tol` holds.
 
     Raises
     ------
@@ -96,6 +78,7 @@ class LowRankInverse:
     Algorithm 5.5, with the shift of Tropp and others, 2017), its core in float64; a cold one orthonormalizes
     X^q Omega first. Where X moves little between refreshes a warm step is as good as two passes from scratch;
     where the pairs suddenly leave a quarter more of the trace than before, the step is repeated.
+    With rs and sre a product more or less moves the basis, else all is the same.
     Factors of fewer than 4/3 (r + oversample) rows are decomposed as a whole.
 
     *Cost*: 2 d^2 l flops of one product (q + 1 when cold) and O(d l^2 + l^3), l = r + oversample; 4 d r
@@ -123,6 +106,7 @@ class LowRankInverse:
         oversample: int = 10,
         power_iters: int = 1,
         continuation: str = "trace",
+        solver: str = "nystrom",
         warm_start: bool = True,
         tol: float | None = None,
         rng: Any = None,
@@ -131,30 +115,13 @@ class LowRankInverse:
         self.oversample = validate.oversample(oversample)
         self.power_iters = validate.integer(power_iters, name="power_iters", low=0)
         self.continuation = validate.choice(continuation, CONTINUATIONS, name="continuation")
+        self.solver = validate.choice(solver, SOLVERS, name="solver")
         self.warm_start = validate.flag(warm_start, name="warm_start")
         self.tol = None if tol is None else validate.tolerance(tol)
         self.seed = seed_from(rng)
+        super().__init__()
         self._basis: Array | None = None  # (d, l)
         self._refreshes = 0
-        self._damping = 0.0
-        self.U = np.zeros((0, 0))
-        self.s = np.zeros(0)
-        self.tail = 0.0
-        self.info = Info(method="none", rank=0)
-
-    @property
-    def damping(self) -> float:
-        """What is added to every eigenvalue."""
-        return self._damping
-
-    @damping.setter
-    def damping(self, value: float) -> None:
-        self._damping = validate.real(value, name="damping", low=0.0)
-
-    @property
-    def dim(self) -> int:
-        """Rows of the factor last seen, 0 before the first."""
-        return self.U.shape[0]
 
     def refresh(self, factor: Factor | BrandFactor, damping: float | None = None) -> None:
         """Take the eigenpairs of the factor as it is now.
@@ -193,22 +160,54 @@ class LowRankInverse:
         floor = 4 * float(np.finfo(U.dtype).eps) * trace
         self.info = Info(
             rank=int(np.count_nonzero(self.s > floor)),
-            method="nystrom" if passes else path,
+            method=self.solver if passes else path,
             sketch="gaussian" if path == "cold" else None,
             passes=passes or 1,
             matvecs=passes * U.shape[1],
             error_estimate=residual + floor,
             error_kind="trace",
             error_relative=(residual + floor) / trace if trace > 0 else 0.0,
-            failure_probability=0.0,
+            failure_probability=0.0 if self.solver == "nystrom" or not passes else None,
             converged=self.tol is None or residual <= self.tol * trace,
             iterations=self._refreshes,
             seed=self.seed,
             path=path,
             stream_version=STREAM_VERSION,
-            certificate="exact",
+            certificate="exact" if self.solver == "nystrom" or not passes else "trace deficit",
             memory=2 * U.nbytes + self.U.nbytes,
         )
+
+    _KIND: ClassVar[str] = "LowRankInverse"
+    _SETTINGS: ClassVar[dict[str, type]] = {
+        "rank": int,
+        "oversample": int,
+        "power_iters": int,
+        "continuation": str,
+        "solver": str,
+        "warm_start": bool,
+        "tol": float,
+        "seed": int,
+    }
+
+    def _settings(self) -> dict[str, Any]:
+        given = {name: getattr(self, name) for name in self._SETTINGS}
+        return {**given, "tol": -1.0 if self.tol is None else self.tol}
+
+    def _progress(self) -> dict[str, Any]:
+        basis = self.U[:, :0] if self._basis is None else self._basis
+        return {"basis": np.array(basis, order="C"), "refreshes": self._refreshes}
+
+    def _resume(self, fields: dict[str, Any]) -> None:
+        basis = fields["basis"]
+        shape = (self.dim, basis.shape[1] if basis.ndim == 2 else -1)
+        self._basis = plain_state.array_of(fields, "basis", shape, self.U.dtype) if basis.size else None
+        self._refreshes = fields["refreshes"]
+
+    @classmethod
+    def _like(cls, settings: dict[str, Any]) -> Self:
+        settings = {name: plain_state.unwrap(value) for name, value in settings.items()}
+        tol, seed = settings.pop("tol"), settings.pop("seed")
+        return cls(**settings, tol=None if tol < 0 else tol, rng=seed)
 
     def _kept(self, s: Array, trace: float) -> int:
         most = min(self.rank, s.size)
@@ -230,11 +229,11 @@ class LowRankInverse:
         known = self._basis
         warm = self.warm_start and known is not None and known.shape[0] == d and known.dtype == factor.dtype
         if warm and known is not None and known.shape[1] >= size:
-            Q = known[:, :size]
-            U, w = nystrom_pairs(Q, factor.sum_times(Q))
+            U, w, passes = self._step(factor, known[:, :size])
             if not self._has_jumped(factor, w):
-                return U, w, 1, "warm"
-            return *nystrom_pairs(U, factor.sum_times(U)), 2, "warm, repeated"
+                return U, w, passes, "warm"
+            U, w, more = self._step(factor, U)
+            return U, w, passes + more, "warm, repeated"
         fresh = size - known.shape[1] if warm and known is not None else size
         block = self._test_matrix(d, fresh, factor.dtype)
         for _ in range(self.power_iters):
@@ -244,8 +243,20 @@ class LowRankInverse:
         if warm:  # the basis grows: what is known, and new directions
             block = np.concatenate([known, block], axis=1)
         Q, _, _ = qr.cholesky_qr(block, seed=self.seed)
-        Q, Y = turn_to_ritz(Q, factor.sum_times(Q))
-        return *nystrom_pairs(Q, Y), self.power_iters + 1, "grown" if warm else "cold"
+        Y = factor.sum_times(Q)
+        if self.solver == "nystrom":
+            Q, Y = turn_to_ritz(Q, Y)
+        U, w = _CORES[self.solver](Q, Y)
+        return U, w, self.power_iters + 1, "grown" if warm else "cold"
+
+    def _step(self, factor: Factor, Q: Array) -> tuple[Array, Array, int]:
+        """Pairs from the basis before, and the products that took."""
+        Y = factor.sum_times(Q)
+        if self.solver != "sre":
+            return *_CORES[self.solver](Q, Y), 1
+        normalize(Y, name="factor")
+        Q, _, _ = qr.cholesky_qr(Y, seed=self.seed)  # Ritz pairs alone would stay in the range of Q
+        return *ritz_pairs(Q, factor.sum_times(Q)), 2
 
     def _has_jumped(self, factor: Factor, w: Array) -> bool:
         """Whether the basis is far off: its pairs leave much more of the trace than before, or too little."""
@@ -270,99 +281,11 @@ class LowRankInverse:
         streams.fill_dense_map(rows, kind="gaussian", seed=self.seed, stream=stream)
         return rows.T.astype(dtype, copy=False)
 
-    def apply(self, V: Any) -> Any:
-        """``(U diag(s) U^H + tail (I - U U^H) + damping I)^-1 V``.
 
-        Parameters
-        ----------
-        V : array, shape (d,) or (d, k)
-
-        Returns
-        -------
-        array of the shape and kind of V
-
-        Raises
-        ------
-        InputError
-            V does not fit, or the inverse does not exist: `damping` and an eigenvalue are 0 or next to it.
-        NonFiniteError
-            V holds NaN or Inf.
-        StateError
-            There has been no refresh.
-        """
-        block = self._block(V)
-        inner, outer = self._reciprocals()
-        width = self.U.real.dtype
-        core = dense.gemm(self.U.conj().T, block)
-        if outer * float(np.finfo(width).eps) <= 2e-5 * inner.min(initial=outer):
-            core *= (inner - outer).astype(width)[:, None]
-            out = np.array(block, order="C")
-            dense.gemm(self.U, core, out, beta=outer)
-        else:
-            # What the basis holds would cancel to rounding of the rest, 1 / damping times as large.
-            out, core = self._split(block, core)
-            out *= width.type(outer)
-            core *= inner.astype(width)[:, None]
-            dense.gemm(self.U, core, out, beta=1.0)
-        return namespace.restore(namespace.kind_of(V), out.reshape(np.shape(V)))
-
-    def _split(self, block: Array, core: Array) -> tuple[Array, Array]:
-        """The part orthogonal to the basis, projected twice, and the coefficients in the basis."""
-        rest = np.array(block, order="C")
-        dense.gemm(self.U, core, rest, alpha=-1.0, beta=1.0)
-        again = dense.gemm(self.U.conj().T, rest)
-        dense.gemm(self.U, again, rest, alpha=-1.0, beta=1.0)
-        return rest, core + again
-
-    def quadform(self, v: Any) -> Any:
-        """``v^H (...)^-1 v`` of v (d,), or of every column of v (d, k), in float64: never negative."""
-        block = self._block(v)
-        inner, outer = self._reciprocals()
-        rest, core = self._split(block, dense.gemm(self.U.conj().T, block))
-        inside = inner @ np.abs(core.astype(np.result_type(core.dtype, np.float64))) ** 2
-        values = inside + outer * column_norms(rest) ** 2
-        return float(values[0]) if np.ndim(v) == 1 else values
-
-    def logdet(self) -> float:
-        """``log det (U diag(s) U^H + tail (I - U U^H) + damping I)``."""
-        inner, outer = self._reciprocals()
-        return float(-np.log(inner).sum() - (self.dim - inner.size) * math.log(outer))
-
-    def _block(self, V: Any) -> Array:
-        if self.dim == 0:
-            raise StateError("inverse: expected a refresh before it is applied")
-        array = validate.as_array(V, name="V", ndim=(1, 2))
-        if array.shape[0] != self.dim:
-            raise InputError(f"V: expected {self.dim} rows, got shape {array.shape}")
-        block = validate.native(array, self.U.dtype, name="V").reshape(self.dim, -1)
-        if not dense.screen(block).finite:
-            count, first = dense.first_non_finite(block)
-            raise validate.non_finite("V", count, first or (0, 0))
-        return block
-
-    def _reciprocals(self) -> tuple[Array, float]:
-        if self.dim == 0:
-            raise StateError("inverse: expected a refresh before it is applied")
-        values, rest = self.s + self._damping, self.tail + self._damping
-        if rest == 0.0 and self.s.size == self.dim:
-            rest = 1.0  # there is nothing beyond the pairs
-        if rest <= 0.0 or (values <= 0.0).any():
-            raise InputError("damping: expected a positive number, for the factor is singular; got 0.0")
-        if min(rest, values.min(initial=rest)) < 4 / float(np.finfo(self.U.dtype).max):
-            raise InputError(
-                f"damping: {self._damping} is too small for {self.U.dtype}: the inverse of a singular factor "
-                "overflows"
-            )
-        return 1.0 / values, 1.0 / rest
+_CORES = {"nystrom": nystrom_pairs, "rs": singular_pairs, "sre": ritz_pairs}
 
 
 def _all_pairs(factor: Factor) -> tuple[Array, Array]:
-    """Every eigenpair of the sum, by LAPACK; in float64 where that is quick."""
-    whole = factor.value
-    ridge, scale = factor.ridge, factor.scale
-    wide = np.result_type(whole.dtype, np.float64) if factor.dim <= 512 else whole.dtype
-    w, V = qr.small_eigh(whole.astype(wide, copy=False))
-    w = (w[::-1].astype(np.float64) - ridge) / scale
-    if w[-1] < -(1e3 * float(np.finfo(whole.dtype).eps) + 1e-6) * np.abs(w).max():
-        raise BreakdownError(f"X: expected a positive semidefinite matrix, got an eigenvalue of {w[-1]:.3g}")
-    return V[:, ::-1].astype(whole.dtype), np.maximum(w, 0.0)
+    """Every eigenpair of the sum."""
+    U, s = semidefinite_pairs(factor.value)
+    return U, np.maximum((s - factor.ridge) / factor.scale, 0.0)

@@ -102,3 +102,31 @@ def turn_to_ritz(Q: Array, Y: Array) -> tuple[Array, Array]:
     _, V = qr.small_eigh(symmetric.crossed_gram(Q, Y))
     V = V[:, ::-1].astype(Y.dtype)
     return dense.gemm(Q, V), dense.gemm(Y, V)
+
+
+def singular_pairs(Q: Array, Y: Array) -> tuple[Array, Array]:
+    """Singular values of Y = X Q and its left vectors, which are the right ones of Q^H X. Y is overwritten.
+
+    Returns
+    -------
+    (d, l) array, (l,) float64 array
+    """
+    exponent, magnitude = normalize(Y, name="X")
+    if magnitude == 0.0:
+        return Q.copy(), np.zeros(Q.shape[1])
+    U, R, _ = qr.cholesky_qr(Y)
+    W, s, _ = qr.small_svd(R.astype(np.result_type(R.dtype, np.float64)))
+    return dense.gemm(U, W.astype(Y.dtype)), np.ldexp(s.astype(np.float64), exponent)
+
+
+def ritz_pairs(Q: Array, Y: Array) -> tuple[Array, Array]:
+    """Eigenpairs of Q^H X Q, turned by Q, largest first; Y = X Q. Values below 0 are rounding.
+
+    Returns
+    -------
+    (d, l) array, (l,) float64 array
+    """
+    exponent, _ = normalize(Y, name="X")
+    w, V = qr.small_eigh(symmetric.crossed_gram(Q, Y))
+    turn = np.ascontiguousarray(V[:, ::-1]).astype(Y.dtype)
+    return dense.gemm(Q, turn), np.ldexp(np.maximum(w[::-1].astype(np.float64), 0.0), exponent)

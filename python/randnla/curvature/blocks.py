@@ -1,0 +1,191 @@
+# SPDX-FileCopyrightText: 2026 the randnla developers
+# SPDX-License-Identifier: BSD-3-Clause
+"""The curvature of one layer as a Kronecker product of two averaged factors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from randnla._backend.errors import StateError
+from randnla._backend.kernels.dense import Array
+
+from .damping import Damping
+from .health import Outcome, attempt
+from .rows import Rows
+from .two_sided import TwoSidedInverse
+
+
+class Block(Protocol):
+    """What an engine asks of the curvature of a layer."""
+
+    @property
+    def kind(self) -> str:
+        """How it is inverted."""
+
+    def prepare(self, rows: Rows) -> Any:
+        """Check the rows of a batch; nothing changes."""
+
+    def absorb(self, prepared: Any) -> None:
+        """Average in what was checked."""
+
+    def renewal(self, damping: Damping, *, detached: bool) -> Callable[[], Outcome[Any]]:
+        """A refresh to be run now or, detached from later batches, on another thread."""
+
+    def adopt(self, made: Any) -> None:
+        """Take what a refresh has made."""
+
+    def set_damping(self, damping: Damping) -> None:
+        """Damp anew what needs nothing computed for it; raises BreakdownError, changing nothing."""
+
+    @property
+    def held_as_array(self) -> bool:
+        """Whether an inverse is an array, which another damping does not reach before the next refresh."""
+
+    def precondition(self, V: Array) -> Array:
+        """The damped inverse applied to a gradient."""
+
+    def quadform(self, V: Array) -> float:
+        """``<V, inverse applied to V>``."""
+
+    def logdet(self) -> float:
+        """Of the damped curvature."""
+
+    @property
+    def condition(self) -> float | None:
+        """Of the damped curvature."""
+
+    @property
+    def truncated(self) -> float:
+        """Share of a trace that is not in the pairs kept."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Plain scalars and arrays."""
+
+    def restored(self, state: dict[str, Any]) -> Any:
+        """One like this in the state described; raises StateError."""
+
+
+class KroneckerBlock:
+    """``L kron R`` of two averaged factors, and its damped inverse.
+
+    Parameters
+    ----------
+    left, right : KroneckerFactor, BrandFactor or DiagonalFactor
+    sources : (str, str)
+        Which of the rows of a batch each averages: "a", "g" or "index".
+    inverse : TwoSidedInverse
+    """
+
+    def __init__(self, left: Any, right: Any, sources: tuple[str, str], inverse: TwoSidedInverse) -> None:
+        self.left, self.right, self.sources, self.inverse = left, right, sources, inverse
+
+    @property
+    def kind(self) -> str:
+        """How each side is inverted."""
+        names = (
+            type(side).__name__.removesuffix("Inverse") for side in (self.inverse.left, self.inverse.right)
+        )
+        return " x ".join(_SPOKEN.get(name, name.lower()) for name in names)
+
+    def prepare(self, rows: Rows) -> tuple[tuple[Any, float], tuple[Any, float]]:
+        """Check the rows of a batch; nothing changes."""
+        return _prepared(self.left, self.sources[0], rows), _prepared(self.right, self.sources[1], rows)
+
+    def absorb(self, prepared: tuple[tuple[Any, float], tuple[Any, float]]) -> None:
+        """Average in what was checked."""
+        for factor, (batch, scale) in zip((self.left, self.right), prepared, strict=True):
+            factor.absorb(batch, scale)
+
+    def renewal(self, damping: Damping, *, detached: bool) -> Callable[[], Outcome[TwoSidedInverse]]:
+        """A refresh to be run now or, detached from later batches, on another thread."""
+        left, right = (self.left.copy(), self.right.copy()) if detached else (self.left, self.right)
+        inverse = self.inverse
+        return lambda: attempt(lambda d, wide: inverse.renewed(left, right, d, wide=wide), damping)
+
+    def adopt(self, made: TwoSidedInverse) -> None:
+        """Take what a refresh has made."""
+        self.inverse = made
+
+    def set_damping(self, damping: Damping) -> None:
+        """Damp anew the sides in eigenvectors."""
+        self.inverse = self.inverse.with_damping(damping)
+
+    @property
+    def held_as_array(self) -> bool:
+        """Whether an inverse is an array."""
+        return self.inverse.left.matrix is not None or self.inverse.right.matrix is not None
+
+    def precondition(self, V: Array) -> Array:
+        """The damped inverse applied to a gradient; the gradient itself before the first refresh."""
+        return V if self.inverse.shifts is None else self.inverse.precondition(V)
+
+    def quadform(self, V: Array) -> float:
+        """``<V, inverse applied to V>``."""
+        return self.inverse.quadform(V)
+
+    def logdet(self) -> float:
+        """Of the damped curvature."""
+        return self.inverse.logdet()
+
+    @property
+    def condition(self) -> float | None:
+        """Of the damped curvature."""
+        return None if self.inverse.shifts is None else self.inverse.condition
+
+    @property
+    def truncated(self) -> float:
+        """The larger share of a trace that is not in the pairs kept."""
+        return max(_truncated(self.inverse.left), _truncated(self.inverse.right))
+
+    def state_dict(self) -> dict[str, Any]:
+        """Plain scalars and arrays."""
+        parts = {"left": self.left.state_dict(), "right": self.right.state_dict()}
+        parts["inverse"] = self.inverse.state_dict()
+        return joined(parts)
+
+    def restored(self, state: dict[str, Any]) -> KroneckerBlock:
+        """One like this in the state described.
+
+        Raises
+        ------
+        StateError
+        """
+        parts = parted(state)
+        left, right = self.left.copy(), self.right.copy()
+        for name, factor in (("left", left), ("right", right)):
+            dim = factor.dim
+            factor.load_state_dict(parts.get(name))
+            if factor.dim != dim:
+                raise StateError(f"{name}: expected a factor of dimension {dim}, got {factor.dim}")
+        inverse = self.inverse.restored(parts.get("inverse", {}))
+        return KroneckerBlock(left, right, self.sources, inverse)
+
+
+_SPOKEN = {"LowRank": "low_rank"}
+
+
+def _prepared(factor: Any, source: str, rows: Rows) -> tuple[Any, float]:
+    if source == "g":
+        return factor.prepare(rows.g), 1.0
+    return factor.prepare(rows.a), float(rows.uses)
+
+
+def _truncated(side: Any) -> float:
+    return float(side.info.error_relative or 0.0) if side.info.error_kind == "trace" else 0.0
+
+
+def joined(parts: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """Nested states as one, keys behind the name of their part and a slash."""
+    return {f"{name}/{key}": value for name, state in parts.items() for key, value in state.items()}
+
+
+def parted(state: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """The reverse of `joined`, by the first slash."""
+    parts: dict[str, dict[str, Any]] = {}
+    for key, value in state.items():
+        name, slash, rest = str(key).partition("/")
+        if not slash:
+            raise StateError(f"{key}: unknown field")
+        parts.setdefault(name, {})[rest] = value
+    return parts
