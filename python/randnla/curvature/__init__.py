@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from randnla.curvature.diagonal import DiagonalFactor as DiagonalFactor
     from randnla.curvature.diagonal import DiagonalInverse as DiagonalInverse
     from randnla.curvature.eigen_inverse import EigenInverse as EigenInverse
+    from randnla.curvature.exact_wake import ExactWake as ExactWake
     from randnla.curvature.factors import KroneckerFactor as KroneckerFactor
     from randnla.curvature.health import Health as Health
     from randnla.curvature.kfac import KFAC as KFAC
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from randnla.curvature.variants import EKFAC as EKFAC
     from randnla.curvature.variants import RSKFAC as RSKFAC
     from randnla.curvature.variants import SREKFAC as SREKFAC
+    from randnla.curvature.wake import WakeRecursion as WakeRecursion
     from randnla.curvature.window import GradientWindow as GradientWindow
 
 # Public name -> module that defines it, loaded at first use.
@@ -60,6 +62,7 @@ _EXPORTS = {
     "EigenInverse": "randnla.curvature.eigen_inverse",
     "Embedding": "randnla.curvature.layers",
     "Every": "randnla.curvature.schedule",
+    "ExactWake": "randnla.curvature.exact_wake",
     "Exact": "randnla.curvature.damping",
     "GammaRule": "randnla.curvature.levenberg_marquardt",
     "GradientWindow": "randnla.curvature.window",
@@ -80,6 +83,7 @@ _EXPORTS = {
     "ScaleShift": "randnla.curvature.layers",
     "Shifts": "randnla.curvature.damping",
     "Tikhonov": "randnla.curvature.damping",
+    "WakeRecursion": "randnla.curvature.wake",
     "minimize_quadratic": "randnla.curvature.quadratic",
 }
 
