@@ -422,7 +422,7 @@ FACES: dict[str, dict[str, str]] = {
         ("CNN", "MLP", "Backward", "Network", "Run", "SoftmaxCrossEntropy", "SquaredError"),
         "testing/test_networks.py",
     ),
-    "optim": {},
+    "optim": dict.fromkeys(("KFAC", "Loss", "Network"), "optim/test_kfac.py"),
 }
 
 

@@ -1,5 +1,8 @@
 # SPDX-FileCopyrightText: 2026 the randnla developers
 # SPDX-License-Identifier: BSD-3-Clause
-"""Optimizers for loops in plain NumPy."""
+"""Optimizers for training loops in plain NumPy."""
 
-__all__: list[str] = []
+from .kfac import KFAC
+from .protocols import Loss, Network
+
+__all__ = ["KFAC", "Loss", "Network"]
