@@ -396,6 +396,7 @@ CURVATURE: dict[str, str] = {
     "GradientWindow": "curvature/test_window.py",
     "Health": "curvature/test_refresh.py",
     "KFAC": "curvature/test_kfac.py",
+    "KLDWRM": "curvature/test_kld_wrm.py",
     "KLClip": "curvature/test_kfac.py",
     "KroneckerFactor": "curvature/test_factors.py",
     "LevenbergMarquardt": "curvature/test_quadratic.py",

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from randnla.curvature.factors import KroneckerFactor as KroneckerFactor
     from randnla.curvature.health import Health as Health
     from randnla.curvature.kfac import KFAC as KFAC
+    from randnla.curvature.kld_wrm import KLDWRM as KLDWRM
     from randnla.curvature.layers import Dense as Dense
     from randnla.curvature.layers import Embedding as Embedding
     from randnla.curvature.layers import ScaleShift as ScaleShift
@@ -68,6 +69,7 @@ _EXPORTS = {
     "GradientWindow": "randnla.curvature.window",
     "Health": "randnla.curvature.health",
     "KFAC": "randnla.curvature.kfac",
+    "KLDWRM": "randnla.curvature.kld_wrm",
     "KLClip": "randnla.curvature.clipping",
     "KroneckerFactor": "randnla.curvature.factors",
     "LevenbergMarquardt": "randnla.curvature.levenberg_marquardt",

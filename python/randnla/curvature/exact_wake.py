@@ -211,7 +211,7 @@ class ExactWake:
         return here
 
     def state_dict(self) -> dict[str, Any]:
-        """Plain scalars and arrays from which `load_state_dict` goes on, bit for bit; settings are not in it."""
+        """Plain scalars and arrays from which `load_state_dict` goes on bit for bit; without the settings."""
         arrays = {
             f"net_{j}_{i}": value.copy()
             for j, net in enumerate(self._held)

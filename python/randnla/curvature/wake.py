@@ -78,6 +78,11 @@ class WakeRecursion:
         self._pull: Layered = {}
         self._lr = 1.0
 
+    @property
+    def layers(self) -> list[str]:
+        """Names of the layers, none before the first step."""
+        return list(self._pull)
+
     # Let w_k = sum_(i < k) rho^(k-i) kappa_i F_i (theta_k - theta_i). Step k is stationary where
     #     g_k + B_k s_k + lambda_k (F_k^ s_k + w_k) = 0,                                                  (1)
     # that is (lambda_k F_k^ + B_k) s_k = -g^_k with g^_k = g_k + lambda_k w_k. Since every theta_k - theta_i
