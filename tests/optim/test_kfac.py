@@ -209,6 +209,25 @@ def test_every_engine_trains_a_network(curvature):
     assert str(optimizer.report()).count("dense") == 2
 
 
+@pytest.mark.parametrize("variant", ["SO", "Q", "QE"])
+def test_wakes_train_in_every_variant(variant):
+    x, y = regression()
+    network, loss = MLP([5, 8, 2], rng=0), SquaredError()
+
+    def divergence(here, net):
+        """Half the mean squared distance of the outputs: both Kullback-Leibler divergences."""
+        run, other = network.forward(x, here), network.forward(x, net).outputs
+        return loss.value(run.outputs, other), network.backward(run, run.outputs - other).gradients
+
+    settings = {"divergence": divergence} if variant == "QE" else {}
+    optimizer = KFAC(
+        network, "kld_wrm", loss=loss, lr=0.3, fisher="ggn", variant=variant, clip=None, **OFTEN, **settings
+    )
+    assert optimizer.engine.damping == Exact(0.01)
+    losses = [optimizer.train(x, y) for _ in range(60)]
+    assert losses[-1] < losses[0] / 20
+
+
 @pytest.mark.parametrize("sharing", ["expand", "reduce"])
 def test_convolutions_train(sharing):
     rng = np.random.default_rng(0)
@@ -321,8 +340,10 @@ def test_default_of_exact_steps_is_levenberg_and_marquardt():
 # -- resumption --------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("lr", [0.1, "exact"])
-@pytest.mark.parametrize("curvature", ENGINES)
+@pytest.mark.parametrize(
+    ("curvature", "lr"),
+    [(kind, lr) for kind in ENGINES for lr in (0.1, "exact") if (kind, lr) != ("kld_wrm", "exact")],
+)
 def test_training_goes_on_bit_for_bit(curvature, lr):
     x, y = regression()
 
@@ -416,6 +437,10 @@ REFUSED = {
     "no_loss": (
         lambda: KFAC(MLP([2, 2])).train(np.eye(2), np.eye(2)),
         r"network, loss: expected both for `train`",
+    ),
+    "wake": (
+        lambda: KFAC(LAYERS, "kld_wrm", lr="exact"),
+        r"lr: expected a number .* part of KLD-WRM, got 'exact'",
     ),
     "exact_step": (lambda: KFAC(LAYERS, lr="exact").step(W, W), r"lr: expected a number or a schedule"),
     "names": (

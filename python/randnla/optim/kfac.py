@@ -31,6 +31,7 @@ ENGINES = {
     "sre": "SREKFAC",
     "ekfac": "EKFAC",
     "brand": "BrandKFAC",
+    "kld_wrm": "KLDWRM",
 }
 
 
@@ -41,8 +42,8 @@ class KFAC:
     ----------
     network : Network or mapping {name: layer}
         A network for `train`; of layers alone only `step` and `accumulate` can be used.
-    curvature : {"exact", "rs", "sre", "ekfac", "brand"}, default "rs"
-        The engine: `randnla.curvature.KFAC`, `RSKFAC`, `SREKFAC`, `EKFAC` or `BrandKFAC`.
+    curvature : {"exact", "rs", "sre", "ekfac", "brand", "kld_wrm"}, default "rs"
+        The engine: `randnla.curvature.KFAC`, `RSKFAC`, `SREKFAC`, `EKFAC`, `BrandKFAC` or `KLDWRM`.
     loss : Loss, optional
         For `train`.
     lr : float, callable (step) -> float, or "exact"; default 0.1
@@ -56,7 +57,7 @@ class KFAC:
         Whose gradients `train` averages: of labels drawn from the model, of the data's, or exactly those that
         make up the Gauss-Newton matrix, at one backward pass for each output.
     damping : Damping, float, callable or LevenbergMarquardt
-        As of the engine; 0.1 unless given. With ``lr="exact"`` `Tikhonov`, `Exact` or, unless given, a
+        As of the engine, and its default. With ``lr="exact"`` `Tikhonov`, `Exact` or, unless given, a
         `LevenbergMarquardt`, which `train` tells how well the model has foretold the loss: its number plus
         `weight_decay` is that of `Tikhonov`, for E-KFAC of `Exact`.
     rng : None, int, SeedSequence or Generator
@@ -138,19 +139,18 @@ class KFAC:
         self.weight_decay = validate.real(weight_decay, name="weight_decay", low=0.0)
         self.fisher = validate.choice(fisher, FISHERS, name="fisher")
         self.seed = seed_from(rng)
-        self.rule, given = self._rule(damping)
+        self.rule, damped = self._rule(damping)
         layers = network if isinstance(network, Mapping) else network.layers
-        self.engine = getattr(engines, ENGINES[self.curvature])(
-            layers, damping=given, rng=self.seed, **settings
-        )
+        given = {} if damped is None else {"damping": damped}
+        self.engine = getattr(engines, ENGINES[self.curvature])(layers, rng=self.seed, **given, **settings)
         self._require_trustworthy()
         self.minimum: QuadraticMinimum | None = None
         self._velocity: dict[str, Array] | None = None
 
     def _rule(self, damping: Any) -> tuple[LevenbergMarquardt | None, Any]:
         """The rule that lambda follows, and what the engine is damped by."""
-        if damping is None:
-            damping = LevenbergMarquardt() if self._lr == "exact" else 0.1
+        if damping is None and self._lr == "exact":
+            damping = LevenbergMarquardt()
         if not isinstance(damping, LevenbergMarquardt):
             return None, damping
         if self._lr != "exact":
@@ -161,6 +161,8 @@ class KFAC:
     def _require_trustworthy(self) -> None:
         if self._lr != "exact":
             return
+        if self.curvature == "kld_wrm":
+            raise InputError("lr: expected a number or a schedule, which is part of KLD-WRM, got 'exact'")
         if not isinstance(self.engine.damping, (Tikhonov, Exact)):
             raise InputError(
                 "damping: lr='exact' takes Tikhonov, Exact or LevenbergMarquardt, whose lambda is that of "
@@ -252,8 +254,14 @@ class KFAC:
         if not all(np.isfinite(slope).all() for slope in leaves(plain).values()):
             return None
         count = self.step_count
-        down = self.engine.step(known, lr=rate)
+        # The exact divergences of KLD-WRM are taken from the network as it is.
+        further = {"parameters": {n: w[n] for n in known}} if self._descends else {}
+        down = self.engine.step(known, lr=rate, **further)
         return None if self.step_count == count else leaves({**whole, **down})
+
+    @property
+    def _descends(self) -> bool:
+        return isinstance(self.engine, engines.KLDWRM) and self.engine.variant == "QE"
 
     def _penalized(self, here: dict[str, Array], grad: Parameters) -> dict[str, Array]:
         slopes = leaves(grad)
