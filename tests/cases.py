@@ -423,7 +423,7 @@ FACES: dict[str, dict[str, str]] = {
         ("CNN", "MLP", "Backward", "Network", "Run", "SoftmaxCrossEntropy", "SquaredError"),
         "testing/test_networks.py",
     ),
-    "optim": dict.fromkeys(("KFAC", "Loss", "Network"), "optim/test_kfac.py"),
+    "optim": dict.fromkeys(("KFAC", "Loss", "Network"), "optim/test_optim_kfac.py"),
 }
 
 

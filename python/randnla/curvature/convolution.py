@@ -23,28 +23,12 @@ _CACHE = 1 << 21  # bytes of patches written at a time
 
 @dataclass(frozen=True)
 class Convolution:
-    """A convolution over any number of axes; `Conv1d` and `Conv2d` are it with one and with two.
-
-    Parameters
-    ----------
-    channels, outputs : int
-    kernel : int or tuple of int
-    stride, dilation : int or tuple of int, default 1
-    padding : int, tuple of int, "valid" or "same", default 0
-        Zeros on both sides of every axis.
-    bias : bool, default True
-    sharing : {"expand", "reduce"}, default "expand"
-        As of `Dense`; the uses are the positions.
-    groups : int, default 1
-        Others are refused: the gradient of a grouped convolution is not one matrix.
+    """A convolution over some axes: `Conv1d` and `Conv2d` say how many, in `AXES`.
 
     Notes
     -----
-    Inputs have shape (samples, channels, ...), output gradients (samples, outputs, ...), in any memory
-    layout. The gradient matrix is (outputs, channels * kernel + bias). Patches are copied once, into a
-    buffer that is kept: samples * positions * (channels * kernel + bias) numbers.
-
-    *Algorithm*: Grosse and Martens (2016).
+    *Algorithm*: Grosse and Martens (2016): a dense layer whose uses are the positions, on patches. Reduced,
+    sums over positions are taken of the input itself, entry by entry of the kernel.
     """
 
     channels: int
@@ -235,14 +219,82 @@ class Patches:
 
 
 class Conv1d(Convolution):
-    __doc__ = Convolution.__doc__ and Convolution.__doc__.replace(
-        "over any number of axes; `Conv1d` and `Conv2d` are it with one and with two.", "over one axis."
-    )
+    """A convolution over one axis, of time or the like, as a layer of an engine.
+
+    Parameters
+    ----------
+    channels, outputs : int
+    kernel : int
+    stride, dilation : int, default 1
+    padding : int, "valid" or "same", default 0
+        Zeros on both sides.
+    bias : bool, default True
+    sharing : {"expand", "reduce"}, default "expand"
+        As of `Dense`; the uses are the positions.
+    groups : int, default 1
+        Others are refused: the gradient of a grouped convolution is not one matrix.
+
+    Raises
+    ------
+    InputError
+        An argument does not fit.
+
+    Notes
+    -----
+    Inputs have shape (samples, channels, length), output gradients (samples, outputs, length), in any
+    memory layout. The gradient matrix is (outputs, channels * kernel + bias).
+
+    *Algorithm*: Grosse and Martens (2016).
+
+    *Cost*: patches are copied once, into a buffer that is kept, of samples * positions * columns numbers;
+    "reduce" takes one position's.
+
+    Examples
+    --------
+    >>> from randnla.curvature import Conv1d
+    >>> Conv1d(4, 8, kernel=5).shape
+    (8, 21)
+    """
+
     AXES = 1
 
 
 class Conv2d(Convolution):
-    __doc__ = Convolution.__doc__ and Convolution.__doc__.replace(
-        "over any number of axes; `Conv1d` and `Conv2d` are it with one and with two.", "over two axes."
-    )
+    """A convolution over two axes, of images, as a layer of an engine.
+
+    Parameters
+    ----------
+    channels, outputs : int
+    kernel : int or (int, int)
+    stride, dilation : int or (int, int), default 1
+    padding : int or (int, int), "valid" or "same", default 0
+        Zeros on both sides of each axis.
+    bias : bool, default True
+    sharing : {"expand", "reduce"}, default "expand"
+        As of `Dense`; the uses are the positions.
+    groups : int, default 1
+        Others are refused: the gradient of a grouped convolution is not one matrix.
+
+    Raises
+    ------
+    InputError
+        An argument does not fit.
+
+    Notes
+    -----
+    Inputs have shape (samples, channels, height, width), output gradients (samples, outputs, height,
+    width), in any memory layout. The gradient matrix is (outputs, channels * kernel area + bias).
+
+    *Algorithm*: Grosse and Martens (2016).
+
+    *Cost*: patches are copied once, into a buffer that is kept, of samples * positions * columns numbers;
+    "reduce" takes one position's.
+
+    Examples
+    --------
+    >>> from randnla.curvature import Conv2d
+    >>> Conv2d(3, 16, kernel=3, padding=1).shape
+    (16, 28)
+    """
+
     AXES = 2
