@@ -57,6 +57,17 @@ CONVOLUTIONS_2D = {
 }
 
 
+@pytest.mark.parametrize("options", CONVOLUTIONS_2D.values(), ids=CONVOLUTIONS_2D.keys())
+def test_patches_are_the_same_entry_by_entry_and_window_by_window(options, monkeypatch):
+    layer, x = Conv2d(3, 4, **options), normal(5, 3, 9, 8)
+    g = normal(5, 4, *layer._positions((9, 8)))
+    found = []
+    for entries in (0, 1000):
+        monkeypatch.setattr("randnla.curvature.convolution._ENTRIES", entries)
+        found.append(rows_of(layer, x, g).a)
+    np.testing.assert_array_equal(*found)
+
+
 @pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel lengths:UserWarning")  # torch's
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize("options", CONVOLUTIONS_2D.values(), ids=CONVOLUTIONS_2D.keys())
@@ -233,6 +244,7 @@ SHARED = {
     "dense_in_time": (Dense(3, 2, bias=False), (4, 3), (4, 2)),
     "dense_reduced": (Dense(3, 2, sharing="reduce"), (4, 3), (4, 2)),
     "convolution": (Conv2d(2, 3, 2), (2, 4, 5), (3, 3, 4)),
+    "wide_convolution": (Conv2d(2, 3, 5, padding=2), (2, 4, 5), (3, 4, 5)),
     "convolution_reduced": (Conv2d(2, 3, 2, sharing="reduce"), (2, 4, 5), (3, 3, 4)),
     "embedding": (Embedding(5, 2), (4,), (4, 2)),
     "scale_shift": (ScaleShift(3), (3, 4), (3, 4)),

@@ -19,6 +19,7 @@ from .rows import SHARING, Plain, Rows, cast, listed, packed, parts_of, shared_r
 from .workspace import Workspace
 
 _CACHE = 1 << 21  # bytes of patches written at a time
+_ENTRIES = 16  # of a kernel; larger ones are copied window by window, smaller ones entry by entry
 
 
 @dataclass(frozen=True)
@@ -95,13 +96,13 @@ class Convolution:
         InputError
             Shapes do not fit the layer or each other.
         """
-        patches = [self._patches(x) for x in listed(a)]
+        patches = [self._patches(x, workspace) for x in listed(a)]
         outputs = [self._output_gradient(y) for y in listed(g)]
         return shared_rows(patches, outputs, samples, self.sharing, workspace, dtype, ones=self.bias)
 
-    def _patches(self, a: Any) -> Patches:
+    def _patches(self, a: Any, workspace: Workspace) -> Patches:
         host = self._array(a, "a", self.channels)
-        return Patches(host, self, self._positions(host.shape[2:]))
+        return Patches(host, self, self._positions(host.shape[2:]), workspace)
 
     def _output_gradient(self, g: Any) -> Plain:
         return Plain(np.moveaxis(self._array(g, "g", self.outputs), 1, -1))
@@ -150,11 +151,13 @@ class Patches:
     array : array
     layer : Convolution
     positions : tuple of int
+    workspace : Workspace
     """
 
     array: Array
     layer: Convolution
     positions: tuple[int, ...]
+    workspace: Workspace
 
     @property
     def samples(self) -> int:
@@ -171,20 +174,42 @@ class Patches:
         return
 
     def write(self, out: Array) -> None:
-        """Patches into out (samples, positions in all, width), so many samples at a time as a cache holds."""
+        """Patches into out (samples, positions in all, width)."""
         block = out.reshape(self.samples, *self.positions, self.layer.channels, *self.layer.kernel)
+        if math.prod(self.layer.kernel) > _ENTRIES:
+            cast(block, self._windows())
+            return
         step = max(1, _CACHE // (out.itemsize * out.shape[1] * out.shape[2]))
-        taps = list(self._taps())
         for start in range(0, self.samples, step):
-            x, patches = self.array[start : start + step], block[start : start + step]
-            for tap, inside, source in taps:
-                target = patches[tap]
-                for axis, run in enumerate(inside, 1):
-                    along = np.moveaxis(target, axis, 0)
-                    along[: run.start] = 0
-                    along[run.stop :] = 0
-                seen = x[(slice(None), slice(None), *source)]
-                cast(target[(slice(None), *inside)], np.moveaxis(seen, 1, -1))
+            chosen = slice(start, start + step)
+            self._write_entries(self.array[chosen], block[chosen])
+
+    def _windows(self) -> Array:
+        """A view (samples, positions, channels, kernel) of the input, zeros around it."""
+        layer, x = self.layer, self.array
+        if any(map(sum, layer.margins)):
+            bordered = [n + sum(m) for n, m in zip(x.shape[2:], layer.margins, strict=True)]
+            inside: list[Any] = [
+                slice(m[0], m[0] + n) for n, m in zip(x.shape[2:], layer.margins, strict=True)
+            ]
+            padded = self.workspace.take("padded", (*x.shape[:2], *bordered), x.dtype)
+            padded.fill(0)
+            padded[(..., *inside)] = x
+            x = padded
+        spans = [d * (k - 1) + 1 for k, d in zip(layer.kernel, layer.dilation, strict=True)]
+        windows = np.lib.stride_tricks.sliding_window_view(x, spans, axis=tuple(range(2, x.ndim)))
+        steps = [slice(None, None, step) for step in (*layer.stride, *layer.dilation)]
+        return np.moveaxis(windows[(slice(None), slice(None), *steps)], 1, 1 + layer.AXES)
+
+    def _write_entries(self, x: Array, block: Array) -> None:
+        for entry, inside, source in self._taps():
+            target = block[entry]
+            for axis, run in enumerate(inside, 1):
+                along = np.moveaxis(target, axis, 0)
+                along[: run.start] = 0
+                along[run.stop :] = 0
+            seen = x[(slice(None), slice(None), *source)]
+            cast(target[(slice(None), *inside)], np.moveaxis(seen, 1, -1))
 
     def total(self, out: Array) -> None:
         """Sums over the positions into out (samples, width)."""
