@@ -219,6 +219,25 @@ def test_one_layer_at_a_time_is_the_same():
     assert np.array_equal(flat(together.step(gradients)), flat(single.step(gradients)))
 
 
+def test_positions_of_a_sequence_are_rows_that_count_as_uses():
+    ((inputs, gradients),) = batches(1, n=24)
+    flat_engine, sequence = (
+        TridiagonalKFAC(layers_of(), damping=Absolute(0.1), dtype=np.float64) for _ in range(2)
+    )
+    give(flat_engine, (inputs, gradients))
+    cut = [[x.reshape(6, 4, -1) for x in X] for X in (inputs, gradients)]
+    give(sequence, cut)
+    # Four uses a sample: factors of inputs, and the cross factors among them, are four times as large.
+    for pair, other in zip(flat_engine._cross, sequence._cross, strict=True):
+        np.testing.assert_allclose(other[0].value, pair[0].value, rtol=1e-12)
+        np.testing.assert_allclose(other[1].value, 4 * pair[1].value, rtol=1e-12)
+    np.testing.assert_allclose(
+        sequence._blocks["layer1"].right.value, 4 * flat_engine._blocks["layer1"].right.value, rtol=1e-12
+    )
+    with pytest.raises(InputError, match=r"rows and uses \(24, 1\) as the other layers have, got \(24, 4\)"):
+        give(sequence, ([inputs[0], *cut[0][1:]], [gradients[0], *cut[1][1:]]))
+
+
 def test_batch_with_nan_in_one_layer_is_dropped_in_all():
     story = batches(2)
     clean, engine = (TridiagonalKFAC(layers_of(), dtype=np.float64) for _ in range(2))
@@ -297,7 +316,9 @@ def test_arguments_that_do_not_fit_are_refused():
     with pytest.raises(InputError, match="name: expected all of layer0, layer1, layer2; got layer0"):
         engine.accumulate({"layer0": (np.ones((2, 3)), np.ones((2, 4)))})
     engine.accumulate("layer0", np.ones((2, 3)), np.ones((2, 4)))
-    with pytest.raises(InputError, match="a: expected 2 rows as the other layers have, got 5"):
+    with pytest.raises(
+        InputError, match=r"a: expected rows and uses \(2, 1\) as the other layers have, got \(5, 1\)"
+    ):
         engine.accumulate("layer1", np.ones((5, 4)), np.ones((5, 2)))
     with pytest.raises(StateError, match="inverse: expected a refresh before it is applied"):
         engine.logdet()

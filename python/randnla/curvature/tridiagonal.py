@@ -145,8 +145,8 @@ class TridiagonalKFAC(KFAC):
             prepared = None
         known = [p for p in self._given.values() if p is not None]
         if known and prepared is not None and _rows_of(known[0]) != _rows_of(prepared):
-            wanted, got = _rows_of(known[0])[0], _rows_of(prepared)[0]
-            raise InputError(f"a: expected {wanted} rows as the other layers have, got {got}")
+            wanted, got = _rows_of(known[0]), _rows_of(prepared)
+            raise InputError(f"a: expected rows and uses {wanted} as the other layers have, got {got}")
         self._given[name] = prepared
         if len(self._given) == len(self._layers):
             given, self._given = self._given, {}
@@ -291,9 +291,9 @@ def _require_factored(damping: Damping) -> None:
         raise InputError("damping: Exact is not for a block-tridiagonal inverse; Tikhonov is the paper's")
 
 
-def _rows_of(prepared: Any) -> tuple[int, float]:
+def _rows_of(prepared: Any) -> tuple[int, int]:
     """Rows of a checked batch and its uses."""
-    return len(prepared[1][0].rows), prepared[1][1]
+    return len(prepared[1][0].rows), int(prepared[1][1])
 
 
 def _shifted(factor: Any, shift: float) -> Array:
