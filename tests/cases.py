@@ -431,6 +431,7 @@ CURVATURE: dict[str, str] = {
     "ScaleShift": "curvature/test_layers.py",
     "Shifts": "curvature/test_kfac.py",
     "Tikhonov": "curvature/test_kfac.py",
+    "TridiagonalKFAC": "curvature/test_tridiagonal.py",
     "WakeRecursion": "curvature/test_wake.py",
     "ExactWake": "curvature/test_wake.py",
     "minimize_quadratic": "curvature/test_quadratic.py",

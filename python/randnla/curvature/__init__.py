@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from randnla.curvature.report import Report as Report
     from randnla.curvature.schedule import Every as Every
     from randnla.curvature.schedule import Piecewise as Piecewise
+    from randnla.curvature.tridiagonal import TridiagonalKFAC as TridiagonalKFAC
     from randnla.curvature.variants import EKFAC as EKFAC
     from randnla.curvature.variants import RSKFAC as RSKFAC
     from randnla.curvature.variants import SREKFAC as SREKFAC
@@ -85,6 +86,7 @@ _EXPORTS = {
     "ScaleShift": "randnla.curvature.layers",
     "Shifts": "randnla.curvature.damping",
     "Tikhonov": "randnla.curvature.damping",
+    "TridiagonalKFAC": "randnla.curvature.tridiagonal",
     "WakeRecursion": "randnla.curvature.wake",
     "minimize_quadratic": "randnla.curvature.quadratic",
 }

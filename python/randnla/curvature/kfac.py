@@ -347,7 +347,7 @@ class KFAC:
         if self.refresh_due:
             self.refresh()
         matrices = self._right_sides(matrices, lr)
-        directions = {name: self._blocks[name].precondition(V) for name, V in matrices.items()}
+        directions = self._preconditioned(matrices)
         if self.clip is not None:
             for name, factor in self.clip.scales(directions, matrices, lr).items():
                 if factor != 1.0:
@@ -368,9 +368,10 @@ class KFAC:
         matrices = self._packed(gradients)
         if matrices is None:
             return dict(gradients)
-        return self._unpacked(
-            {name: self._blocks[name].precondition(V) for name, V in matrices.items()}, gradients
-        )
+        return self._unpacked(self._preconditioned(matrices), gradients)
+
+    def _preconditioned(self, matrices: dict[str, Array]) -> dict[str, Array]:
+        return {name: self._blocks[name].precondition(V) for name, V in matrices.items()}
 
     def _packed(self, gradients: Mapping[str, Any]) -> dict[str, Array] | None:
         matrices = {

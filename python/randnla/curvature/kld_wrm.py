@@ -110,9 +110,7 @@ class AugmentedBlock(KroneckerBlock):
         ------
         StateError
         """
-        base = super().restored(state)
-        made = type(self)(base.left, base.right, self.sources, base.inverse)
-        parts = parted(state)
+        made, parts = super().restored(state), parted(state)
         for name in ("left_now", "right_now"):
             if name not in parts:
                 raise StateError(f"{name}: missing, the state is of a block without augmented factors")
