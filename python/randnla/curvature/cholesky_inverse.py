@@ -261,6 +261,12 @@ class CholeskyInverse:
     def __reduce__(self) -> Any:
         return (type(self).from_state_dict, (self.state_dict(),))
 
+    def __copy__(self) -> Self:
+        # A refresh replaces arrays and never writes into them: copies may share them.
+        made = object.__new__(type(self))
+        vars(made).update(vars(self))
+        return made
+
 
 def _inverted(X: Array, damping: float) -> tuple[Array, float, float]:
     """``(X + damping I)^-1`` in the place of X, log det, and the condition in the 1-norm."""

@@ -249,3 +249,9 @@ class SpectralInverse:
 
     def __reduce__(self) -> Any:
         return (type(self).from_state_dict, (self.state_dict(),))
+
+    def __copy__(self) -> Self:
+        # A refresh replaces arrays and never writes into them: copies may share them.
+        made = object.__new__(type(self))
+        vars(made).update(vars(self))
+        return made
