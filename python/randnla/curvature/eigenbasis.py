@@ -19,8 +19,7 @@ from .damping import Damping, Exact, Relative
 from .health import Outcome
 from .rows import Rows
 from .two_sided import TwoSidedInverse
-
-_CHUNK = 1 << 22  # numbers of per-sample gradients held at a time
+from .workspace import Workspace
 
 
 class EigenbasisBlock:
@@ -50,6 +49,7 @@ class EigenbasisBlock:
         self.base = base
         self.moments: Array | None = None
         self._shift = 0.0
+        self._workspace = Workspace()
 
     kind = "eigenbasis"
     held_as_array = False
@@ -65,8 +65,10 @@ class EigenbasisBlock:
         if self.moments is not None:
             P, Q = self._bases()
             keep = self.base.left.ema
+            batch = second_moments(rows, P, Q, self._workspace)
+            batch *= 1.0 - keep
             self.moments *= keep
-            self.moments += (1.0 - keep) * second_moments(rows, P, Q)
+            self.moments += batch
 
     def _bases(self) -> tuple[Array, Array]:
         inverse = self.base.inverse
@@ -175,22 +177,28 @@ class EigenbasisBlock:
         return made
 
 
-def second_moments(rows: Rows, P: Array, Q: Array) -> Array:
+def second_moments(rows: Rows, P: Array, Q: Array, workspace: Workspace | None = None) -> Array:
     """Mean over samples of the squared entries of ``P^T (sum over uses of g a^T) Q``, real arrays.
 
-    Where every sample has one row this is a product of squares, and no gradient of a sample is formed.
+    Where every sample has one row this is a product of squares, and no gradient of a sample is formed. The
+    result lies in the workspace.
     """
-    total: Array
-    g, a = dense.gemm(rows.g, P), dense.gemm(rows.a, Q)  # (samples * uses, m), (.., n)
+    space = workspace or Workspace()
+    count, m, n = rows.samples * rows.uses, P.shape[1], Q.shape[1]
+    g = dense.gemm(rows.g, P, space.take("g", (count, m), P.dtype))
+    a = dense.gemm(rows.a, Q, space.take("a", (count, n), Q.dtype))
+    total = space.take("moments", (m, n), P.dtype)
     if rows.uses == 1:
-        total = dense.gemm((g * g).T, a * a) / g.dtype.type(rows.samples)
-        return total
-    m, n = P.shape[1], Q.shape[1]
-    total = np.zeros((m, n), g.dtype)
-    g, a = g.reshape(rows.samples, rows.uses, m), a.reshape(rows.samples, rows.uses, n)
-    step = max(1, _CHUNK // (m * n))
-    for i in range(0, rows.samples, step):
-        each = np.matmul(g[i : i + step].transpose(0, 2, 1), a[i : i + step])
-        total += np.einsum("kij,kij->ij", each, each)
-    total /= g.dtype.type(rows.samples)
+        np.multiply(g, g, out=g)
+        np.multiply(a, a, out=a)
+        dense.gemm(g.T, a, total)
+    else:
+        total.fill(0)
+        each = space.take("sample", (m, n), P.dtype)
+        for start in range(0, count, rows.uses):
+            part = slice(start, start + rows.uses)
+            dense.gemm(g[part].T, a[part], each)
+            np.multiply(each, each, out=each)
+            np.add(total, each, out=total)
+    total /= P.dtype.type(rows.samples)
     return total
