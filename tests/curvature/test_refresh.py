@@ -135,6 +135,8 @@ def test_before_there_is_a_good_inverse_gradients_pass_through(monkeypatch):
     given = {"only": (np.full((2, 3), 2.0, np.float32), np.full(2, 3.0, np.float32))}
     direction = made.step(given)["only"]
     np.testing.assert_array_equal(direction[0], given["only"][0])
+    made.step({"only": (np.zeros((2, 3), np.float32), np.zeros(2, np.float32))})
+    assert direction[0].min() == 2.0  # what was returned is not a buffer of the engine
     assert made.health["only"].fallback == "identity"
     assert "left factor" in made.health["only"].reason
 

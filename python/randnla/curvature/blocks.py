@@ -118,7 +118,7 @@ class KroneckerBlock:
 
     def precondition(self, V: Array) -> Array:
         """The damped inverse applied to a gradient; the gradient itself before the first refresh."""
-        return V if self.inverse.shifts is None else self.inverse.precondition(V)
+        return V.copy() if self.inverse.shifts is None else self.inverse.precondition(V)
 
     def quadform(self, V: Array) -> float:
         """``<V, inverse applied to V>``."""

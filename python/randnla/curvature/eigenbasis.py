@@ -122,7 +122,7 @@ class EigenbasisBlock:
     def precondition(self, V: Array) -> Array:
         """The damped inverse applied to a gradient; the gradient itself before the first refresh."""
         if self.moments is None:
-            return V
+            return V.copy()
         P, Q = self._bases()
         core = dense.gemm(dense.gemm(P.conj().T, V), Q.conj() if Q.dtype.kind == "c" else Q)
         core /= self._damped()

@@ -97,7 +97,7 @@ class UnitwiseBlock:
     def precondition(self, V: Array) -> Array:
         """The damped inverse applied to a gradient (parts, size); V itself before the first refresh."""
         if self._pairs is None:
-            return V
+            return V.copy()
         values, X = self._known()
         core = np.einsum("kij,ik->kj", X, V) / values
         out: Array = np.einsum("kij,kj->ik", X, core)
