@@ -447,6 +447,19 @@ FACES: dict[str, dict[str, str]] = {
 }
 
 
+# Names of randnla.jax -> the file that tests them.
+JAX: dict[str, str] = {
+    "KFACState": "jax/test_kfac.py",
+    "KFACTransformation": "jax/test_kfac.py",
+    "LayerState": "jax/test_kfac.py",
+    "Loss": "jax/test_tap.py",
+    "Site": "jax/test_tap.py",
+    "TappedModel": "jax/test_tap.py",
+    "kfac": "jax/test_kfac_agrees.py",
+    "tap": "jax/test_tap.py",
+}
+
+
 def registered_names() -> set[str]:
     """All public names that some registry row covers."""
     bases = {name.split("_")[0] for name in [*OPERATORS, *STRUCTURED]}

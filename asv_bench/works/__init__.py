@@ -8,6 +8,7 @@ from . import (
     dispatch,
     generator,
     interpolative,
+    jax_adapter,
     kernels,
     kfac,
     lowrank,
@@ -34,6 +35,7 @@ ROOMS = {
     "structured": structured.WORKS,
     "kernels": kernels.WORKS,
     "curvature": [*curvature.WORKS, *kfac.WORKS],
+    "jax": jax_adapter.WORKS,
 }
 WORKS = [work for room in ROOMS.values() for work in room]
 

@@ -125,8 +125,15 @@ def _from_torch(A: Any, name: str) -> npt.NDArray[Any]:
 
 
 def _from_jax(A: Any, name: str) -> npt.NDArray[Any]:
-    if any(device.platform != "cpu" for device in A.devices()):
-        raise InputError(f"{name}: expected an array on the CPU, got one on {A.devices()}")
+    try:
+        devices = A.devices()
+    except TypeError as error:
+        raise InputError(
+            f"{name}: expected an array with values, got a tracer: call this outside of functions under jit, "
+            "vmap or grad"
+        ) from error
+    if any(device.platform != "cpu" for device in devices):
+        raise InputError(f"{name}: expected an array on the CPU, got one on {devices}")
     if str(A.dtype) == "bfloat16":
         A = A.astype(np.float32)
     return np.asarray(A)

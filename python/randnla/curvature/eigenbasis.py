@@ -141,6 +141,11 @@ class EigenbasisBlock:
         return float(np.log(self._damped(), dtype=np.float64).sum())
 
     @property
+    def shift(self) -> float:
+        """What is added to the moments."""
+        return self._shift
+
+    @property
     def condition(self) -> float | None:
         """Of the damped curvature."""
         if self.moments is None:

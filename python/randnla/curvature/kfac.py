@@ -418,6 +418,11 @@ class KFAC:
         """How each layer is."""
         return dict(self._health)
 
+    @property
+    def blocks(self) -> dict[str, Block]:
+        """The curvature of each layer, for adapters that keep the state of an engine elsewhere."""
+        return dict(self._blocks)
+
     def report(self) -> Report:
         """A printable table: layers, how each is inverted and why, and how they are."""
         return report_of(self._layers, self._blocks, self._health, self._low_rank, self.inverse)

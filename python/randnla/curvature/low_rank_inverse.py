@@ -177,6 +177,19 @@ class LowRankInverse(SpectralInverse):
             memory=2 * U.nbytes + self.U.nbytes,
         )
 
+    @property
+    def basis(self) -> Array | None:
+        """(d, l) array whose leading columns are `U`: where a warm refresh begins. None before the first."""
+        return self._basis
+
+    def begin_from(self, basis: Array, s: Array, *, left: float, refreshes: int) -> None:
+        """Let the next refresh begin as after one with this basis, these pairs, this share of the trace left.
+
+        For adapters that keep the state of an inverse elsewhere; nothing is checked or copied.
+        """
+        self._basis, self.U, self.s, self._refreshes = basis, basis[:, : s.size], s, refreshes
+        self.info = Info(rank=s.size, method="none", error_relative=left, converged=True)
+
     _KIND: ClassVar[str] = "LowRankInverse"
     _SETTINGS: ClassVar[dict[str, type]] = {
         "rank": int,

@@ -124,6 +124,11 @@ class TwoSidedInverse:
         return self.shifts
 
     @property
+    def moments(self) -> tuple[Moments, Moments] | None:
+        """Of the factors at the last refresh, left first; what a change of the damping asks for."""
+        return self._moments
+
+    @property
     def condition(self) -> float:
         """Of the damped product; in the 1-norm for sides held as arrays."""
         least, largest = self._extremes()
