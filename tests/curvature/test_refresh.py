@@ -141,6 +141,20 @@ def test_before_there_is_a_good_inverse_gradients_pass_through(monkeypatch):
     assert "left factor" in made.health["only"].reason
 
 
+@pytest.mark.parametrize("kind", [KFAC, EKFAC, RSKFAC, BrandKFAC])
+def test_layers_without_statistics_are_left_alone(kind):
+    made = kind(LAYERS, damping=0.01)
+    made.accumulate("first", *batch(0)["first"])
+    given = gradients(0)
+    directions = made.step(given)
+    for name in ("norm", "last"):
+        for part, before in zip(directions[name], given[name], strict=True):
+            np.testing.assert_array_equal(part, before)
+        assert made.health[name].last_refresh is None
+        assert "no statistics" in made.health[name].reason
+    assert made.health["first"].last_refresh == 0
+
+
 def test_no_damping_at_all_on_a_singular_factor_is_raised_and_reported():
     made = KFAC({"only": Dense(5, 4)}, damping=Exact(0.0), inverse="eigen")
     ((a, g),) = ((np.ones((1, 5), np.float32), np.ones((1, 4), np.float32)),)

@@ -23,6 +23,10 @@ class Block(Protocol):
     def kind(self) -> str:
         """How it is inverted."""
 
+    @property
+    def count(self) -> int:
+        """Batches so far."""
+
     def prepare(self, rows: Rows) -> Any:
         """Check the rows of a batch; nothing changes."""
 
@@ -87,6 +91,11 @@ class KroneckerBlock:
             type(side).__name__.removesuffix("Inverse") for side in (self.inverse.left, self.inverse.right)
         )
         return " x ".join(_SPOKEN.get(name, name.lower()) for name in names)
+
+    @property
+    def count(self) -> int:
+        """Batches so far."""
+        return int(self.left.count)
 
     def prepare(self, rows: Rows) -> tuple[tuple[Any, float], tuple[Any, float]]:
         """Check the rows of a batch; nothing changes."""

@@ -54,6 +54,11 @@ class EigenbasisBlock:
     kind = "eigenbasis"
     held_as_array = False
 
+    @property
+    def count(self) -> int:
+        """Batches so far."""
+        return self.base.count
+
     def prepare(self, rows: Rows) -> Any:
         """Check the rows of a batch; nothing changes."""
         return self.base.prepare(rows), rows

@@ -261,6 +261,9 @@ class KFAC:
         first = all(health.last_refresh is None for health in self._health.values())
         detached = self.asynchronous and not first
         for name, block in self._blocks.items():
+            if block.count == 0:
+                self._note(name, reason="no statistics so far: gradients pass through as they are")
+                continue
             run = block.renewal(self._damping, detached=detached)
             if detached:
                 if self._worker is None:

@@ -51,6 +51,11 @@ class UnitwiseBlock:
         self._pairs: tuple[Array, Array] | None = None  # eigenvalues and vectors at the last refresh
         self._shift = 0.0
 
+    @property
+    def count(self) -> int:
+        """Batches so far."""
+        return self._average.count
+
     def prepare(self, rows: Rows) -> Array:
         """The mean of a batch, checked."""
         columns = [rows.a, rows.g] if self.parts == 2 else [rows.a if rows.a.size else rows.g]
