@@ -1,0 +1,274 @@
+# SPDX-FileCopyrightText: 2026 the randnla developers
+# SPDX-License-Identifier: BSD-3-Clause
+"""Kronecker-factored preconditioning of a PyTorch model, between its backward pass and any optimizer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from randnla import curvature as engines
+from randnla._backend import validate
+from randnla._backend.errors import InputError, StateError
+from randnla._backend.rng import seed_from
+from randnla.curvature.report import Line, Report
+
+from .capture import Capture, arrays_of
+from .likelihood import LIKELIHOODS, Likelihood
+from .modules import covered_by
+
+CURVATURES = {
+    "rs": "RSKFAC",
+    "sre": "SREKFAC",
+    "exact": "KFAC",
+    "ekfac": "EKFAC",
+    "brand": "BrandKFAC",
+    "kld_wrm": "KLDWRM",
+}
+FISHERS = ("mc", "empirical", "ggn")
+
+
+class KFAC:
+    """Preconditions the gradients of a model in place.
+
+    Parameters
+    ----------
+    model : Module
+        As it is called in training; give the compiled one where there is one.
+    curvature : {"rs", "sre", "exact", "ekfac", "brand", "kld_wrm"}, default "rs"
+        `RSKFAC`, `SREKFAC`, `KFAC`, `EKFAC`, `BrandKFAC` or `KLDWRM` of `randnla.curvature`.
+    rank : int, default 220
+        Eigenpairs kept of a factor, at most.
+    damping : Damping, float or callable (step) -> either, default 0.1
+    ema : float, default 0.95
+    stats_every, inv_every : int or Every, default 10 and 30
+    fisher : {"mc", "empirical", "ggn"}, default "mc"
+        Gradients for labels sampled from the model's own output; of the loss, as its backward pass has them;
+        or for all classes.
+    likelihood : {"categorical", "bernoulli", "gaussian"} or callable, default "categorical"
+        What the output is: logits with the classes on the last axis, logits, means with unit variance. A
+        callable (output, generator) returns the loss, summed over the batch, for labels it has sampled.
+    reduction : {"mean", "sum"}, default "mean"
+        Of the loss that ``backward`` is called on; asked for by "empirical" only.
+    output : callable, optional
+        Picks the tensor of logits or means from what the model returns.
+    skip : sequence of str
+        Names of modules, with all inside them, that are left alone.
+    sharing : {"expand", "reduce"}, default "expand"
+        Of layers that a sample uses several times, as convolutions; see `Dense`.
+    host_copy : bool, default False
+        Copy tensors of other devices to the host and back. Without, they are refused.
+    rng : None, int, SeedSequence or Generator
+        Of sampled labels and cold starts. The generators of torch are left alone.
+    **settings
+        Of the engine: inverse, start, clip, asynchronous, ...
+
+    Attributes
+    ----------
+    engine : randnla.curvature.KFAC
+
+    Raises
+    ------
+    InputError
+        An argument does not fit, or there is no layer to cover.
+
+    Notes
+    -----
+    Hooks are there on statistics steps only; they keep references, and a compiled model runs uncompiled on
+    these steps. Labels are sampled inside the forward pass, which takes one more backward pass through it
+    (for "ggn" one a class). Where a gradient holds NaN or Inf, as after an overflow of a scaled loss, `step`
+    leaves everything as it is; call ``scaler.unscale_(optimizer)`` before it.
+
+    The first axis of inputs is that of the samples.
+
+    Examples
+    --------
+    >>> import torch
+    >>> import randnla.torch
+    >>> model = torch.nn.Sequential(torch.nn.Linear(8, 16), torch.nn.ReLU(), torch.nn.Linear(16, 3))
+    >>> pre = randnla.torch.KFAC(model, damping=0.1, rng=0)
+    >>> optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+    >>> x, y = torch.ones(4, 8), torch.tensor([0, 1, 2, 0])
+    >>> loss = torch.nn.functional.cross_entropy(model(x), y)
+    >>> loss.backward()
+    >>> pre.step()
+    >>> optimizer.step()
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        curvature: str = "rs",
+        *,
+        rank: int = 220,
+        damping: Any = 0.1,
+        ema: float = 0.95,
+        stats_every: Any = 10,
+        inv_every: Any = 30,
+        fisher: str = "mc",
+        likelihood: Likelihood = "categorical",
+        reduction: str = "mean",
+        output: Callable[[Any], torch.Tensor] | None = None,
+        skip: Sequence[str] = (),
+        sharing: str = "expand",
+        host_copy: bool = False,
+        rng: Any = None,
+        **settings: Any,
+    ) -> None:
+        if not isinstance(model, nn.Module):
+            raise InputError(f"model: expected a torch.nn.Module, got {type(model).__name__}")
+        name = CURVATURES[validate.choice(curvature, tuple(CURVATURES), name="curvature")]
+        self.fisher = validate.choice(fisher, FISHERS, name="fisher")
+        if not callable(likelihood):
+            validate.choice(likelihood, LIKELIHOODS, name="likelihood")
+        elif fisher == "ggn":
+            raise InputError("likelihood: expected the name of one, for fisher='ggn' differentiates it twice")
+        self.reduction = validate.choice(reduction, ("mean", "sum"), name="reduction")
+        self.host_copy = validate.flag(host_copy, name="host_copy")
+        inner: nn.Module = getattr(model, "_orig_mod", model)
+        self._covered, self._skipped = covered_by(inner, tuple(skip), sharing=sharing)
+        if not self._covered:
+            raise InputError("model: expected at least one layer with a curvature, see the documentation")
+        seed = seed_from(rng)
+        self._generator = torch.Generator().manual_seed(seed % 2**63)
+        wide = any(p.dtype == torch.float64 for item in self._covered for p in item.parameters)
+        self.engine = getattr(engines, name)(
+            {item.name: item.layer for item in self._covered},
+            rank=rank,
+            damping=damping,
+            ema=ema,
+            stats_every=stats_every,
+            inv_every=inv_every,
+            dtype=np.float64 if wide else np.float32,
+            rng=seed,
+            **settings,
+        )
+        self._capture = Capture(
+            model,
+            self._covered,
+            fisher=self.fisher,
+            likelihood=likelihood,
+            generator=self._generator,
+            output=output,
+        )
+        self._listen()
+
+    def _listen(self) -> None:
+        """Hooks if the step to come wants statistics."""
+        if self.engine.statistics_due:
+            self._capture.attach()
+        elif self._capture.attached:
+            self._capture.detach()
+
+    @torch.no_grad()
+    def step(self, *, lr: float = 1.0, loss_scale: float = 1.0) -> None:
+        """Rewrite ``.grad`` of the covered parameters; to be called after ``backward``.
+
+        Parameters
+        ----------
+        lr : float, default 1
+            The step size to come, which `KLClip` asks for.
+        loss_scale : float, default 1
+            What the loss was multiplied by before ``backward`` (``scaler.get_scale()``), for "empirical".
+
+        Raises
+        ------
+        StateError
+            Statistics are due, and no forward pass of the model was seen.
+        InputError
+            A tensor is on another device, without ``host_copy=True``.
+        """
+        gradients = {item.name: item.gradient() for item in self._covered}
+        gradients = {name: self._on_host(g) for name, g in gradients.items() if g is not None}
+        if not gradients:
+            raise StateError("step: no covered parameter has a gradient, call backward first")
+        if self.engine.statistics_due:
+            self._feed(loss_scale)
+        before = self.engine.step_count
+        directions = self.engine.step(gradients, lr=lr)
+        self._capture.forget()
+        if self.engine.step_count == before:
+            return  # a gradient that is not finite
+        for item in self._covered:
+            if item.name in directions:
+                made = directions[item.name]
+                for parameter, part in zip(
+                    item.parameters, made if isinstance(made, tuple) else (made,), strict=True
+                ):
+                    parameter.grad.copy_(part)  # type: ignore[union-attr]
+        self._listen()
+
+    def _feed(self, loss_scale: float) -> None:
+        passes = self._capture.passes
+        if not passes:
+            raise StateError(
+                "step: statistics are due, and no forward pass in training was seen; was the model called under "
+                "no_grad, or compiled without the compiled module being given to KFAC?"
+            )
+        for item in self._covered:
+            scale = 1.0
+            if self.fisher == "empirical":
+                scale = self._summed(item.name) / loss_scale
+            arrays = arrays_of(item, passes, scale)
+            if arrays is not None:
+                a, g, samples = arrays
+                self.engine.accumulate(item.name, self._on_host(a), self._on_host(g), samples=samples)
+
+    def _summed(self, name: str) -> float:
+        """What makes a gradient of the loss one of its sum over the samples of a pass."""
+        if self.reduction == "sum":
+            return 1.0
+        lengths = [len(uses[0].a) for seen in self._capture.passes if (uses := seen.get(name))]
+        return float(lengths[0]) if lengths else 1.0
+
+    def _on_host(self, value: Any) -> Any:
+        if isinstance(value, (tuple, list)):
+            return type(value)(self._on_host(part) for part in value)
+        if value.device.type == "cpu":
+            return value.detach()
+        if not self.host_copy:
+            raise InputError(
+                f"model: expected tensors on the CPU, got one on {value.device}; host_copy=True copies them"
+            )
+        return value.detach().cpu()
+
+    def report(self) -> Report:
+        """A printable table of what is covered and how, and of what is skipped and why."""
+        lines = tuple(Line(item.name, item.kind, item.shape, "-", item.why) for item in self._skipped)
+        return replace(self.engine.report(), skipped=lines)
+
+    @property
+    def health(self) -> dict[str, Any]:
+        """How the curvature of each layer is."""
+        return dict(self.engine.health)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The engine's state, its layers by the names of the modules, and that of the sampler."""
+        return {"engine": self.engine.state_dict(), "generator": self._generator.get_state()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a state of a model with the same modules, bit for bit.
+
+        Raises
+        ------
+        StateError
+            A part is missing or does not fit; nothing has changed then.
+        """
+        if not isinstance(state, dict) or set(state) != {"engine", "generator"}:
+            raise StateError("state: expected a dict with 'engine' and 'generator'")
+        self.engine.load_state_dict(state["engine"])
+        self._generator.set_state(state["generator"])
+        self._capture.forget()
+        self._listen()
+
+    def remove(self) -> None:
+        """Take all hooks off the model."""
+        self._capture.detach()
+
+    def __repr__(self) -> str:
+        return f"randnla.torch.KFAC({self.engine!r}, fisher={self.fisher!r})"
