@@ -12,9 +12,8 @@ import torch
 from torch import nn
 from torch.autograd.graph import GradientEdge, get_gradient_edge
 
-from randnla._backend.errors import InputError
-
-from .likelihood import Likelihood, output_factors, sampled_vector
+from .attention import seen_forward
+from .likelihood import Likelihood, vectors_of
 from .modules import Covered, gradient_of, input_of
 
 
@@ -22,9 +21,15 @@ from .modules import Covered, gradient_of, input_of
 class Use:
     """One call of a module: its input, where its output is in the graph, and gradients there."""
 
+    module: nn.Module
     a: torch.Tensor
-    edge: GradientEdge
+    edge: GradientEdge | None
     g: list[torch.Tensor] = field(default_factory=list)
+
+    def add(self, gradient: torch.Tensor | None) -> None:
+        """Another backward pass through the same graph: the gradient of the sum of the losses."""
+        if gradient is not None:
+            self.g = [gradient if not self.g else self.g[0] + gradient]
 
 
 class Capture:
@@ -33,12 +38,12 @@ class Capture:
     Parameters
     ----------
     model : Module
-        As the user calls it; a compiled one runs uncompiled while hooks are attached.
+        As the user calls it. Whatever of it is compiled runs uncompiled while hooks are attached.
     covered : sequence of Covered
     fisher : {"mc", "empirical", "ggn"}
     likelihood : str or callable
-    generator : torch.Generator
-        Of sampled labels; no other random number is drawn.
+    sampler : callable (number, device) -> torch.Generator
+        Of the labels of a forward pass, counted from 0 in every step. No other random number is drawn.
     output : callable, optional
         Picks the tensor of logits or means from what the model returns.
 
@@ -55,16 +60,16 @@ class Capture:
         *,
         fisher: str,
         likelihood: Likelihood,
-        generator: torch.Generator,
+        sampler: Callable[[int, torch.device], torch.Generator],
         output: Callable[[Any], torch.Tensor] | None,
     ) -> None:
         self._outer = model
         self._model: nn.Module = getattr(model, "_orig_mod", model)
         self._covered, self._fisher, self._likelihood = list(covered), fisher, likelihood
-        self._generator, self._output = generator, output
+        self._sampler, self._output = sampler, output
         self._handles: list[Any] = []
-        self._compiled: Any = None
-        self._current: dict[str, list[Use]] = {}
+        self._replaced: list[tuple[dict[str, Any], str, Any]] = []
+        self._current: dict[str, list[Use]] | None = None  # None outside of a forward pass
         self.passes: list[dict[str, list[Use]]] = []
 
     @property
@@ -77,48 +82,80 @@ class Capture:
         if self.attached:
             return
         for item in self._covered:
-            self._handles.append(item.module.register_forward_hook(self._seen(item.name), always_call=False))
+            if not item.role:
+                for module in item.modules:
+                    hook = self._seen(item.name, module)
+                    self._handles.append(module.register_forward_hook(hook, with_kwargs=True))
         self._handles.append(self._model.register_forward_pre_hook(self._begin, prepend=True))
         self._handles.append(self._model.register_forward_hook(self._end))
-        if self._outer is not self._model:
-            # Compiled code would not run the hooks: on these steps the module is called as it was written.
-            self._compiled = self._outer.__dict__["forward"]
-            self._outer.__dict__["forward"] = self._model.__call__
+        for module in {id(m): m for item in self._covered if item.role for m in item.modules}.values():
+            self._replace(module, "forward", seen_forward(module, self._projection(module)))
+        for module in self._outer.modules():
+            # Compiled code would not run the hooks: on these steps modules are called as they were written.
+            if "_orig_mod" in module._modules and "forward" in module.__dict__:
+                self._replace(module, "forward", module._modules["_orig_mod"].__call__)
+            if module.__dict__.get("_compiled_call_impl") is not None:
+                self._replace(module, "_compiled_call_impl", None)
+
+    def _replace(self, module: nn.Module, key: str, value: Any) -> None:
+        self._replaced.append((module.__dict__, key, module.__dict__.get(key)))
+        module.__dict__[key] = value
 
     def detach(self) -> None:
         """Take the hooks away, and forget what they saw."""
-        if not self.attached:
-            return
         for handle in self._handles:
             handle.remove()
-        self._handles.clear()
-        if self._outer is not self._model:
-            self._outer.__dict__["forward"] = self._compiled
+        for attributes, key, value in reversed(self._replaced):
+            if value is None:
+                del attributes[key]
+            else:
+                attributes[key] = value
+        self._handles, self._replaced = [], []
         self.forget()
 
     def forget(self) -> None:
         """Drop all references."""
-        self._current, self.passes = {}, []
+        self._current, self.passes = None, []
 
     def _begin(self, module: nn.Module, args: Any) -> None:
-        self._current = {}
+        wanted = module is self._model and module.training and torch.is_grad_enabled()
+        self._current = {} if wanted else None
 
-    def _seen(self, name: str) -> Callable[..., None]:
-        def hook(module: nn.Module, args: Any, output: Any) -> None:
-            wanted = torch.is_grad_enabled() and isinstance(output, torch.Tensor) and output.requires_grad
-            if not wanted:
-                return
-            use = Use(input_of(module, args[0]), get_gradient_edge(output))
-            if self._fisher == "empirical":
-                number = use.edge.output_nr
-                use.edge.node.register_prehook(lambda grads: use.g.append(grads[number]))
-            self._current.setdefault(name, []).append(use)
+    def _seen(self, name: str, expected: nn.Module) -> Callable[..., None]:
+        def hook(module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
+            if module is expected:  # a deep copy of the model carries its hooks along
+                self._use(name, module, args[0] if args else next(iter(kwargs.values())), output)
 
         return hook
 
+    def _projection(self, module: nn.Module) -> Callable[[str, torch.Tensor, torch.Tensor], None]:
+        names = {
+            item.role: item.name
+            for item in self._covered
+            if item.role and any(m is module for m in item.modules)
+        }
+
+        def see(role: str, a: torch.Tensor, output: torch.Tensor) -> None:
+            if role in names:
+                self._use(names[role], module, a, output)
+
+        return see
+
+    def _use(self, name: str, module: nn.Module, a: torch.Tensor, output: Any) -> None:
+        if self._current is None or not (isinstance(output, torch.Tensor) and output.requires_grad):
+            return
+        edge = get_gradient_edge(output)
+        with torch.no_grad():
+            use = Use(module, input_of(module, a), edge)
+        if self._fisher == "empirical":
+            use.edge = None
+            number = edge.output_nr
+            edge.node.register_prehook(lambda gradients: use.add(gradients[number]))
+        self._current.setdefault(name, []).append(use)
+
     def _end(self, module: nn.Module, args: Any, output: Any) -> None:
-        uses, self._current = self._current, {}
-        if not uses:
+        uses, self._current = self._current, None
+        if not uses or module is not self._model:
             return
         if self._fisher != "empirical":
             self._differentiate(output, [use for of_layer in uses.values() for use in of_layer])
@@ -126,57 +163,63 @@ class Capture:
 
     def _differentiate(self, output: Any, uses: Sequence[Use]) -> None:
         """Gradients of the summed loss with labels of the model's own, at the outputs of all layers."""
-        edges = [use.edge for use in uses]
-        if callable(self._likelihood):
-            loss = self._likelihood(output, self._generator)
-            _give(uses, torch.autograd.grad(loss, edges, retain_graph=True, allow_unused=True))
-            return
-        z = self._output(output) if self._output is not None else output
-        if not isinstance(z, torch.Tensor):
-            raise InputError(
-                f"output: expected a model that returns a tensor, or output=, got {type(z).__name__}"
+        edges = [use.edge for use in uses if use.edge is not None]
+        device = uses[0].a.device
+        # A forward hook runs under the autocast of the forward pass, which a backward pass must not.
+        with torch.autocast(device.type, enabled=False):
+            z, vectors = vectors_of(
+                output,
+                self._likelihood,
+                picked=self._output,
+                exact=self._fisher == "ggn",
+                generator=self._sampler(len(self.passes), device),
             )
-        if self._fisher == "ggn":
-            vectors = list(output_factors(z, self._likelihood))
-            vectors = [vector * len(vectors) ** 0.5 for vector in vectors]
-        else:
-            vectors = [sampled_vector(z, self._likelihood, self._generator)]
-        for vector in vectors:
-            given = torch.autograd.grad(z, edges, vector.to(z.dtype), retain_graph=True, allow_unused=True)
-            _give(uses, given)
-
-
-def _give(uses: Sequence[Use], gradients: Sequence[torch.Tensor | None]) -> None:
-    for use, g in zip(uses, gradients, strict=True):
-        if g is not None:
-            use.g.append(g)
+            for vector in vectors:
+                given = torch.autograd.grad(z, edges, vector, retain_graph=True, allow_unused=True)
+                for use, g in zip(uses, given, strict=True):
+                    if g is not None:
+                        use.g.append(g)
+        for use in uses:
+            use.edge = None
 
 
 def arrays_of(
-    item: Covered, passes: Sequence[dict[str, list[Use]]], scale: float
+    name: str, passes: Sequence[dict[str, list[Use]]], scale: Callable[[int], float]
 ) -> tuple[list[torch.Tensor], list[torch.Tensor], int] | None:
     """Inputs and gradients of a layer over all passes, as `KFAC.accumulate` takes them; None of no use.
 
     Several forward passes are parts of one batch; several uses in a pass are those of a shared layer; several
     gradients of a use (of the generalized Gauss-Newton matrix) are as many samples.
+
+    Parameters
+    ----------
+    name : str
+    passes : sequence of dict {name: uses}
+    scale : callable (samples) -> float
+        What gradients of a pass with as many samples are multiplied by.
     """
-    count = max((len(seen.get(item.name, ())) for seen in passes), default=0)
-    by_use: list[tuple[torch.Tensor, torch.Tensor]] = []
-    for k in range(count):
-        a, g = [], []
-        for seen in passes:
-            uses = seen.get(item.name, [])
-            if k < len(uses):
-                a += [uses[k].a] * len(uses[k].g)
-                g += [gradient_of(item.module, part) for part in uses[k].g]
-        if g:
-            by_use.append((_joined(a), _joined(g)))
-    if not by_use:
+    of_use: list[list[tuple[torch.Tensor, torch.Tensor]]] = []
+    for seen in passes:
+        for k, use in enumerate(seen.get(name, ())):
+            if k == len(of_use):
+                of_use.append([])
+            factor = scale(len(use.a))
+            for g in use.g:
+                made = gradient_of(use.module, use.a, g)
+                if factor != 1.0:
+                    made = made.to(torch.promote_types(made.dtype, torch.float32)) * factor
+                of_use[k].append((use.a, made))
+    of_use = [pairs for pairs in of_use if pairs]
+    if not of_use:
         return None
-    samples = len(by_use[0][0])
-    if scale != 1.0:
-        by_use = [(a, g.to(torch.promote_types(g.dtype, torch.float32)) * scale) for a, g in by_use]
-    return [a for a, _ in by_use], [g for _, g in by_use], samples
+    samples = sum(len(a) for a, _ in of_use[0])
+    if len(of_use) == 1:
+        return [a for a, _ in of_use[0]], [g for _, g in of_use[0]], samples
+    return (
+        [_joined([a for a, _ in pairs]) for pairs in of_use],
+        [_joined([g for _, g in pairs]) for pairs in of_use],
+        samples,
+    )
 
 
 def _joined(parts: list[torch.Tensor]) -> torch.Tensor:

@@ -135,8 +135,10 @@ class KFAC:
         if not self._covered:
             raise InputError("model: expected at least one layer with a curvature, see the documentation")
         seed = seed_from(rng)
-        self._generator = torch.Generator().manual_seed(seed % 2**63)
-        wide = any(p.dtype == torch.float64 for item in self._covered for p in item.parameters)
+        parameters = [slot.parameter for item in self._covered for slot in item.slots]
+        for parameter in parameters:
+            self._on_host(parameter)
+        wide = any(p.dtype == torch.float64 for p in parameters)
         self.engine = getattr(engines, name)(
             {item.name: item.layer for item in self._covered},
             rank=rank,
@@ -153,10 +155,16 @@ class KFAC:
             self._covered,
             fisher=self.fisher,
             likelihood=likelihood,
-            generator=self._generator,
+            sampler=self._sampler,
             output=output,
         )
         self._listen()
+
+    def _sampler(self, number: int, device: torch.device) -> torch.Generator:
+        """Of the labels of a forward pass: a function of seed, step and pass, so that there is no state."""
+        words = np.random.SeedSequence([self.engine.seed, self.engine.step_count, number])
+        seed = int(words.generate_state(1, np.uint32)[0])  # all that the generator of the CPU looks at
+        return torch.Generator(device).manual_seed(seed)
 
     def _listen(self) -> None:
         """Hooks if the step to come wants statistics."""
@@ -165,7 +173,7 @@ class KFAC:
         elif self._capture.attached:
             self._capture.detach()
 
-    @torch.no_grad()
+    @torch.compiler.disable  # type: ignore[untyped-decorator]
     def step(self, *, lr: float = 1.0, loss_scale: float = 1.0) -> None:
         """Rewrite ``.grad`` of the covered parameters; to be called after ``backward``.
 
@@ -174,57 +182,57 @@ class KFAC:
         lr : float, default 1
             The step size to come, which `KLClip` asks for.
         loss_scale : float, default 1
-            What the loss was multiplied by before ``backward`` (``scaler.get_scale()``), for "empirical".
+            What the mean (sum) over the samples of a forward pass was multiplied by before ``backward``:
+            ``scaler.get_scale()``, one over the number of passes in a step. Of "empirical" only.
 
         Raises
         ------
         StateError
-            Statistics are due, and no forward pass of the model was seen.
+            There are no gradients; statistics are due, and no forward pass of the model was seen.
         InputError
             A tensor is on another device, without ``host_copy=True``.
         """
-        gradients = {item.name: item.gradient() for item in self._covered}
-        gradients = {name: self._on_host(g) for name, g in gradients.items() if g is not None}
-        if not gradients:
-            raise StateError("step: no covered parameter has a gradient, call backward first")
-        if self.engine.statistics_due:
-            self._feed(loss_scale)
-        before = self.engine.step_count
-        directions = self.engine.step(gradients, lr=lr)
+        with torch.no_grad():
+            gradients = {}
+            for item in self._covered:
+                gradient = item.gradient()
+                if gradient is not None:
+                    gradients[item.name] = self._on_host(gradient)
+            if not gradients:
+                raise StateError("step: no covered parameter has a gradient, call backward first")
+            if self.engine.statistics_due and all(map(_is_finite, gradients.values())):
+                self._feed(validate.real(loss_scale, name="loss_scale"))
+            before = self.engine.step_count
+            directions = self.engine.step(gradients, lr=lr)
+            if self.engine.step_count > before:  # else a gradient is not finite, and nothing has changed
+                for item in self._covered:
+                    if item.name in directions:
+                        item.write(directions[item.name])
         self._capture.forget()
-        if self.engine.step_count == before:
-            return  # a gradient that is not finite
-        for item in self._covered:
-            if item.name in directions:
-                made = directions[item.name]
-                for parameter, part in zip(
-                    item.parameters, made if isinstance(made, tuple) else (made,), strict=True
-                ):
-                    parameter.grad.copy_(part)  # type: ignore[union-attr]
         self._listen()
 
     def _feed(self, loss_scale: float) -> None:
+        """Hand the engine what was captured, all of it on the host before any of it is taken."""
         passes = self._capture.passes
         if not passes:
             raise StateError(
-                "step: statistics are due, and no forward pass in training was seen; was the model called under "
-                "no_grad, or compiled without the compiled module being given to KFAC?"
+                "step: statistics are due, and no forward pass of the model in training was seen; was it "
+                "called in eval mode, under no_grad, by a compiled function, or other than by itself?"
             )
+        fed = []
         for item in self._covered:
-            scale = 1.0
-            if self.fisher == "empirical":
-                scale = self._summed(item.name) / loss_scale
-            arrays = arrays_of(item, passes, scale)
+            arrays = arrays_of(item.name, passes, lambda samples: self._rescaling(samples, loss_scale))
             if arrays is not None:
                 a, g, samples = arrays
-                self.engine.accumulate(item.name, self._on_host(a), self._on_host(g), samples=samples)
+                fed.append((item.name, self._on_host(a), self._on_host(g), samples))
+        for name, a, g, samples in fed:
+            self.engine.accumulate(name, a, g, samples=samples)
 
-    def _summed(self, name: str) -> float:
-        """What makes a gradient of the loss one of its sum over the samples of a pass."""
-        if self.reduction == "sum":
+    def _rescaling(self, samples: int, loss_scale: float) -> float:
+        """What makes a gradient of the user's loss one of its sum over the samples of a pass."""
+        if self.fisher != "empirical":
             return 1.0
-        lengths = [len(uses[0].a) for seen in self._capture.passes if (uses := seen.get(name))]
-        return float(lengths[0]) if lengths else 1.0
+        return (samples if self.reduction == "mean" else 1) / loss_scale
 
     def _on_host(self, value: Any) -> Any:
         if isinstance(value, (tuple, list)):
@@ -233,14 +241,16 @@ class KFAC:
             return value.detach()
         if not self.host_copy:
             raise InputError(
-                f"model: expected tensors on the CPU, got one on {value.device}; host_copy=True copies them"
+                f"model: expected tensors on the CPU, got one on {value.device}; host_copy=True copies them "
+                "to the host and back"
             )
         return value.detach().cpu()
 
     def report(self) -> Report:
         """A printable table of what is covered and how, and of what is skipped and why."""
         lines = tuple(Line(item.name, item.kind, item.shape, "-", item.why) for item in self._skipped)
-        return replace(self.engine.report(), skipped=lines)
+        report: Report = replace(self.engine.report(), skipped=lines)
+        return report
 
     @property
     def health(self) -> dict[str, Any]:
@@ -248,8 +258,9 @@ class KFAC:
         return dict(self.engine.health)
 
     def state_dict(self) -> dict[str, Any]:
-        """The engine's state, its layers by the names of the modules, and that of the sampler."""
-        return {"engine": self.engine.state_dict(), "generator": self._generator.get_state()}
+        """The state of the engine, its layers by the names of the modules; labels need none."""
+        state: dict[str, Any] = self.engine.state_dict()
+        return state
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from a state of a model with the same modules, bit for bit.
@@ -259,10 +270,7 @@ class KFAC:
         StateError
             A part is missing or does not fit; nothing has changed then.
         """
-        if not isinstance(state, dict) or set(state) != {"engine", "generator"}:
-            raise StateError("state: expected a dict with 'engine' and 'generator'")
-        self.engine.load_state_dict(state["engine"])
-        self._generator.set_state(state["generator"])
+        self.engine.load_state_dict(state)
         self._capture.forget()
         self._listen()
 
@@ -272,3 +280,8 @@ class KFAC:
 
     def __repr__(self) -> str:
         return f"randnla.torch.KFAC({self.engine!r}, fisher={self.fisher!r})"
+
+
+def _is_finite(gradient: Any) -> bool:
+    parts = gradient if isinstance(gradient, tuple) else (gradient,)
+    return all(bool(torch.isfinite(part).all()) for part in parts)
