@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 from randnla._backend.errors import StateError
 from randnla._backend.kernels.dense import Array
@@ -144,7 +144,7 @@ class KroneckerBlock:
         parts["inverse"] = self.inverse.state_dict()
         return joined(parts)
 
-    def restored(self, state: dict[str, Any]) -> KroneckerBlock:
+    def restored(self, state: dict[str, Any]) -> Self:
         """One like this in the state described.
 
         Raises
@@ -159,7 +159,7 @@ class KroneckerBlock:
             if factor.dim != dim:
                 raise StateError(f"{name}: expected a factor of dimension {dim}, got {factor.dim}")
         inverse = self.inverse.restored(parts.get("inverse", {}))
-        return KroneckerBlock(left, right, self.sources, inverse)
+        return type(self)(left, right, self.sources, inverse)
 
 
 _SPOKEN = {"LowRank": "low_rank"}

@@ -346,13 +346,18 @@ class KFAC:
             self._collect()
         if self.refresh_due:
             self.refresh()
-        directions = {name: self._blocks[name].precondition(V) for name, V in matrices.items()}
+        matrices = self._right_sides(matrices, lr)
+        directions = self._preconditioned(matrices)
         if self.clip is not None:
             for name, factor in self.clip.scales(directions, matrices, lr).items():
                 if factor != 1.0:
                     directions[name] = directions[name] * directions[name].dtype.type(factor)
         self.step_count += 1
         return self._unpacked(directions, gradients)
+
+    def _right_sides(self, matrices: dict[str, Array], lr: float) -> dict[str, Array]:
+        """What a variant applies the inverse to: here, the gradients."""
+        return matrices
 
     def _follow(self, value: Damping | float) -> None:
         if value not in (self._damping, self._damping.value):
@@ -363,9 +368,10 @@ class KFAC:
         matrices = self._packed(gradients)
         if matrices is None:
             return dict(gradients)
-        return self._unpacked(
-            {name: self._blocks[name].precondition(V) for name, V in matrices.items()}, gradients
-        )
+        return self._unpacked(self._preconditioned(matrices), gradients)
+
+    def _preconditioned(self, matrices: dict[str, Array]) -> dict[str, Array]:
+        return {name: self._blocks[name].precondition(V) for name, V in matrices.items()}
 
     def _packed(self, gradients: Mapping[str, Any]) -> dict[str, Array] | None:
         matrices = {
@@ -436,7 +442,7 @@ class KFAC:
         return plain_state.seal({**own, **self._own_state(), **joined(parts)})
 
     def _own_state(self) -> dict[str, Any]:
-        """What a variant has beside the layers; keys without a slash."""
+        """What a variant has beside the layers; a slash follows the name of a state within."""
         return {}
 
     def _load_own(self, fields: dict[str, Any]) -> None:
@@ -454,7 +460,7 @@ class KFAC:
             raise StateError(f"state: expected a dict, got {type(state).__name__}")
         types: dict[str, type] = dict.fromkeys(("names", "damping", "health"), str)
         types |= {"step_count": int, "seed": int} | {
-            key: type(value) for key, value in self._own_state().items()
+            key: type(value) for key, value in self._own_state().items() if "/" not in key
         }
         opened = plain_state.opened(state, self._KIND, types, parts=True)
         names = json.loads(opened["names"])
