@@ -550,10 +550,50 @@ def test_every_curvature_trains(kind):
     assert losses[-1] < 0.3 * losses[0]
 
 
+def test_the_wake_has_its_own_defaults_and_trains():
+    x, _ = data(64, 6, 3, dtype=torch.float32)
+    y = (x[:, 0] > 0).long() + (x[:, 1] > 0).long()
+    for variant in ("SO", "Q"):
+        model = mlp(6, 16, 3, dtype=torch.float32)
+        pre = KFAC(model, "kld_wrm", variant=variant, stats_every=5, inv_every=5, rng=0)
+        bare = curvature.KLDWRM({"only": Dense(2, 2)}, variant=variant)
+        assert pre.engine.damping == bare.damping
+        assert pre.engine.clip == bare.clip
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
+        losses = []
+        for _ in range(80):
+            optimizer.zero_grad()
+            losses.append(backward(model, x, y).item())
+            pre.step(lr=0.05)
+            optimizer.step()
+        assert losses[-1] < 0.5 * losses[0]
+
+
+def test_the_wake_of_exact_divergences_is_given_the_network():
+    nets = []
+
+    def divergence(here, net):
+        nets.append(here)
+        slopes = {name: tuple(a - b for a, b in zip(here[name], net[name], strict=True)) for name in here}
+        return 0.5 * sum(float((part**2).sum()) for pair in slopes.values() for part in pair), slopes
+
+    model, (x, y) = mlp(5, 4, 3), data(6, 5, 3)
+    pre = KFAC(model, "kld_wrm", variant="QE", divergence=divergence, damping=Exact(0.1), rng=0)
+    for _ in range(2):
+        model.zero_grad()
+        backward(model, x, y)
+        pre.step(lr=0.1)
+        with torch.no_grad():
+            for p in model.parameters():
+                p -= 0.1 * p.grad
+    assert [tuple(part.shape) for part in nets[-1]["2"]] == [(3, 4), (3,)]
+    assert isinstance(nets[-1]["0"][0], torch.Tensor)
+
+
 # -- checkpoints -------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", ENGINES)
+@pytest.mark.parametrize("kind", [*ENGINES, "kld_wrm"])
 def test_training_resumes_bit_for_bit(kind):
     x, y = data(20, 6, 3, dtype=torch.float32)
 

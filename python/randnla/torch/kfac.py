@@ -47,6 +47,7 @@ class KFAC:
     damping : Damping, float or callable (step) -> either, default 0.1
     ema : float, default 0.95
     stats_every, inv_every : int or Every, default 10 and 30
+        Of "kld_wrm" these defaults are its own.
     fisher : {"mc", "empirical", "ggn"}, default "mc"
         Gradients for labels sampled from the model's own output; of the loss, as its backward pass has them;
         or for all classes.
@@ -106,10 +107,10 @@ class KFAC:
         curvature: str = "rs",
         *,
         rank: int = 220,
-        damping: Any = 0.1,
-        ema: float = 0.95,
-        stats_every: Any = 10,
-        inv_every: Any = 30,
+        damping: Any = None,
+        ema: float | None = None,
+        stats_every: Any = None,
+        inv_every: Any = None,
         fisher: str = "mc",
         likelihood: Likelihood = "categorical",
         reduction: str = "mean",
@@ -138,16 +139,14 @@ class KFAC:
         parameters = [slot.parameter for item in self._covered for slot in item.slots]
         for parameter in parameters:
             self._on_host(parameter)
+        given = {"damping": damping, "ema": ema, "stats_every": stats_every, "inv_every": inv_every}
         wide = any(p.dtype == torch.float64 for p in parameters)
         self.engine = getattr(engines, name)(
             {item.name: item.layer for item in self._covered},
             rank=rank,
-            damping=damping,
-            ema=ema,
-            stats_every=stats_every,
-            inv_every=inv_every,
             dtype=np.float64 if wide else np.float32,
             rng=seed,
+            **{key: value for key, value in given.items() if value is not None},
             **settings,
         )
         self._capture = Capture(
@@ -180,7 +179,7 @@ class KFAC:
         Parameters
         ----------
         lr : float, default 1
-            The step size to come, which `KLClip` asks for.
+            The step size to come, which `KLClip` and "kld_wrm" ask for.
         loss_scale : float, default 1
             What the mean (sum) over the samples of a forward pass was multiplied by before ``backward``:
             ``scaler.get_scale()``, one over the number of passes in a step. Of "empirical" only.
@@ -203,13 +202,23 @@ class KFAC:
             if self.engine.statistics_due and all(map(_is_finite, gradients.values())):
                 self._feed(validate.real(loss_scale, name="loss_scale"))
             before = self.engine.step_count
-            directions = self.engine.step(gradients, lr=lr)
+            directions = self.engine.step(gradients, lr=lr, **self._parameters(gradients))
             if self.engine.step_count > before:  # else a gradient is not finite, and nothing has changed
                 for item in self._covered:
                     if item.name in directions:
                         item.write(directions[item.name])
         self._capture.forget()
         self._listen()
+
+    def _parameters(self, gradients: dict[str, Any]) -> dict[str, Any]:
+        """The network itself, for the engine that asks for it."""
+        if getattr(self.engine, "variant", "") != "QE":
+            return {}
+        return {
+            "parameters": {
+                item.name: self._on_host(item.value()) for item in self._covered if item.name in gradients
+            }
+        }
 
     def _feed(self, loss_scale: float) -> None:
         """Hand the engine what was captured, all of it on the host before any of it is taken."""

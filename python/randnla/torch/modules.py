@@ -26,6 +26,11 @@ class Slot:
     rows: slice | None = None
 
     @property
+    def value(self) -> torch.Tensor:
+        """A view of the parameter."""
+        return self.parameter if self.rows is None else self.parameter[self.rows]
+
+    @property
     def gradient(self) -> torch.Tensor | None:
         """A view of ``.grad``."""
         gradient = self.parameter.grad
@@ -58,8 +63,13 @@ class Covered:
     def gradient(self) -> Any:
         """Of the slots, None where one of them has none."""
         parts = tuple(slot.gradient for slot in self.slots)
-        if any(part is None for part in parts):
-            return None
+        return None if any(part is None for part in parts) else self._structured(parts)
+
+    def value(self) -> Any:
+        """The parameters, in the structure of their gradient."""
+        return self._structured(tuple(slot.value for slot in self.slots))
+
+    def _structured(self, parts: tuple[Any, ...]) -> Any:
         return parts if len(parts) == 2 or isinstance(self.layer, ScaleShift) else parts[0]
 
     def write(self, made: Any) -> None:
