@@ -30,6 +30,7 @@ CURVATURES = {
     "brand": "BrandKFAC",
     "kld_wrm": "KLDWRM",
 }
+_OF_NUMPY = (torch.float32, torch.float64, torch.int64, torch.int32)
 FISHERS = ("mc", "empirical", "ggn")
 
 
@@ -138,7 +139,7 @@ class KFAC:
         seed = seed_from(rng)
         parameters = [slot.parameter for item in self._covered for slot in item.slots]
         for parameter in parameters:
-            self._on_host(parameter)
+            self._require_host(parameter)
         given = {"damping": damping, "ema": ema, "stats_every": stats_every, "inv_every": inv_every}
         wide = any(p.dtype == torch.float64 for p in parameters)
         self.engine = getattr(engines, name)(
@@ -149,6 +150,8 @@ class KFAC:
             **{key: value for key, value in given.items() if value is not None},
             **settings,
         )
+        # The wake of exact divergences hands what it is given to the user's function.
+        self._tensors = getattr(self.engine, "variant", "") == "QE"
         self._capture = Capture(
             model,
             self._covered,
@@ -192,11 +195,9 @@ class KFAC:
             A tensor is on another device, without ``host_copy=True``.
         """
         with torch.no_grad():
-            gradients = {}
-            for item in self._covered:
-                gradient = item.gradient()
-                if gradient is not None:
-                    gradients[item.name] = self._on_host(gradient)
+            held = {item.name: (item, item.gradients()) for item in self._covered}
+            held = {name: pair for name, pair in held.items() if all(g is not None for g in pair[1])}
+            gradients = {name: item.structured(self._on_host(g)) for name, (item, g) in held.items()}
             if not gradients:
                 raise StateError("step: no covered parameter has a gradient, call backward first")
             if self.engine.statistics_due and all(map(_is_finite, gradients.values())):
@@ -204,19 +205,20 @@ class KFAC:
             before = self.engine.step_count
             directions = self.engine.step(gradients, lr=lr, **self._parameters(gradients))
             if self.engine.step_count > before:  # else a gradient is not finite, and nothing has changed
-                for item in self._covered:
-                    if item.name in directions:
-                        item.write(directions[item.name])
+                for name, (_, targets) in held.items():
+                    _write(targets, gradients[name], directions[name])
         self._capture.forget()
         self._listen()
 
     def _parameters(self, gradients: dict[str, Any]) -> dict[str, Any]:
         """The network itself, for the engine that asks for it."""
-        if getattr(self.engine, "variant", "") != "QE":
+        if not self._tensors:
             return {}
         return {
             "parameters": {
-                item.name: self._on_host(item.value()) for item in self._covered if item.name in gradients
+                item.name: item.structured(self._on_host(item.values()))
+                for item in self._covered
+                if item.name in gradients
             }
         }
 
@@ -244,16 +246,20 @@ class KFAC:
         return (samples if self.reduction == "mean" else 1) / loss_scale
 
     def _on_host(self, value: Any) -> Any:
+        """Tensors as the engine takes them, on the memory they are in wherever that is the host's."""
         if isinstance(value, (tuple, list)):
-            return type(value)(self._on_host(part) for part in value)
-        if value.device.type == "cpu":
-            return value.detach()
-        if not self.host_copy:
+            return type(value)(map(self._on_host, value))
+        self._require_host(value)
+        value = value.detach() if value.is_cpu else value.detach().cpu()
+        # As an array right here where NumPy has the dtype: the engine would find out about every tensor.
+        return value if self._tensors or value.dtype not in _OF_NUMPY else value.numpy()
+
+    def _require_host(self, value: torch.Tensor) -> None:
+        if not (value.is_cpu or self.host_copy):
             raise InputError(
                 f"model: expected tensors on the CPU, got one on {value.device}; host_copy=True copies them "
                 "to the host and back"
             )
-        return value.detach().cpu()
 
     def report(self) -> Report:
         """A printable table of what is covered and how, and of what is skipped and why."""
@@ -291,6 +297,18 @@ class KFAC:
         return f"randnla.torch.KFAC({self.engine!r}, fisher={self.fisher!r})"
 
 
+def _parts(made: Any) -> tuple[Any, ...]:
+    return made if isinstance(made, tuple) else (made,)
+
+
 def _is_finite(gradient: Any) -> bool:
-    parts = gradient if isinstance(gradient, tuple) else (gradient,)
-    return all(bool(torch.isfinite(part).all()) for part in parts)
+    return all(bool(torch.isfinite(torch.as_tensor(part)).all()) for part in _parts(gradient))
+
+
+def _write(targets: tuple[torch.Tensor, ...], given: Any, made: Any) -> None:
+    """Put directions into ``.grad``, in place; through the array on its memory where there is one."""
+    for target, array, part in zip(targets, _parts(given), _parts(made), strict=True):
+        if target.is_cpu and isinstance(array, np.ndarray):
+            np.copyto(array, part)
+        else:
+            target.copy_(torch.as_tensor(part))

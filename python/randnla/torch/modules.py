@@ -60,24 +60,17 @@ class Covered:
     slots: tuple[Slot, ...]
     role: str = ""
 
-    def gradient(self) -> Any:
-        """Of the slots, None where one of them has none."""
-        parts = tuple(slot.gradient for slot in self.slots)
-        return None if any(part is None for part in parts) else self._structured(parts)
+    def gradients(self) -> tuple[torch.Tensor | None, ...]:
+        """Of the slots, None where one has none."""
+        return tuple(slot.gradient for slot in self.slots)
 
-    def value(self) -> Any:
-        """The parameters, in the structure of their gradient."""
-        return self._structured(tuple(slot.value for slot in self.slots))
+    def values(self) -> tuple[torch.Tensor, ...]:
+        """Of the slots."""
+        return tuple(slot.value for slot in self.slots)
 
-    def _structured(self, parts: tuple[Any, ...]) -> Any:
+    def structured(self, parts: tuple[Any, ...]) -> Any:
+        """The parts of all slots as the layer takes them."""
         return parts if len(parts) == 2 or isinstance(self.layer, ScaleShift) else parts[0]
-
-    def write(self, made: Any) -> None:
-        """Put directions into ``.grad``, in place."""
-        for slot, part in zip(self.slots, made if isinstance(made, tuple) else (made,), strict=True):
-            target = slot.gradient
-            if target is not None:
-                target.copy_(part)
 
 
 @dataclass(frozen=True)
