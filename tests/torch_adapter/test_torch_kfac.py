@@ -222,6 +222,37 @@ def test_only_training_with_gradients_is_looked_at():
     assert sum(map(len, seen["0"][0][0])) == 6
 
 
+def test_a_forward_pass_that_fails_is_forgotten():
+    model, (x, y) = mlp(5, 4, 3), data(6, 5, 3)
+    pre = KFAC(model, rng=0)
+    seen = recorded(pre)
+    with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
+        model(x[:, :4])
+    model[0](x)
+    backward(model, x, y)
+    pre.step()
+    [(a, _, samples)] = seen["0"]
+    assert (len(a), samples) == (1, 6)
+
+
+def test_a_refresh_may_run_beside_training():
+    x, y = data(40, 5, 3, dtype=torch.float32)
+    runs = []
+    for _ in range(2):
+        model = mlp(5, 8, 3, dtype=torch.float32)
+        pre = KFAC(model, asynchronous=True, stats_every=2, inv_every=4, rng=0)
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
+        losses = []
+        for _ in range(20):
+            optimizer.zero_grad()
+            losses.append(backward(model, x, y).item())
+            pre.step()
+            optimizer.step()
+        runs.append(losses)
+    assert runs[0] == runs[1]
+    assert runs[0][-1] < runs[0][0]
+
+
 def test_steps_without_a_forward_pass_or_a_gradient_say_so_and_change_nothing():
     model, (x, y) = mlp(5, 3), data(6, 5, 3)
     pre = KFAC(model, rng=0)

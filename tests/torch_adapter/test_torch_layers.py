@@ -373,6 +373,54 @@ def test_a_module_used_twice_is_a_shared_layer(cuts, sharing):
     )
 
 
+def test_a_module_may_be_used_at_inputs_of_several_sizes():
+    class Pyramid(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.head, self.scale = nn.Conv2d(3, 2, 3, padding=1), nn.BatchNorm2d(2)
+
+        def forward(self, x):
+            coarse = nn.functional.avg_pool2d(x, 2)
+            return torch.cat([self.scale(self.head(part)).flatten(1) for part in (x, coarse)], 1)
+
+    check(double(Pyramid()), squares(normal(5, 3, 6, 4)), ["head", "scale"])
+
+
+def test_of_passes_of_several_lengths_those_with_most_samples_count():
+    model = double(nn.Sequential(nn.Linear(5, 4), nn.Tanh(), nn.Linear(4, 3)))
+    pre = KFAC(model, fisher="empirical", reduction="sum", rng=0)
+    seen = recorded(pre)
+    parts = [normal(4, 3, 5), normal(3, 7, 5), 2 * normal(4, 3, 5), normal(6, 2, 5)]
+    for part in parts:
+        squares(part)(model).backward()
+    pre.step()
+    [(a, _, samples)] = seen["0"]
+    assert samples == 8
+    for given, expected in zip(a, (parts[0], parts[2]), strict=True):
+        np.testing.assert_array_equal(given, expected)
+    assert not any(health.fallback for health in pre.health.values())
+
+
+def test_passes_may_use_different_layers():
+    class Heads(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.body, self.heads = nn.Linear(5, 4), nn.ModuleList([nn.Linear(4, 3), nn.Linear(4, 2)])
+
+        def forward(self, x, k):
+            return self.heads[k](torch.tanh(self.body(x)))
+
+    def loss(model):
+        return sum((torch.sin(model(normal(4 + k, 5), k)) ** 2).sum() for k in (0, 1))
+
+    _, seen = check(double(Heads()), loss, ["body", "heads.0", "heads.1"])
+    assert {name: samples for name, [(_, _, samples)] in seen.items()} == {
+        "body": 9,
+        "heads.0": 4,
+        "heads.1": 5,
+    }
+
+
 def test_modules_that_share_all_parameters_are_one_layer():
     model = nn.Sequential(nn.Linear(5, 5), nn.Tanh(), nn.Linear(5, 5), nn.Tanh(), nn.Linear(5, 3)).double()
     model[2].weight, model[2].bias = model[0].weight, model[0].bias

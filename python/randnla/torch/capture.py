@@ -189,7 +189,8 @@ def arrays_of(
     """Inputs and gradients of a layer over all passes, as `KFAC.accumulate` takes them; None of no use.
 
     Several forward passes are parts of one batch; several uses in a pass are those of a shared layer; several
-    gradients of a use (of the generalized Gauss-Newton matrix) are as many samples.
+    gradients of a use (of the generalized Gauss-Newton matrix) are as many samples. Of passes that use the
+    layer at other positions (sequences of several lengths), those count that have most samples.
 
     Parameters
     ----------
@@ -199,8 +200,8 @@ def arrays_of(
         What gradients of a pass with as many samples are multiplied by.
     """
     of_use: list[list[tuple[torch.Tensor, torch.Tensor]]] = []
-    for seen in passes:
-        for k, use in enumerate(seen.get(name, ())):
+    for uses in _alike([seen[name] for seen in passes if name in seen]):
+        for k, use in enumerate(uses):
             if k == len(of_use):
                 of_use.append([])
             factor = scale(len(use.a))
@@ -220,6 +221,14 @@ def arrays_of(
         [_joined([g for _, g in pairs]) for pairs in of_use],
         samples,
     )
+
+
+def _alike(passes: list[list[Use]]) -> list[list[Use]]:
+    """The largest group of passes that a batch can be made of."""
+    groups: dict[Any, list[list[Use]]] = {}
+    for uses in passes:
+        groups.setdefault(tuple(use.a.shape[1:] for use in uses), []).append(uses)
+    return max(groups.values(), key=lambda group: sum(len(uses[0].a) for uses in group), default=[])
 
 
 def _joined(parts: list[torch.Tensor]) -> torch.Tensor:

@@ -86,7 +86,12 @@ class KFAC:
     (for "ggn" one a class). Where a gradient holds NaN or Inf, as after an overflow of a scaled loss, `step`
     leaves everything as it is; call ``scaler.unscale_(optimizer)`` before it.
 
-    The first axis of inputs is that of the samples.
+    The first axis of inputs is that of the samples. Where the forward passes of one step have inputs of
+    several lengths, statistics are of those with most samples. The model has to be called itself, and not by
+    a function that is compiled around it.
+
+    A Fisher matrix is of the loss summed over the positions of an output that has any, and averaged over the
+    samples.
 
     Examples
     --------
