@@ -18,6 +18,7 @@ from . import (
     sketching_sparse,
     sketching_trig,
     structured,
+    torch_adapter,
 )
 from .base import Bar, Case, Work
 
@@ -34,7 +35,7 @@ ROOMS = {
     "batched": batched.WORKS,
     "structured": structured.WORKS,
     "kernels": kernels.WORKS,
-    "curvature": [*curvature.WORKS, *kfac.WORKS],
+    "curvature": [*curvature.WORKS, *kfac.WORKS, *torch_adapter.WORKS],
     "jax": jax_adapter.WORKS,
 }
 WORKS = [work for room in ROOMS.values() for work in room]

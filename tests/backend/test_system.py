@@ -45,7 +45,8 @@ def test_an_absent_package_is_explained(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_import_is_lazy_and_names_are_checked() -> None:
-    code = "import sys, randnla; print([m for m in ('numpy', 'scipy', 'randnla._core') if m in sys.modules])"
+    heavy = ("numpy", "scipy", "randnla._core", "torch", "jax")
+    code = f"import sys, randnla, randnla.torch; print([m for m in {heavy} if m in sys.modules])"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "[]"
     assert {"info", "__version__"} <= set(dir(randnla))

@@ -1,0 +1,29 @@
+# SPDX-FileCopyrightText: 2026 the randnla developers
+# SPDX-License-Identifier: BSD-3-Clause
+"""Curvature for PyTorch: preconditions the gradients of any model, for any optimizer."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from randnla.torch.kfac import KFAC as KFAC
+    from randnla.torch.quadratic import fisher_form as fisher_form
+
+# Public name -> module that defines it, loaded at first use.
+_EXPORTS = {"KFAC": "randnla.torch.kfac", "fisher_form": "randnla.torch.quadratic"}
+
+__all__ = sorted(_EXPORTS)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _EXPORTS:
+        raise AttributeError(f"module 'randnla.torch' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_EXPORTS[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
