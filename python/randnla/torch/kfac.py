@@ -278,9 +278,12 @@ class KFAC:
         return dict(self.engine.health)
 
     def state_dict(self) -> dict[str, Any]:
-        """The state of the engine, its layers by the names of the modules; labels need none."""
-        state: dict[str, Any] = self.engine.state_dict()
-        return state
+        """The state of the engine as tensors and scalars, its layers by the names of the modules.
+
+        It goes through ``torch.save`` and ``torch.load(weights_only=True)``. Sampled labels need no state.
+        """
+        state = self.engine.state_dict()
+        return {key: torch.from_numpy(v) if isinstance(v, np.ndarray) else v for key, v in state.items()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from a state of a model with the same modules, bit for bit.
@@ -290,6 +293,8 @@ class KFAC:
         StateError
             A part is missing or does not fit; nothing has changed then.
         """
+        if isinstance(state, dict):
+            state = {key: v.numpy() if isinstance(v, torch.Tensor) else v for key, v in state.items()}
         self.engine.load_state_dict(state)
         self._capture.forget()
         self._listen()
