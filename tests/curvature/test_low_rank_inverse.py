@@ -424,3 +424,20 @@ def test_torch_blocks_come_back_as_torch():
     out = inverse.apply(V)
     assert isinstance(out, torch.Tensor)
     assert np.array_equal(out.numpy(), inverse.apply(V.numpy()))
+
+
+@pytest.mark.parametrize("decay", [0.5, 1.0, 1.5, 2.5])
+@pytest.mark.parametrize("jump", [0.0, 3.0, 100.0])
+def test_the_basis_stays_orthonormal_where_spectra_decay_fast_and_factors_jump(decay, jump):
+    # Columns of X Q are then far from the graded ones that sums in float32 would do for.
+    factor, batch = factor_of(513, 128, batches=3, decay=decay)
+    inverse = LowRankInverse(100, rng=0)
+    direction = np.random.default_rng(1).standard_normal(513)
+    for k in range(6):
+        X = next(batch)
+        if k % 2:
+            X = (X + jump * np.random.default_rng(k).standard_normal((128, 1)) * direction).astype(np.float32)
+        factor.update(X)
+        inverse.refresh(factor, 1e-3)
+        U = inverse.U.astype(np.float64)
+        assert np.abs(U.T @ U - np.eye(100)).max() < 1e-4
