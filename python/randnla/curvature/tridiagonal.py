@@ -220,7 +220,7 @@ class TridiagonalKFAC(KFAC):
                 f"gradients: expected all of {', '.join(self._layers)}; got {', '.join(matrices)}"
             )
         if not self._links:
-            return matrices
+            return {name: V.copy() for name, V in matrices.items()}
         V = [matrices[name].astype(np.float64) for name in self._layers]
         U = [V[i] - self._links[i].explained(V[i + 1]) for i in range(len(V) - 1)] + V[-1:]
         W = [each.sigma.inverse().apply_matrix(u) for each, u in zip(self._links, U, strict=True)]
