@@ -8,8 +8,19 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from randnla._backend.errors import BreakdownError
-from randnla.curvature import EKFAC, KFAC, RSKFAC, BrandKFAC, Dense, Exact, Relative, ScaleShift
+from randnla._backend.errors import BreakdownError, InputError
+from randnla.curvature import (
+    EKFAC,
+    KFAC,
+    RSKFAC,
+    BrandKFAC,
+    Dense,
+    Exact,
+    Relative,
+    ScaleShift,
+    Tikhonov,
+    TridiagonalKFAC,
+)
 from randnla.curvature.cholesky_inverse import CholeskyInverse
 from randnla.curvature.damping import Damping
 from randnla.curvature.health import attempt
@@ -211,3 +222,18 @@ def test_nothing_of_the_size_of_a_batch_or_factor_is_allocated_after_the_first_b
 def test_a_damping_without_a_kind_is_refused():
     with pytest.raises(Exception, match="expected Tikhonov, Exact, Relative or Absolute"):
         KFAC(LAYERS, damping=Damping(0.1))
+
+
+@pytest.mark.parametrize("kind", [KFAC, TridiagonalKFAC])
+def test_a_damping_that_is_a_numpy_scalar_keeps_its_kind(kind):
+    made = kind({"first": Dense(6, 4), "last": Dense(4, 3)}, damping=Tikhonov(0.1))
+    made.damping = np.float32(0.25)
+    assert made.damping == Tikhonov(0.25)
+
+
+def test_moments_in_the_eigenbasis_refuse_a_damping_that_a_refresh_could_not_add():
+    made = EKFAC(LAYERS)
+    with pytest.raises(InputError, match="damping: E-KFAC takes Exact or Relative, got Tikhonov"):
+        made.damping = Tikhonov(0.1)
+    assert made.damping == Relative(0.1)
+    made.refresh()

@@ -304,15 +304,22 @@ class KFAC:
 
     @damping.setter
     def damping(self, value: Damping | float) -> None:
-        wanted = damping_of(self._damping.with_value(value) if isinstance(value, (int, float)) else value)
+        wanted = damping_of(value if isinstance(value, Damping) else self._damping.with_value(value))
+        self._require_possible(wanted)
+        for name in self._blocks:
+            self._damp(name, wanted)
+        self._damping = wanted
+
+    def _require_possible(self, wanted: Damping) -> None:
+        """Refuse a damping that a refresh could not add, before anything changes."""
         if wanted.joint and not self._damping.joint and any(b.held_as_array for b in self._blocks.values()):
             raise InputError("damping: Exact needs inverse='eigen', these layers are inverted as arrays")
-        for name, block in self._blocks.items():
-            try:
-                block.set_damping(wanted)
-            except BreakdownError as problem:
-                self._note(name, reason=str(problem))
-        self._damping = wanted
+
+    def _damp(self, name: str, wanted: Damping) -> None:
+        try:
+            self._blocks[name].set_damping(wanted)
+        except BreakdownError as problem:
+            self._note(name, reason=str(problem))
 
     # -- steps -------------------------------------------------------------------------------------------
 

@@ -17,7 +17,7 @@ from randnla._backend.kernels.dense import Array
 
 from .blocks import KroneckerBlock, joined, parted
 from .chain import CrossFactor, Link, link
-from .damping import Damping, Moments, Tikhonov
+from .damping import Damping, Moments, Tikhonov, damping_of
 from .health import Outcome, attempt
 from .kfac import KFAC
 from .largest import largest_eigenvalue
@@ -208,7 +208,7 @@ class TridiagonalKFAC(KFAC):
 
     @damping.setter
     def damping(self, value: Damping | float) -> None:
-        wanted = self._damping.with_value(value) if isinstance(value, (int, float)) else value
+        wanted = damping_of(value if isinstance(value, Damping) else self._damping.with_value(value))
         _require_factored(wanted)
         self._damping = wanted
 
