@@ -237,3 +237,19 @@ def test_moments_in_the_eigenbasis_refuse_a_damping_that_a_refresh_could_not_add
         made.damping = Tikhonov(0.1)
     assert made.damping == Relative(0.1)
     made.refresh()
+
+
+def test_a_damping_set_while_the_worker_is_at_it_reaches_what_it_makes():
+    made = KFAC(LAYERS, inverse="eigen", inv_every=2, asynchronous=True)
+    feed(made, 0)
+    for step in range(3):
+        made.step(gradients(step))  # the last one starts the worker
+    made.damping = 10.0
+    made.step(gradients(3))
+    same = KFAC(LAYERS, inverse="eigen", damping=10.0)
+    feed(same, 0)
+    same.refresh()
+    given = gradients(4)
+    for name, parts in same.precondition(given).items():
+        for wanted, got in zip(parts, made.precondition(given)[name], strict=True):
+            np.testing.assert_allclose(got, wanted, rtol=1e-5, atol=1e-7)

@@ -167,6 +167,7 @@ class KFAC:
         self._worker: ThreadPoolExecutor | None = None
         self._pending: dict[str, Future[Outcome[Any]]] = {}
         self._adopt_at = 0
+        self._refreshed_with = self._damping
 
     # -- how a layer is represented ----------------------------------------------------------------------
 
@@ -258,6 +259,7 @@ class KFAC:
         Asynchronous engines start it on their worker, but for the first, which is waited for.
         """
         self._collect()
+        self._refreshed_with = self._damping
         first = all(health.last_refresh is None for health in self._health.values())
         detached = self.asynchronous and not first
         for name, block in self._blocks.items():
@@ -286,6 +288,8 @@ class KFAC:
             )
             return
         block.adopt(outcome.made)
+        if self._damping != self._refreshed_with:  # it was set while the worker was at it
+            self._damp(name, self._damping)
         self._health[name] = replace(
             health,
             last_refresh=self.step_count,
