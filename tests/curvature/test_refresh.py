@@ -16,6 +16,7 @@ from randnla.curvature import (
     BrandKFAC,
     Dense,
     Exact,
+    LowRankInverse,
     Relative,
     ScaleShift,
     Tikhonov,
@@ -253,3 +254,27 @@ def test_a_damping_set_while_the_worker_is_at_it_reaches_what_it_makes():
     for name, parts in same.precondition(given).items():
         for wanted, got in zip(parts, made.precondition(given)[name], strict=True):
             np.testing.assert_allclose(got, wanted, rtol=1e-5, atol=1e-7)
+
+
+def test_a_state_after_a_refresh_in_float64_can_be_loaded(monkeypatch):
+    settings = {"rank": 4, "oversample": 2}
+    made, other = (RSKFAC({"wide": Dense(60, 3)}, **settings) for _ in range(2))
+    rng = np.random.default_rng(0)
+    made.accumulate("wide", *(rng.standard_normal((8, d)).astype(np.float32) for d in (60, 3)))
+    pairs = LowRankInverse._pairs
+
+    def wide_only(self, factor):
+        if factor.dtype == np.float32:
+            raise BreakdownError("X: indefinite")
+        return pairs(self, factor)
+
+    monkeypatch.setattr(LowRankInverse, "_pairs", wide_only)
+    made.refresh()
+    monkeypatch.undo()
+    assert made.health["wide"].fallback == "float64"
+    other.load_state_dict(made.state_dict())
+    for engine in (made, other):
+        engine.refresh()
+    given = {"wide": (np.ones((3, 60), np.float32), np.ones(3, np.float32))}
+    for one, two in zip(made.precondition(given)["wide"], other.precondition(given)["wide"], strict=True):
+        np.testing.assert_array_equal(one, two)

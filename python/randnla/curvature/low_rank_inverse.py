@@ -177,6 +177,12 @@ class LowRankInverse(SpectralInverse):
             memory=2 * U.nbytes + self.U.nbytes,
         )
 
+    def cast(self, dtype: Any) -> Self:
+        """Hold the vectors, and those that the next refresh begins from, in another dtype."""
+        if self._basis is not None:
+            self._basis = self._basis.astype(dtype, copy=False)
+        return super().cast(dtype)
+
     _KIND: ClassVar[str] = "LowRankInverse"
     _SETTINGS: ClassVar[dict[str, type]] = {
         "rank": int,
