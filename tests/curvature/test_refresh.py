@@ -16,8 +16,10 @@ from randnla.curvature import (
     BrandKFAC,
     Dense,
     Exact,
+    KLClip,
     LowRankInverse,
     Relative,
+    RMSClip,
     ScaleShift,
     Tikhonov,
     TridiagonalKFAC,
@@ -278,3 +280,11 @@ def test_a_state_after_a_refresh_in_float64_can_be_loaded(monkeypatch):
     given = {"wide": (np.ones((3, 60), np.float32), np.ones(3, np.float32))}
     for one, two in zip(made.precondition(given)["wide"], other.precondition(given)["wide"], strict=True):
         np.testing.assert_array_equal(one, two)
+
+
+@pytest.mark.parametrize("scale", [1e18, 1e25, 1e37])
+def test_a_clip_measures_what_has_squares_beyond_float32(scale):
+    D = {"only": np.full((3, 4), scale, np.float32)}
+    rms = RMSClip(0.07).scales(D, D, 1.0)["only"]
+    kl = KLClip(1e-3).scales(D, D, 1.0)["only"]
+    np.testing.assert_allclose([rms * scale, kl * scale * 12**0.5], [0.07, 1e-3**0.5], rtol=1e-6)
