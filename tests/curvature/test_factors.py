@@ -276,3 +276,11 @@ def test_after_an_interrupt_the_factor_says_so(monkeypatch):
             use()
     factor.load_state_dict(saved)
     assert np.array_equal(factor.value, np.eye(4, dtype=np.float32) / 4)
+
+
+def test_a_batch_of_zeros_after_a_tiny_one_only_lets_the_past_fade():
+    factor = KroneckerFactor(4, ema=0.5, start="first")
+    factor.update(np.full((8, 4), 1e-25, np.float32))
+    before = factor.trace
+    factor.update(np.zeros((8, 4), np.float32))
+    assert factor.trace == before / 2 > 0

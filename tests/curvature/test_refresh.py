@@ -8,8 +8,22 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from randnla._backend.errors import BreakdownError
-from randnla.curvature import EKFAC, KFAC, RSKFAC, BrandKFAC, Dense, Exact, Relative, ScaleShift
+from randnla._backend.errors import BreakdownError, InputError
+from randnla.curvature import (
+    EKFAC,
+    KFAC,
+    RSKFAC,
+    BrandKFAC,
+    Dense,
+    Exact,
+    KLClip,
+    LowRankInverse,
+    Relative,
+    RMSClip,
+    ScaleShift,
+    Tikhonov,
+    TridiagonalKFAC,
+)
 from randnla.curvature.cholesky_inverse import CholeskyInverse
 from randnla.curvature.damping import Damping
 from randnla.curvature.health import attempt
@@ -225,3 +239,77 @@ def test_nothing_of_the_size_of_a_batch_or_factor_is_allocated_after_the_first_b
 def test_a_damping_without_a_kind_is_refused():
     with pytest.raises(Exception, match="expected Tikhonov, Exact, Relative or Absolute"):
         KFAC(LAYERS, damping=Damping(0.1))
+
+
+@pytest.mark.parametrize("kind", [KFAC, TridiagonalKFAC])
+def test_a_damping_that_is_a_numpy_scalar_keeps_its_kind(kind):
+    made = kind({"first": Dense(6, 4), "last": Dense(4, 3)}, damping=Tikhonov(0.1))
+    made.damping = np.float32(0.25)
+    assert made.damping == Tikhonov(0.25)
+
+
+def test_moments_in_the_eigenbasis_refuse_a_damping_that_a_refresh_could_not_add():
+    made = EKFAC(LAYERS)
+    with pytest.raises(InputError, match="damping: E-KFAC takes Exact or Relative, got Tikhonov"):
+        made.damping = Tikhonov(0.1)
+    assert made.damping == Relative(0.1)
+    made.refresh()
+
+
+def test_a_damping_set_while_the_worker_is_at_it_reaches_what_it_makes():
+    made = KFAC(LAYERS, inverse="eigen", inv_every=2, asynchronous=True)
+    feed(made, 0)
+    for step in range(3):
+        made.step(gradients(step))  # the last one starts the worker
+    made.damping = 10.0
+    made.step(gradients(3))
+    same = KFAC(LAYERS, inverse="eigen", damping=10.0)
+    feed(same, 0)
+    same.refresh()
+    given = gradients(4)
+    for name, parts in same.precondition(given).items():
+        for wanted, got in zip(parts, made.precondition(given)[name], strict=True):
+            np.testing.assert_allclose(got, wanted, rtol=1e-5, atol=1e-7)
+
+
+def test_a_state_after_a_refresh_in_float64_can_be_loaded(monkeypatch):
+    settings = {"rank": 4, "oversample": 2}
+    made, other = (RSKFAC({"wide": Dense(60, 3)}, **settings) for _ in range(2))
+    rng = np.random.default_rng(0)
+    made.accumulate("wide", *(rng.standard_normal((8, d)).astype(np.float32) for d in (60, 3)))
+    pairs = LowRankInverse._pairs
+
+    def wide_only(self, factor):
+        if factor.dtype == np.float32:
+            raise BreakdownError("X: indefinite")
+        return pairs(self, factor)
+
+    monkeypatch.setattr(LowRankInverse, "_pairs", wide_only)
+    made.refresh()
+    monkeypatch.undo()
+    assert made.health["wide"].fallback == "float64"
+    other.load_state_dict(made.state_dict())
+    for engine in (made, other):
+        engine.refresh()
+    given = {"wide": (np.ones((3, 60), np.float32), np.ones(3, np.float32))}
+    for one, two in zip(made.precondition(given)["wide"], other.precondition(given)["wide"], strict=True):
+        np.testing.assert_array_equal(one, two)
+
+
+@pytest.mark.parametrize("scale", [1e18, 1e25, 1e37])
+def test_a_clip_measures_what_has_squares_beyond_float32(scale):
+    D = {"only": np.full((3, 4), scale, np.float32)}
+    rms = RMSClip(0.07).scales(D, D, 1.0)["only"]
+    kl = KLClip(1e-3).scales(D, D, 1.0)["only"]
+    np.testing.assert_allclose([rms * scale, kl * scale * 12**0.5], [0.07, 1e-3**0.5], rtol=1e-6)
+
+
+def test_an_inverse_that_overflows_does_not_take_the_place_of_a_good_one():
+    made = KFAC({"only": Dense(5, 4, bias=False)}, stats_every=1, inv_every=1)
+    rng = np.random.default_rng(0)
+    a, g = (rng.standard_normal((8, d)).astype(np.float32) for d in (5, 4))
+    made.accumulate("only", a, g * np.float32(1e-22))
+    direction = made.step({"only": g.T @ a})["only"]
+    assert np.isfinite(direction).all()
+    assert made.health["only"].fallback == "identity"
+    assert "overflows float32" in made.health["only"].reason

@@ -326,3 +326,17 @@ def test_arguments_that_do_not_fit_are_refused():
     del gradients["layer1"]
     with pytest.raises(InputError, match="gradients: expected all of"):
         engine.step(gradients)
+
+
+def test_gradients_that_pass_through_before_a_refresh_are_copies():
+    made = TridiagonalKFAC(layers_of())
+
+    def gradients(value):
+        return {
+            name: (np.full((d.outputs, d.inputs), value, np.float32), np.full(d.outputs, value, np.float32))
+            for name, d in layers_of().items()
+        }
+
+    first = made.precondition(gradients(1.0))
+    made.precondition(gradients(2.0))
+    assert all((part == 1.0).all() for pair in first.values() for part in pair)

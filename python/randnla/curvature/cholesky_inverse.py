@@ -137,8 +137,9 @@ class CholeskyInverse:
         return self._matrix
 
     def cast(self, dtype: Any) -> Self:
-        """Hold the inverse in another dtype."""
-        self._matrix = self._matrix.astype(dtype, copy=False)
+        """Hold the inverse in another dtype; what does not fit becomes infinite."""
+        with np.errstate(over="ignore"):
+            self._matrix = self._matrix.astype(dtype, copy=False)
         return self
 
     def refresh(self, factor: Factor | BrandFactor, damping: float | None = None) -> None:

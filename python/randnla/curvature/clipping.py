@@ -65,5 +65,8 @@ class RMSClip:
 
 
 def inner(X: Array, Y: Array) -> float:
-    """``<X, Y>`` of real arrays, summed over rows in their dtype and then in float64."""
-    return float(np.einsum("ij,ij->i", X, Y).sum(dtype=np.float64))
+    """``<X, Y>`` of real arrays, summed over rows in their dtype (where that overflows, in float64)."""
+    total = float(np.einsum("ij,ij->i", X, Y).sum(dtype=np.float64))
+    if math.isfinite(total):
+        return total
+    return float(np.einsum("ij,ij->i", X, Y, dtype=np.float64).sum())

@@ -151,7 +151,9 @@ class KroneckerFactor(Averaged):
         average, keep = self._average.next()
         self._broken = True
         self._adapt_unit(batch)
-        share = math.ldexp(scale * (1.0 - keep) / len(batch.rows), 2 * (batch.exponent - self._unit))
+        share = 0.0  # of zeros nothing is added: in the unit of tiny numbers their weight would overflow
+        if batch.mean_square > 0.0:
+            share = math.ldexp(scale * (1.0 - keep) / len(batch.rows), 2 * (batch.exponent - self._unit))
         symmetric.update_triangle(total, batch.rows, alpha=share, beta=keep)
         self._average, self._broken = average, False
 

@@ -167,6 +167,7 @@ class KFAC:
         self._worker: ThreadPoolExecutor | None = None
         self._pending: dict[str, Future[Outcome[Any]]] = {}
         self._adopt_at = 0
+        self._refreshed_with = self._damping
 
     # -- how a layer is represented ----------------------------------------------------------------------
 
@@ -258,6 +259,7 @@ class KFAC:
         Asynchronous engines start it on their worker, but for the first, which is waited for.
         """
         self._collect()
+        self._refreshed_with = self._damping
         first = all(health.last_refresh is None for health in self._health.values())
         detached = self.asynchronous and not first
         for name, block in self._blocks.items():
@@ -289,6 +291,8 @@ class KFAC:
             )
             return
         block.adopt(outcome.made)
+        if self._damping != self._refreshed_with:  # it was set while the worker was at it
+            self._damp(name, self._damping)
         self._health[name] = replace(
             health,
             last_refresh=self.step_count,
@@ -307,15 +311,22 @@ class KFAC:
 
     @damping.setter
     def damping(self, value: Damping | float) -> None:
-        wanted = damping_of(self._damping.with_value(value) if isinstance(value, (int, float)) else value)
+        wanted = damping_of(value if isinstance(value, Damping) else self._damping.with_value(value))
+        self._require_possible(wanted)
+        for name in self._blocks:
+            self._damp(name, wanted)
+        self._damping = wanted
+
+    def _require_possible(self, wanted: Damping) -> None:
+        """Refuse a damping that a refresh could not add, before anything changes."""
         if wanted.joint and not self._damping.joint and any(b.held_as_array for b in self._blocks.values()):
             raise InputError("damping: Exact needs inverse='eigen', these layers are inverted as arrays")
-        for name, block in self._blocks.items():
-            try:
-                block.set_damping(wanted)
-            except BreakdownError as problem:
-                self._note(name, reason=str(problem))
-        self._damping = wanted
+
+    def _damp(self, name: str, wanted: Damping) -> None:
+        try:
+            self._blocks[name].set_damping(wanted)
+        except BreakdownError as problem:
+            self._note(name, reason=str(problem))
 
     # -- steps -------------------------------------------------------------------------------------------
 

@@ -190,6 +190,12 @@ class LowRankInverse(SpectralInverse):
         self._basis, self.U, self.s, self._refreshes = basis, basis[:, : s.size], s, refreshes
         self.info = Info(rank=s.size, method="none", error_relative=left, converged=True)
 
+    def cast(self, dtype: Any) -> Self:
+        """Hold the vectors, and those that the next refresh begins from, in another dtype."""
+        if self._basis is not None:
+            self._basis = self._basis.astype(dtype, copy=False)
+        return super().cast(dtype)
+
     _KIND: ClassVar[str] = "LowRankInverse"
     _SETTINGS: ClassVar[dict[str, type]] = {
         "rank": int,

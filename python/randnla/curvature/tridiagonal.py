@@ -17,7 +17,7 @@ from randnla._backend.kernels.dense import Array
 
 from .blocks import KroneckerBlock, joined, parted
 from .chain import CrossFactor, Link, link
-from .damping import Damping, Moments, Tikhonov
+from .damping import Damping, Moments, Tikhonov, damping_of
 from .health import Outcome, attempt
 from .kfac import KFAC
 from .largest import largest_eigenvalue
@@ -208,7 +208,7 @@ class TridiagonalKFAC(KFAC):
 
     @damping.setter
     def damping(self, value: Damping | float) -> None:
-        wanted = self._damping.with_value(value) if isinstance(value, (int, float)) else value
+        wanted = damping_of(value if isinstance(value, Damping) else self._damping.with_value(value))
         _require_factored(wanted)
         self._damping = wanted
 
@@ -220,7 +220,7 @@ class TridiagonalKFAC(KFAC):
                 f"gradients: expected all of {', '.join(self._layers)}; got {', '.join(matrices)}"
             )
         if not self._links:
-            return matrices
+            return {name: V.copy() for name, V in matrices.items()}
         V = [matrices[name].astype(np.float64) for name in self._layers]
         U = [V[i] - self._links[i].explained(V[i + 1]) for i in range(len(V) - 1)] + V[-1:]
         W = [each.sigma.inverse().apply_matrix(u) for each, u in zip(self._links, U, strict=True)]

@@ -79,6 +79,9 @@ class TwoSidedInverse:
         for (side, factor), (_, given) in zip(seen, sides, strict=True):
             if factor is not given:
                 side.cast(given.dtype)
+        for name, (side, _) in zip(("left", "right"), sides, strict=True):
+            if side.matrix is not None and not dense.screen(side.matrix).finite:
+                raise BreakdownError(f"{name} factor: its damped inverse overflows {side.matrix.dtype}")
         made._require_definite()
         return made
 

@@ -127,6 +127,9 @@ class EKFAC(KFAC):
         base: KroneckerBlock = super()._kronecker_block(layer, index)
         return base if isinstance(layer, Embedding) else EigenbasisBlock(base)
 
+    def _require_possible(self, wanted: Damping) -> None:
+        _require_sum(wanted)
+
 
 def _require_sum(damping: Damping) -> None:
     if not isinstance(damping, (Exact, Relative)):
