@@ -4,13 +4,14 @@
 
 import warnings
 
+import numpy as np
 import pytest
 
 pytest.importorskip("torch.nn", reason="PyTorch is not installed")
 
 import torch
 from torch import nn
-from torch_nets import backward, data, gradients, mlp
+from torch_nets import backward, data, gradients, mlp, recorded
 
 from randnla._backend.errors import StateError
 from randnla.torch import KFAC
@@ -160,6 +161,27 @@ def test_the_states_of_compiled_and_plain_models_are_one():
     other = KFAC(torch.compile(mlp(5, 4, 3), backend="eager"), rng=0)
     other.load_state_dict(pre.state_dict())
     assert other.engine.step_count == 1
+
+
+def test_a_function_that_is_compiled_while_hooks_are_there_runs_them_as_they_are():
+    x, y = torch.randn(8, 5, 8, generator=torch.Generator().manual_seed(0)), torch.arange(8) % 3
+    made = []
+    for compiled in (False, True):
+        torch.manual_seed(0)
+        body = nn.TransformerEncoderLayer(8, 2, 16, dropout=0.0, batch_first=True)
+        model = nn.Sequential(body, nn.Flatten(), nn.Linear(40, 3))
+        pre = KFAC(model, rng=0)
+        seen = recorded(pre)
+        function = torch.compile(lambda z, model=model: model(z), backend="eager") if compiled else model
+        nn.functional.cross_entropy(function(x), y).backward()
+        pre.step()
+        made.append(seen)
+    assert len(made[0]) == 9
+    assert set(made[0]) == set(made[1])
+    for name, [(a, g, _)] in made[0].items():
+        [(other_a, other_g, _)] = made[1][name]
+        for one, two in zip((*a, *g), (*other_a, *other_g), strict=True):
+            np.testing.assert_allclose(one, two, rtol=1e-4, atol=1e-6)
 
 
 def test_a_compiled_function_around_the_model_is_told_what_to_compile():

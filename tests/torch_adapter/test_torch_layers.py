@@ -140,6 +140,52 @@ def test_buffers_and_masks_are_those_of_one_forward_pass(module):
         assert all(torch.equal(models[0][1][name], b) for name, b in buffers.items())
 
 
+class Halves(nn.Module):
+    """Changes a part of what it is given in place."""
+
+    def __init__(self, inplace):
+        super().__init__()
+        self.inplace = inplace
+
+    def forward(self, x):
+        if not self.inplace:
+            return torch.cat([x[..., :2].relu(), x[..., 2:]], -1)
+        x[..., :2].relu_()
+        return x
+
+
+@pytest.mark.parametrize("fisher", ["mc", "empirical", "ggn"])
+@pytest.mark.parametrize("change", [nn.ReLU, Halves])
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize("kind", ["matrix", "sequence", "images", "signals", "normalized"])
+def test_whatever_is_done_in_place_behind_a_layer_its_gradient_is_seen(kind, bias, change, fisher):
+    values = []
+    for inplace in (False, True):
+        torch.manual_seed(0)
+        first, x = {
+            "matrix": lambda: ([nn.Linear(5, 4, bias=bias)], normal(6, 5)),
+            "sequence": lambda: ([nn.Linear(5, 4, bias=bias)], normal(6, 7, 5)),
+            "images": lambda: ([nn.Conv2d(5, 3, 3, bias=bias)], normal(6, 5, 4, 6)),
+            "signals": lambda: ([nn.Conv1d(5, 3, 3, bias=bias)], normal(6, 5, 6)),
+            "normalized": lambda: ([nn.Linear(5, 4), nn.LayerNorm(4, bias=bias)], normal(6, 7, 5)),
+        }[kind]()
+        layers = (*first, change(inplace), nn.Flatten(), nn.LazyLinear(3, bias=bias))
+        model = nn.Sequential(*layers).double()
+        with torch.no_grad():
+            model(x)
+        pre = KFAC(model, fisher=fisher, rng=0)
+        seen = recorded(pre)
+        backward(model, x, torch.arange(6) % 3)
+        pre.step()
+        values.append(seen)
+    assert set(values[0]) == set(values[1])
+    assert len(values[0]) == len(first) + 1
+    for name in values[0]:
+        [(_, g, _)], [(_, other, _)] = values[0][name], values[1][name]
+        for one, two in zip(g, other, strict=True):
+            np.testing.assert_allclose(one, two, rtol=1e-12, atol=1e-15)
+
+
 @pytest.mark.parametrize("fisher", ["mc", "empirical"])
 def test_activations_in_place_behind_a_layer_do_no_harm(fisher):
     x, y = data(8, 5, 3)

@@ -23,12 +23,14 @@ class Use:
 
     module: nn.Module
     a: torch.Tensor
+    shape: torch.Size
     edge: GradientEdge | None
     g: list[torch.Tensor] = field(default_factory=list)
 
     def add(self, gradient: torch.Tensor | None) -> None:
         """Another backward pass through the same graph: the gradient of the sum of the losses."""
         if gradient is not None:
+            gradient = gradient.reshape(self.shape)
             self.g = [gradient if not self.g else self.g[0] + gradient]
 
 
@@ -84,12 +86,12 @@ class Capture:
         for item in self._covered:
             if not item.role:
                 for module in item.modules:
-                    hook = self._seen(item.name, module)
+                    hook = _untraced(self._seen(item.name, module))
                     self._handles.append(module.register_forward_hook(hook, with_kwargs=True))
-        self._handles.append(self._model.register_forward_pre_hook(self._begin, prepend=True))
-        self._handles.append(self._model.register_forward_hook(self._end))
+        self._handles.append(self._model.register_forward_pre_hook(_untraced(self._begin), prepend=True))
+        self._handles.append(self._model.register_forward_hook(_untraced(self._end)))
         for module in {id(m): m for item in self._covered if item.role for m in item.modules}.values():
-            self._replace(module, "forward", seen_forward(module, self._projection(module)))
+            self._replace(module, "forward", _untraced(seen_forward(module, self._projection(module))))
         for module in self._outer.modules():
             # Compiled code would not run the hooks: on these steps modules are called as they were written.
             if "_orig_mod" in module._modules and "forward" in module.__dict__:
@@ -144,9 +146,9 @@ class Capture:
     def _use(self, name: str, module: nn.Module, a: torch.Tensor, output: Any) -> None:
         if self._current is None or not (isinstance(output, torch.Tensor) and output.requires_grad):
             return
-        edge = get_gradient_edge(output)
+        edge = _edge_of(output)
         with torch.no_grad():
-            use = Use(module, input_of(module, a), edge)
+            use = Use(module, input_of(module, a), output.shape, edge)
         if self._fisher == "empirical":
             use.edge = None
             number = edge.output_nr
@@ -178,9 +180,27 @@ class Capture:
                 given = torch.autograd.grad(z, edges, vector, retain_graph=True, allow_unused=True)
                 for use, g in zip(uses, given, strict=True):
                     if g is not None:
-                        use.g.append(g)
+                        use.g.append(g.reshape(use.shape))
         for use in uses:
             use.edge = None
+
+
+def _untraced(hook: Callable[..., Any]) -> Callable[..., Any]:
+    """A hook that a function compiled around the model runs as it is: it sees tensors and no tracers."""
+    made: Callable[..., Any] = torch.compiler.disable(hook)
+    return made
+
+
+def _edge_of(output: torch.Tensor) -> GradientEdge:
+    """Where the gradient of an output arrives, whatever is done in place behind it.
+
+    What changes a view in place gives it another node, behind that of its base: a Linear layer with a bias
+    returns a view of a matrix for inputs of three axes and more.
+    """
+    base = output._base if output._is_view() else None
+    if base is None or not base.requires_grad or base.numel() != output.numel():
+        return get_gradient_edge(output)
+    return get_gradient_edge(base if base.is_contiguous() and output.is_contiguous() else output)
 
 
 def arrays_of(

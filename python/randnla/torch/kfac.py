@@ -278,12 +278,15 @@ class KFAC:
         return dict(self.engine.health)
 
     def state_dict(self) -> dict[str, Any]:
-        """The state of the engine as tensors and scalars, its layers by the names of the modules.
+        """The state of the engine, its layers by the names of the modules; labels need none.
 
-        It goes through ``torch.save`` and ``torch.load(weights_only=True)``. Sampled labels need no state.
+        Scalars and tensors, as ``torch.save`` and ``torch.load`` take them.
         """
-        state = self.engine.state_dict()
-        return {key: torch.from_numpy(v) if isinstance(v, np.ndarray) else v for key, v in state.items()}
+        state: dict[str, Any] = self.engine.state_dict()
+        return {
+            key: torch.from_numpy(value) if isinstance(value, np.ndarray) else value
+            for key, value in state.items()
+        }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from a state of a model with the same modules, bit for bit.
@@ -294,7 +297,10 @@ class KFAC:
             A part is missing or does not fit; nothing has changed then.
         """
         if isinstance(state, dict):
-            state = {key: v.numpy() if isinstance(v, torch.Tensor) else v for key, v in state.items()}
+            state = {
+                key: value.numpy(force=True) if isinstance(value, torch.Tensor) else value
+                for key, value in state.items()
+            }
         self.engine.load_state_dict(state)
         self._capture.forget()
         self._listen()
