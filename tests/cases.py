@@ -392,14 +392,18 @@ CURVATURE: dict[str, str] = {
     "Embedding": "curvature/test_layers.py",
     "Every": "curvature/test_kfac.py",
     "Exact": "curvature/test_kfac.py",
+    "GammaRule": "curvature/test_quadratic.py",
     "GradientWindow": "curvature/test_window.py",
     "Health": "curvature/test_refresh.py",
     "KFAC": "curvature/test_kfac.py",
+    "KLDWRM": "curvature/test_kld_wrm.py",
     "KLClip": "curvature/test_kfac.py",
     "KroneckerFactor": "curvature/test_factors.py",
+    "LevenbergMarquardt": "curvature/test_quadratic.py",
     "LowRankInverse": "curvature/test_low_rank_inverse.py",
     "Moments": "curvature/test_kfac.py",
     "Piecewise": "curvature/test_kfac.py",
+    "QuadraticMinimum": "curvature/test_quadratic.py",
     "RMSClip": "curvature/test_kfac.py",
     "RSKFAC": "curvature/test_kfac.py",
     "Relative": "curvature/test_kfac.py",
@@ -408,6 +412,9 @@ CURVATURE: dict[str, str] = {
     "ScaleShift": "curvature/test_layers.py",
     "Shifts": "curvature/test_kfac.py",
     "Tikhonov": "curvature/test_kfac.py",
+    "WakeRecursion": "curvature/test_wake.py",
+    "ExactWake": "curvature/test_wake.py",
+    "minimize_quadratic": "curvature/test_quadratic.py",
 }
 
 

@@ -9,6 +9,7 @@ from . import (
     generator,
     interpolative,
     kernels,
+    kfac,
     lowrank,
     matrix_functions,
     qr,
@@ -32,7 +33,7 @@ ROOMS = {
     "batched": batched.WORKS,
     "structured": structured.WORKS,
     "kernels": kernels.WORKS,
-    "curvature": curvature.WORKS,
+    "curvature": [*curvature.WORKS, *kfac.WORKS],
 }
 WORKS = [work for room in ROOMS.values() for work in room]
 

@@ -25,19 +25,26 @@ if TYPE_CHECKING:
     from randnla.curvature.diagonal import DiagonalFactor as DiagonalFactor
     from randnla.curvature.diagonal import DiagonalInverse as DiagonalInverse
     from randnla.curvature.eigen_inverse import EigenInverse as EigenInverse
+    from randnla.curvature.exact_wake import ExactWake as ExactWake
     from randnla.curvature.factors import KroneckerFactor as KroneckerFactor
     from randnla.curvature.health import Health as Health
     from randnla.curvature.kfac import KFAC as KFAC
+    from randnla.curvature.kld_wrm import KLDWRM as KLDWRM
     from randnla.curvature.layers import Dense as Dense
     from randnla.curvature.layers import Embedding as Embedding
     from randnla.curvature.layers import ScaleShift as ScaleShift
+    from randnla.curvature.levenberg_marquardt import GammaRule as GammaRule
+    from randnla.curvature.levenberg_marquardt import LevenbergMarquardt as LevenbergMarquardt
     from randnla.curvature.low_rank_inverse import LowRankInverse as LowRankInverse
+    from randnla.curvature.quadratic import QuadraticMinimum as QuadraticMinimum
+    from randnla.curvature.quadratic import minimize_quadratic as minimize_quadratic
     from randnla.curvature.report import Report as Report
     from randnla.curvature.schedule import Every as Every
     from randnla.curvature.schedule import Piecewise as Piecewise
     from randnla.curvature.variants import EKFAC as EKFAC
     from randnla.curvature.variants import RSKFAC as RSKFAC
     from randnla.curvature.variants import SREKFAC as SREKFAC
+    from randnla.curvature.wake import WakeRecursion as WakeRecursion
     from randnla.curvature.window import GradientWindow as GradientWindow
 
 # Public name -> module that defines it, loaded at first use.
@@ -56,15 +63,20 @@ _EXPORTS = {
     "EigenInverse": "randnla.curvature.eigen_inverse",
     "Embedding": "randnla.curvature.layers",
     "Every": "randnla.curvature.schedule",
+    "ExactWake": "randnla.curvature.exact_wake",
     "Exact": "randnla.curvature.damping",
+    "GammaRule": "randnla.curvature.levenberg_marquardt",
     "GradientWindow": "randnla.curvature.window",
     "Health": "randnla.curvature.health",
     "KFAC": "randnla.curvature.kfac",
+    "KLDWRM": "randnla.curvature.kld_wrm",
     "KLClip": "randnla.curvature.clipping",
     "KroneckerFactor": "randnla.curvature.factors",
+    "LevenbergMarquardt": "randnla.curvature.levenberg_marquardt",
     "LowRankInverse": "randnla.curvature.low_rank_inverse",
     "Moments": "randnla.curvature.damping",
     "Piecewise": "randnla.curvature.schedule",
+    "QuadraticMinimum": "randnla.curvature.quadratic",
     "RMSClip": "randnla.curvature.clipping",
     "RSKFAC": "randnla.curvature.variants",
     "Relative": "randnla.curvature.damping",
@@ -73,6 +85,8 @@ _EXPORTS = {
     "ScaleShift": "randnla.curvature.layers",
     "Shifts": "randnla.curvature.damping",
     "Tikhonov": "randnla.curvature.damping",
+    "WakeRecursion": "randnla.curvature.wake",
+    "minimize_quadratic": "randnla.curvature.quadratic",
 }
 
 __all__ = sorted(_EXPORTS)

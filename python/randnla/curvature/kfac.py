@@ -346,6 +346,7 @@ class KFAC:
             self._collect()
         if self.refresh_due:
             self.refresh()
+        matrices = self._right_sides(matrices, lr)
         directions = {name: self._blocks[name].precondition(V) for name, V in matrices.items()}
         if self.clip is not None:
             for name, factor in self.clip.scales(directions, matrices, lr).items():
@@ -353,6 +354,10 @@ class KFAC:
                     directions[name] = directions[name] * directions[name].dtype.type(factor)
         self.step_count += 1
         return self._unpacked(directions, gradients)
+
+    def _right_sides(self, matrices: dict[str, Array], lr: float) -> dict[str, Array]:
+        """What a variant applies the inverse to: here, the gradients."""
+        return matrices
 
     def _follow(self, value: Damping | float) -> None:
         if value not in (self._damping, self._damping.value):
@@ -436,7 +441,7 @@ class KFAC:
         return plain_state.seal({**own, **self._own_state(), **joined(parts)})
 
     def _own_state(self) -> dict[str, Any]:
-        """What a variant has beside the layers; keys without a slash."""
+        """What a variant has beside the layers; a slash follows the name of a state within."""
         return {}
 
     def _load_own(self, fields: dict[str, Any]) -> None:
@@ -454,7 +459,7 @@ class KFAC:
             raise StateError(f"state: expected a dict, got {type(state).__name__}")
         types: dict[str, type] = dict.fromkeys(("names", "damping", "health"), str)
         types |= {"step_count": int, "seed": int} | {
-            key: type(value) for key, value in self._own_state().items()
+            key: type(value) for key, value in self._own_state().items() if "/" not in key
         }
         opened = plain_state.opened(state, self._KIND, types, parts=True)
         names = json.loads(opened["names"])
