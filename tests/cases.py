@@ -417,6 +417,15 @@ CURVATURE: dict[str, str] = {
     "minimize_quadratic": "curvature/test_quadratic.py",
 }
 
+# Names of the rooms of faces -> the file that tests them.
+FACES: dict[str, dict[str, str]] = {
+    "testing": dict.fromkeys(
+        ("CNN", "MLP", "Backward", "Network", "Run", "SoftmaxCrossEntropy", "SquaredError"),
+        "testing/test_networks.py",
+    ),
+    "optim": dict.fromkeys(("KFAC", "Loss", "Network"), "optim/test_kfac.py"),
+}
+
 
 def registered_names() -> set[str]:
     """All public names that some registry row covers."""

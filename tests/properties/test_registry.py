@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Nothing public goes untested, nothing is imported before it is used."""
 
+import importlib
 import subprocess
 import sys
 from pathlib import Path
@@ -30,6 +31,7 @@ def test_public_names_exist_and_are_listed():
 
 def test_every_row_of_others_names_a_file():
     rows = [*cases.OTHERS.values(), *cases.CURVATURE.values()]
+    rows += [file for names in cases.FACES.values() for file in names.values()]
     missing = {file for file in rows if not (TESTS / file).exists()}
     assert missing == set()
 
@@ -39,6 +41,13 @@ def test_every_name_of_curvature_has_a_row():
     assert set(curvature.__all__) <= set(dir(curvature))
     with pytest.raises(AttributeError, match="nothing_like_this"):
         _ = curvature.nothing_like_this
+
+
+@pytest.mark.parametrize("room", cases.FACES)
+def test_every_name_of_a_face_has_a_row(room):
+    module = importlib.import_module(f"randnla.{room}")
+    assert set(module.__all__) == set(cases.FACES[room])
+    assert set(module.__all__) <= set(dir(module))
 
 
 def test_every_map_and_operator_class_has_a_row():

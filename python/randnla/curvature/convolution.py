@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,8 +15,10 @@ from randnla._backend import namespace, validate
 from randnla._backend.errors import InputError
 from randnla._backend.kernels.dense import Array
 
-from .rows import SHARING, Rows, listed, packed, parts_of, shared_rows, unpacked
+from .rows import SHARING, Plain, Rows, cast, listed, packed, parts_of, shared_rows, unpacked
 from .workspace import Workspace
+
+_CACHE = 1 << 21  # bytes of patches written at a time
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,8 @@ class Convolution:
     bias : bool, default True
     sharing : {"expand", "reduce"}, default "expand"
         As of `Dense`; the uses are the positions.
+    groups : int, default 1
+        Others are refused: the gradient of a grouped convolution is not one matrix.
 
     Notes
     -----
@@ -50,6 +55,7 @@ class Convolution:
     dilation: Any = 1
     bias: bool = True
     sharing: str = "expand"
+    groups: int = 1
 
     AXES = 0
 
@@ -68,6 +74,8 @@ class Convolution:
             object.__setattr__(self, "padding", self._each(self.padding, "padding", 0))
         validate.flag(self.bias, name="bias")
         validate.choice(self.sharing, SHARING, name="sharing")
+        if validate.integer(self.groups, name="groups", low=1) != 1:
+            raise InputError(f"groups: expected 1, one matrix of weights for all channels; got {self.groups}")
 
     def _each(self, value: Any, name: str, low: int) -> tuple[int, ...]:
         values = value if isinstance(value, (tuple, list)) else (value,) * self.AXES
@@ -103,36 +111,25 @@ class Convolution:
         InputError
             Shapes do not fit the layer or each other.
         """
-        arrays = [self._input(x) for x in listed(a)]
-        gradients = [self._output_gradient(y) for y in listed(g)]
-        width = self.shape[1]
-        several = len(arrays) > 1
-        patches = []
-        for i, x in enumerate(arrays):
-            positions = self._positions(x.shape[2:])
-            name = f"patches {i}" if several else "a"
-            out = workspace.take(name, (len(x), math.prod(positions), width), dtype)
-            self._gather(x, positions, out, workspace)
-            patches.append(out)
-        return shared_rows(patches, gradients, samples, self.sharing, workspace, dtype, ones=False)
+        patches = [self._patches(x) for x in listed(a)]
+        outputs = [self._output_gradient(y) for y in listed(g)]
+        return shared_rows(patches, outputs, samples, self.sharing, workspace, dtype, ones=self.bias)
 
-    def _input(self, a: Any) -> Array:
-        host = namespace.to_host(a, name="a")
-        if host.ndim != 2 + self.AXES or host.shape[1] != self.channels or host.dtype.kind not in "fiub":
+    def _patches(self, a: Any) -> Patches:
+        host = self._array(a, "a", self.channels)
+        return Patches(host, self, self._positions(host.shape[2:]))
+
+    def _output_gradient(self, g: Any) -> Plain:
+        return Plain(np.moveaxis(self._array(g, "g", self.outputs), 1, -1))
+
+    def _array(self, array: Any, name: str, channels: int) -> Array:
+        host = namespace.to_host(array, name=name)
+        if host.ndim != 2 + self.AXES or host.shape[1] != channels or host.dtype.kind not in "fiub":
             raise InputError(
-                f"a: expected real numbers of shape (samples, {self.channels}, {self.AXES} axes), got "
+                f"{name}: expected real numbers of shape (samples, {channels}, {self.AXES} more axes), got "
                 f"{host.dtype} {host.shape}"
             )
         return host
-
-    def _output_gradient(self, g: Any) -> Array:
-        host = namespace.to_host(g, name="g")
-        if host.ndim != 2 + self.AXES or host.shape[1] != self.outputs or host.dtype.kind not in "fiub":
-            raise InputError(
-                f"g: expected real numbers of shape (samples, {self.outputs}, {self.AXES} axes), got "
-                f"{host.dtype} {host.shape}"
-            )
-        return np.moveaxis(host, 1, -1).reshape(len(host), -1, self.outputs)
 
     def _positions(self, sizes: tuple[int, ...]) -> tuple[int, ...]:
         positions = tuple(
@@ -144,40 +141,6 @@ class Convolution:
         if min(positions) < 1:
             raise InputError(f"a: expected axes that hold the kernel {self.kernel}, got {sizes}")
         return positions
-
-    def _gather(self, x: Array, positions: tuple[int, ...], out: Array, workspace: Workspace) -> None:
-        """Write the patches of x into out (samples, positions, width), a 1 behind each if there is a bias."""
-        margins = self.margins
-        if any(sum(m) for m in margins):
-            shape = (*x.shape[:2], *(n + sum(m) for n, m in zip(x.shape[2:], margins, strict=True)))
-            padded = workspace.take("padded", shape, x.dtype)
-            padded.fill(0)
-            inside = tuple(slice(m[0], m[0] + n) for n, m in zip(x.shape[2:], margins, strict=True))
-            padded[(slice(None), slice(None), *inside)] = x
-            x = padded
-        steps = x.strides[2:]
-        windows = np.lib.stride_tricks.as_strided(
-            x,
-            (len(x), *positions, self.channels, *self.kernel),
-            (
-                x.strides[0],
-                *(s * t for s, t in zip(self.stride, steps, strict=True)),
-                x.strides[1],
-                *(d * t for d, t in zip(self.dilation, steps, strict=True)),
-            ),
-            writeable=False,
-        )
-        body = out[:, :, : out.shape[2] - self.bias]
-        unit = out.itemsize
-        wide = math.prod(self.kernel)
-        tails = [unit * math.prod(self.kernel[i + 1 :]) for i in range(self.AXES)]
-        heads = [out.strides[1] * math.prod(positions[i + 1 :]) for i in range(self.AXES)]
-        target = np.lib.stride_tricks.as_strided(
-            body, windows.shape, (out.strides[0], *heads, unit * wide, *tails), writeable=True
-        )
-        np.copyto(target, windows, casting="same_kind" if x.dtype.kind == "f" else "unsafe")
-        if self.bias:
-            out[:, :, -1] = 1
 
     def pack(self, gradient: Any, workspace: Workspace, *, dtype: Any) -> Array:
         """A gradient as a matrix.
@@ -192,6 +155,83 @@ class Convolution:
     def unpack(self, matrix: Array, gradient: Any) -> Any:
         """A matrix in the structure, the shapes, the dtypes and the kind of `gradient`."""
         return unpacked(matrix, gradient, bias=self.bias)
+
+
+@dataclass(frozen=True)
+class Patches:
+    """What a kernel sees of an input (samples, channels, ...) at each of its positions, zeros around it.
+
+    Attributes
+    ----------
+    array : array
+    layer : Convolution
+    positions : tuple of int
+    """
+
+    array: Array
+    layer: Convolution
+    positions: tuple[int, ...]
+
+    @property
+    def samples(self) -> int:
+        """Along the first axis."""
+        return len(self.array)
+
+    @property
+    def width(self) -> int:
+        """Numbers that the kernel sees."""
+        return self.layer.shape[1] - self.layer.bias
+
+    def flat(self, dtype: Any) -> None:
+        """They are never there already."""
+        return
+
+    def write(self, out: Array) -> None:
+        """Patches into out (samples, positions in all, width), so many samples at a time as a cache holds."""
+        block = out.reshape(self.samples, *self.positions, self.layer.channels, *self.layer.kernel)
+        step = max(1, _CACHE // (out.itemsize * out.shape[1] * out.shape[2]))
+        taps = list(self._taps())
+        for start in range(0, self.samples, step):
+            x, patches = self.array[start : start + step], block[start : start + step]
+            for tap, inside, source in taps:
+                target = patches[tap]
+                for axis, run in enumerate(inside, 1):
+                    along = np.moveaxis(target, axis, 0)
+                    along[: run.start] = 0
+                    along[run.stop :] = 0
+                seen = x[(slice(None), slice(None), *source)]
+                cast(target[(slice(None), *inside)], np.moveaxis(seen, 1, -1))
+
+    def total(self, out: Array) -> None:
+        """Sums over the positions into out (samples, width)."""
+        block = out.reshape(self.samples, self.layer.channels, *self.layer.kernel)
+        axes = tuple(range(2, self.array.ndim))
+        with np.errstate(over="ignore", invalid="ignore"):
+            for tap, _, source in self._taps():
+                seen = self.array[(slice(None), slice(None), *source)]
+                np.sum(seen, axis=axes, dtype=out.dtype, out=block[tap])
+
+    def _taps(self) -> Iterator[tuple[tuple[Any, ...], tuple[slice, ...], tuple[slice, ...]]]:
+        """Entries of the kernel, the positions at which each lies on the input, and where it does."""
+        layer = self.layer
+        for entry in np.ndindex(*layer.kernel):
+            inside, source = [], []
+            for k, size, count, stride, dilation, margin in zip(
+                entry,
+                self.array.shape[2:],
+                self.positions,
+                layer.stride,
+                layer.dilation,
+                layer.margins,
+                strict=True,
+            ):
+                first = k * dilation - margin[0]  # position p sees the entry first + p stride
+                low = min(max(0, -(first // stride)), count)
+                high = max(low, min(count, (size - 1 - first) // stride + 1))
+                inside.append(slice(low, high))
+                seen = slice(first + low * stride, first + high * stride, stride) if low < high else slice(0)
+                source.append(seen)
+            yield (..., *entry), tuple(inside), tuple(source)
 
 
 class Conv1d(Convolution):

@@ -15,16 +15,19 @@ from randnla._backend.kernels.dense import Array
 
 from .rows import (
     SHARING,
+    Plain,
     Rows,
     arrangement,
-    checked,
+    cast,
     like,
     listed,
     packed,
     parts_of,
+    plain,
     shared_rows,
     sized,
     stacked,
+    summed,
     unpacked,
 )
 from .workspace import Workspace
@@ -105,8 +108,8 @@ class Dense:
         InputError
             Shapes do not fit the layer or each other.
         """
-        inputs = [checked(x, "a", self.inputs, dtype) for x in listed(a)]
-        outputs = [checked(x, "g", self.outputs, dtype) for x in listed(g)]
+        inputs = [plain(x, "a", self.inputs, dtype) for x in listed(a)]
+        outputs = [plain(x, "g", self.outputs, dtype) for x in listed(g)]
         return shared_rows(inputs, outputs, samples, self.sharing, workspace, dtype, ones=self.bias)
 
     def pack(self, gradient: Any, workspace: Workspace, *, dtype: Any) -> Array:
@@ -170,16 +173,22 @@ class Embedding:
         InputError
             Shapes do not fit the layer or each other.
         """
-        indices = []
-        for x in listed(a):
-            array = namespace.to_host(x, name="a")
-            if array.dtype.kind not in "iu" or array.ndim == 0:
-                raise InputError(f"a: expected integer indices of shape (samples, ...), got {array.dtype}")
-            indices.append(array.reshape(len(array), -1, 1))
-        outputs = [checked(x, "g", self.dim, dtype) for x in listed(g)]
-        count, uses = arrangement(indices, outputs, samples)
-        flat = stacked(indices, count, uses, workspace, "a", np.int64)
-        return Rows(flat[:, 0], stacked(outputs, count, uses, workspace, "g", dtype), count, uses)
+        indices = [self._indices(x) for x in listed(a)]
+        outputs = [plain(x, "g", self.dim, dtype) for x in listed(g)]
+        batch = arrangement(indices, outputs, samples)
+        flat = stacked(indices, batch, workspace, "a", np.int64)
+        return Rows(flat[:, 0], stacked(outputs, batch, workspace, "g", dtype), batch.samples, batch.uses)
+
+    def _indices(self, a: Any) -> Plain:
+        host = namespace.to_host(a, name="a")
+        if host.dtype.kind not in "iu" or host.ndim == 0:
+            raise InputError(
+                f"a: expected integer indices of shape (samples, ...), got {host.dtype} {host.shape}"
+            )
+        low, high = (int(host.min()), int(host.max())) if host.size else (0, 0)
+        if low < 0 or high >= self.size:
+            raise InputError(f"a: expected indices in [0, {self.size}), got {low if low < 0 else high}")
+        return Plain(host[..., None])
 
     def pack(self, gradient: Any, workspace: Workspace, *, dtype: Any) -> Array:
         """A gradient as a matrix.
@@ -228,6 +237,8 @@ class ScaleShift:
 
     def __post_init__(self) -> None:
         validate.integer(self.size, name="size", low=1)
+        if validate.integer(self.channel_axis, name="channel_axis") == 0:
+            raise InputError("channel_axis: expected another axis than that of the samples, got 0")
         if not (validate.flag(self.scale, name="scale") | validate.flag(self.shift, name="shift")):
             raise InputError("scale, shift: expected one of the two to be True")
 
@@ -249,27 +260,24 @@ class ScaleShift:
         InputError
             Shapes do not fit the layer or each other.
         """
-        scales, shifts = [], []
-        for x, y in zip(listed(a), listed(g), strict=True):
-            x, y = (self._by_unit(array, name, dtype) for array, name in ((x, "a"), (y, "g")))
-            if x.shape != y.shape:
-                raise InputError(f"g: expected shape {x.shape} as that of a, got {y.shape}")
-            scales.append(np.einsum("nuc,nuc->nc", x, y)[:, None])
-            shifts.append(y.sum(axis=1)[:, None])
-        count, uses = arrangement(scales, shifts, samples)
-        total = [np.concatenate(part, axis=1 if uses > 1 else 0) for part in (scales, shifts)]
-        first, second = (part.reshape(count, -1, self.size).sum(axis=1) for part in total)
-        none = np.zeros((count, 0), first.dtype)
-        return Rows(first if self.scale else none, second if self.shift else none, count, 1)
+        inputs = [Plain(self._by_unit(x, "a")) for x in listed(a)]
+        outputs = [Plain(self._by_unit(y, "g")) for y in listed(g)]
+        batch = arrangement(inputs, outputs, samples)
+        products = [Products(x.array, y.array) for x, y in zip(inputs, outputs, strict=True)]
+        none = np.zeros((batch.samples, 0), dtype)
+        scales = summed(products, batch, workspace, "a", dtype) if self.scale else none
+        shifts = summed(outputs, batch, workspace, "g", dtype) if self.shift else none
+        return Rows(scales, shifts, batch.samples, 1)
 
-    def _by_unit(self, array: Any, name: str, dtype: Any) -> Array:
+    def _by_unit(self, array: Any, name: str) -> Array:
         host = namespace.to_host(array, name=name)
-        if host.ndim < 2 or host.shape[self.channel_axis] != self.size:
+        axis = self.channel_axis + host.ndim if self.channel_axis < 0 else self.channel_axis
+        if not 0 < axis < host.ndim or host.shape[axis] != self.size or host.dtype.kind not in "fiub":
             raise InputError(
-                f"{name}: expected {self.size} units along axis {self.channel_axis}, got shape {host.shape}"
+                f"{name}: expected real numbers, {self.size} units along axis {self.channel_axis}, got "
+                f"{host.dtype} {host.shape}"
             )
-        moved = np.moveaxis(host, self.channel_axis, -1)
-        return moved.reshape(len(moved), -1, self.size).astype(dtype, copy=False)
+        return np.moveaxis(host, axis, -1)
 
     def pack(self, gradient: Any, workspace: Workspace, *, dtype: Any) -> Array:
         """A gradient, or a pair of them, as a matrix.
@@ -278,16 +286,30 @@ class ScaleShift:
         ------
         InputError
         """
-        parts = gradient if isinstance(gradient, tuple) else (gradient,)
+        parts = listed(gradient)
         if len(parts) != self.shape[0]:
             raise InputError(f"gradient: expected {self.shape[0]} arrays, got {len(parts)}")
         out = workspace.take("gradient", self.shape, dtype)
         for row, part in zip(out, parts, strict=True):
-            row[...] = sized(part, (self.size,), "gradient").reshape(-1)
+            cast(row, sized(part, (self.size,), "gradient").reshape(-1))
         return out
 
     def unpack(self, matrix: Array, gradient: Any) -> Any:
         """A matrix in the structure, the shapes, the dtypes and the kind of `gradient`."""
-        parts = gradient if isinstance(gradient, tuple) else (gradient,)
-        made = tuple(like(row, part) for row, part in zip(matrix, parts, strict=True))
-        return made if isinstance(gradient, tuple) else made[0]
+        made = tuple(like(row, part) for row, part in zip(matrix, listed(gradient), strict=True))
+        return made if isinstance(gradient, (tuple, list)) else made[0]
+
+
+@dataclass(frozen=True)
+class Products(Plain):
+    """Products of an array (samples, ..., width) with another of its shape, which are only ever summed."""
+
+    other: Array
+
+    def total(self, out: Array) -> None:
+        """Sums over the positions into out (samples, width)."""
+        axes = list(range(self.array.ndim))
+        with np.errstate(over="ignore", invalid="ignore"):
+            np.einsum(
+                self.array, axes, self.other, axes, [0, axes[-1]], out=out, dtype=out.dtype, casting="unsafe"
+            )

@@ -7,11 +7,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
-from randnla._backend import namespace
+from randnla._backend import namespace, validate
 from randnla._backend.errors import InputError
 from randnla._backend.kernels.dense import Array
 
@@ -40,13 +40,87 @@ class Rows:
     uses: int
 
 
+class Part(Protocol):
+    """One of the arrays of a batch, or what is made of it: numbers for every position of every sample."""
+
+    @property
+    def samples(self) -> int:
+        """Along the first axis."""
+
+    @property
+    def positions(self) -> tuple[int, ...]:
+        """Axes between the samples and the numbers."""
+
+    @property
+    def width(self) -> int:
+        """Numbers at a position."""
+
+    def flat(self, dtype: Any) -> Array | None:
+        """Rows that are there already, or None."""
+
+    def write(self, out: Array) -> None:
+        """Rows into out (samples, positions in all, width)."""
+
+    def total(self, out: Array) -> None:
+        """Sums over the positions into out (samples, width)."""
+
+
+@dataclass(frozen=True)
+class Plain:
+    """An array (samples, ..., width) as it is, in any memory layout."""
+
+    array: Array
+
+    @property
+    def samples(self) -> int:
+        """Along the first axis."""
+        return len(self.array)
+
+    @property
+    def positions(self) -> tuple[int, ...]:
+        """Axes between the first and the last."""
+        return self.array.shape[1:-1]
+
+    @property
+    def width(self) -> int:
+        """Along the last axis."""
+        return int(self.array.shape[-1])
+
+    def flat(self, dtype: Any) -> Array | None:
+        """The array itself where its dtype and its layout are those of rows."""
+        if self.array.dtype != dtype or not (self.array.ndim == 2 or self.array.flags.c_contiguous):
+            return None
+        return self.array.reshape(-1, self.width)
+
+    def write(self, out: Array) -> None:
+        """Rows into out (samples, positions in all, width)."""
+        cast(out.reshape(self.array.shape), self.array)  # only splits an axis: a view
+
+    def total(self, out: Array) -> None:
+        """Sums over the positions into out (samples, width)."""
+        between = tuple(range(1, self.array.ndim - 1))
+        with np.errstate(over="ignore", invalid="ignore"):
+            np.sum(self.array, axis=between, dtype=out.dtype, out=out)
+
+
+def cast(out: Array, array: Array) -> None:
+    """Write an array into another of its shape; what does not fit its dtype becomes infinite."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        np.copyto(out, array, casting="unsafe")
+
+
 def listed(arrays: Any) -> Sequence[Any]:
     """One array, or several, as several."""
     return arrays if isinstance(arrays, (list, tuple)) else [arrays]
 
 
-def checked(array: Any, name: str, width: int, dtype: Any) -> Array:
-    """(samples, ..., width) as (samples, uses, width) on the host, a view where that is possible."""
+def plain(array: Any, name: str, width: int, dtype: Any) -> Plain:
+    """Numbers (samples, ..., width) on the host.
+
+    Raises
+    ------
+    InputError
+    """
     host = namespace.to_host(array, name=name)
     if host.ndim < 2 or host.shape[-1] != width or host.dtype.kind not in "fciub":
         raise InputError(
@@ -54,37 +128,63 @@ def checked(array: Any, name: str, width: int, dtype: Any) -> Array:
         )
     if host.dtype.kind == "c" and np.dtype(dtype).kind != "c":
         raise InputError(f"{name}: expected real numbers, got {host.dtype}")
-    return host if host.ndim == 3 else host.reshape(len(host), -1, width)
+    return Plain(host)
 
 
-def arrangement(inputs: Sequence[Array], outputs: Sequence[Array], samples: int | None) -> tuple[int, int]:
-    """Samples and uses of several arrays (samples, uses, .), which are parts of a batch or uses of all of it.
+@dataclass(frozen=True)
+class Arrangement:
+    """How several arrays make a batch.
+
+    Attributes
+    ----------
+    samples, uses : int
+        Of the batch.
+    places : tuple of (slice, slice)
+        The samples and the uses that each array stands for.
+    """
+
+    samples: int
+    uses: int
+    places: tuple[tuple[slice, slice], ...]
+
+
+def arrangement(inputs: Sequence[Part], outputs: Sequence[Part], samples: int | None) -> Arrangement:
+    """Whether arrays are parts of a batch, or uses of all of its samples.
 
     Raises
     ------
     InputError
+        Inputs and outputs do not fit each other, or several arrays do not make a batch.
     """
     if len(inputs) != len(outputs) or not inputs:
-        raise InputError(f"g: expected as many arrays as a has, {len(inputs)}; got {len(outputs)}")
+        raise InputError(
+            f"g: expected as many arrays as a has, {len(inputs)}, at least 1; got {len(outputs)}"
+        )
     for x, y in zip(inputs, outputs, strict=True):
-        if x.shape[:2] != y.shape[:2] or 0 in x.shape[:2]:
-            raise InputError(
-                f"g: expected {x.shape[:2]} samples and uses as a has, at least 1; got {y.shape[:2]}"
-            )
-    lengths, uses = [len(x) for x in inputs], inputs[0].shape[1]
-    if any(x.shape[1] != uses for x in inputs):
-        raise InputError(f"a: expected as many uses in every array, got {[x.shape[1] for x in inputs]}")
+        wanted, given = (x.samples, *x.positions), (y.samples, *y.positions)
+        if wanted != given:
+            raise InputError(f"g: expected samples and positions {wanted} as a has, got {given}")
+        if 0 in wanted:
+            raise InputError(f"a: expected at least one sample and position, got {wanted}")
+    lengths, uses = [x.samples for x in inputs], [math.prod(x.positions) for x in inputs]
     total = sum(lengths)
-    if samples is None or samples == total:
-        return total, uses
+    if samples is None or validate.integer(samples, name="samples", low=1) == total:
+        if len(set(uses)) > 1:
+            raise InputError(f"a: expected as many positions in every part of a batch, got {uses}")
+        return Arrangement(total, uses[0], tuple((place, slice(None)) for place in _runs(lengths)))
     if any(length != samples for length in lengths):
         raise InputError(f"samples: expected {total}, or the length of every array, {lengths}; got {samples}")
-    return samples, uses * len(inputs)
+    return Arrangement(samples, sum(uses), tuple((slice(None), place) for place in _runs(uses)))
+
+
+def _runs(lengths: Sequence[int]) -> list[slice]:
+    ends = np.cumsum(lengths).tolist()
+    return [slice(end - length, end) for end, length in zip(ends, lengths, strict=True)]
 
 
 def shared_rows(
-    inputs: Sequence[Array],
-    outputs: Sequence[Array],
+    inputs: Sequence[Part],
+    outputs: Sequence[Part],
     samples: int | None,
     sharing: str,
     workspace: Workspace,
@@ -92,50 +192,71 @@ def shared_rows(
     *,
     ones: bool,
 ) -> Rows:
-    """Rows of inputs and output gradients (samples, uses, .), every use a row or reduced to one a sample."""
-    if sharing == "reduce":
-        inputs = [x.mean(axis=1, keepdims=True) for x in inputs]
-        outputs = [y.sum(axis=1, keepdims=True) for y in outputs]
-    count, uses = arrangement(inputs, outputs, samples)
-    a = stacked(inputs, count, uses, workspace, "a", dtype, ones=ones)
-    g = stacked(outputs, count, uses, workspace, "g", dtype)
-    if sharing == "reduce" and uses > 1:
-        a, g = a.reshape(count, uses, -1).mean(axis=1), g.reshape(count, uses, -1).sum(axis=1)
-        uses = 1
-    return Rows(a, g, count, uses)
+    """Rows of inputs and output gradients, every use a row or reduced to one a sample.
+
+    Raises
+    ------
+    InputError
+        Inputs and outputs do not fit each other, or several arrays do not make a batch.
+    """
+    batch = arrangement(inputs, outputs, samples)
+    if sharing == "reduce" and batch.uses > 1:
+        a = summed(inputs, batch, workspace, "a", dtype, ones=ones)
+        body = a[:, : inputs[0].width]
+        body /= batch.uses
+        return Rows(a, summed(outputs, batch, workspace, "g", dtype), batch.samples, 1)
+    a = stacked(inputs, batch, workspace, "a", dtype, ones=ones)
+    return Rows(a, stacked(outputs, batch, workspace, "g", dtype), batch.samples, batch.uses)
 
 
 def stacked(
-    arrays: Sequence[Array],
-    samples: int,
-    uses: int,
+    parts: Sequence[Part],
+    batch: Arrangement,
     workspace: Workspace,
     name: str,
     dtype: Any,
     *,
     ones: bool = False,
 ) -> Array:
-    """Arrays (., ., width) as rows (samples * uses, width), with a column of ones at the end if asked for.
+    """Rows (samples * uses, width), with a column of ones at the end if asked for.
 
-    One array that needs neither ones nor another dtype stays where it is.
+    One array that needs neither ones nor another dtype or layout stays where it is.
     """
-    width = arrays[0].shape[2]
-    if len(arrays) == 1 and not ones and arrays[0].dtype == dtype:
-        return arrays[0].reshape(samples * uses, width)
-    out = workspace.take(name, (samples, uses, width + ones), dtype)
-    body = out[:, :, :width]
-    start, shared = 0, len(arrays) > 1 and sum(map(len, arrays)) != samples
-    for array in arrays:
-        n, t = array.shape[:2]
-        if shared:
-            body[:, start : start + t] = array
-            start += t
-        else:
-            body[start : start + n] = array
-            start += n
+    width = parts[0].width
+    there = parts[0].flat(dtype) if len(parts) == 1 and not ones else None
+    if there is not None:
+        return there
+    out = workspace.take(name, (batch.samples, batch.uses, width + ones), dtype)
+    for part, (chosen, uses) in zip(parts, batch.places, strict=True):
+        part.write(out[chosen, uses, :width])
     if ones:
         out[:, :, width] = 1
-    return out.reshape(samples * uses, width + ones)
+    return out.reshape(-1, width + ones)
+
+
+def summed(
+    parts: Sequence[Part],
+    batch: Arrangement,
+    workspace: Workspace,
+    name: str,
+    dtype: Any,
+    *,
+    ones: bool = False,
+) -> Array:
+    """Sums over all uses (samples, width), with a column of ones at the end if asked for."""
+    width = parts[0].width
+    out = workspace.take(name, (batch.samples, width + ones), dtype)
+    for k, (part, (chosen, _)) in enumerate(zip(parts, batch.places, strict=True)):
+        target = out[chosen, :width]
+        if k and part.samples == batch.samples:  # a further use of the same samples
+            further = workspace.take("further use", target.shape, dtype)
+            part.total(further)
+            target += further
+        else:
+            part.total(target)
+    if ones:
+        out[:, width] = 1
+    return out
 
 
 def parts_of(gradient: Any, *, bias: bool) -> tuple[Any, Any]:
@@ -162,15 +283,13 @@ def sized(array: Any, shape: tuple[int, ...], name: str) -> Array:
 
 def packed(weight: Any, bias: Any, shape: tuple[int, int], workspace: Workspace, dtype: Any) -> Array:
     """Weight and bias gradients side by side; the weight's as it is where that is possible."""
-    matrix = sized(weight, shape, "gradient")
-    if bias is None and matrix.dtype == dtype and matrix.ndim == 2:
-        return matrix
+    given = sized(weight, shape, "gradient")
+    if bias is None and given.dtype == dtype and (given.shape == shape or given.flags.c_contiguous):
+        return given.reshape(shape)
     out = workspace.take("gradient", (shape[0], shape[1] + (bias is not None)), dtype)
-    out[:, : shape[1]].reshape(matrix.shape if bias is None else shape)[...] = matrix.reshape(
-        matrix.shape if bias is None else shape
-    )
+    cast(out[:, : shape[1]].reshape(given.shape), given)
     if bias is not None:
-        out[:, -1] = sized(bias, shape[:1], "gradient").reshape(-1)
+        cast(out[:, -1], sized(bias, shape[:1], "gradient").reshape(-1))
     return out
 
 
@@ -185,7 +304,7 @@ def like(array: Array, model: Any) -> Any:
     """An array in the shape, the floating dtype and the kind of another."""
     kind = namespace.kind_of(model)
     shape = tuple(model.shape)
-    made = array if array.shape == shape else array.reshape(shape)
-    if kind.is_numpy and made.dtype != model.dtype and model.dtype.kind == "f":
-        made = made.astype(model.dtype)
-    return namespace.restore(kind, made)
+    made = namespace.restore(kind, array if array.shape == shape else array.reshape(shape))
+    if made.dtype == model.dtype:
+        return made
+    return made.astype(model.dtype) if kind.is_numpy else kind.namespace.astype(made, model.dtype)
