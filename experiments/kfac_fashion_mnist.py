@@ -6,7 +6,7 @@
     python experiments/kfac_fashion_mnist.py --full     # hours; stop it at any time, it goes on
 
 Parts: "refresh" times the inverses against the width of the network, "steps" splits the time of a step in one
-process, method after method in turns, "train" tunes step sizes on one seed and a subset and trains all seeds.
+process, "train" tunes step sizes on one seed and a subset and trains all seeds.
 The setting "bars" is that of the bars of this project: 784-2048-2048-10, batch 256.
 """
 
@@ -38,8 +38,7 @@ class Setting:
     epochs, tune_epochs : int
     seeds : tuple of int
     refresh_widths : tuple of int
-    step_width, steps, rounds : int
-        Steps of a turn of a method, and turns.
+    step_width : int
     target : float
         Accuracy that the time is taken to.
     """
@@ -52,8 +51,6 @@ class Setting:
     seeds: tuple[int, ...]
     refresh_widths: tuple[int, ...]
     step_width: int
-    steps: int = 30
-    rounds: int = 2
     target: float = 0.8
     batch: int = 256
     rates: tuple[float, ...] = RATES
@@ -71,7 +68,6 @@ SETTINGS = {
         seeds=(0, 1),
         refresh_widths=(256, 512, 1024),
         step_width=512,
-        rounds=1,
         rates=(0.003, 0.03, 0.3),
         schedule=replace(SCHEDULE, rank=64),
     ),
@@ -95,6 +91,7 @@ SETTINGS = {
         seeds=(0, 1, 2),
         refresh_widths=(512, 1024, 2048, 4096),
         step_width=2048,
+        rates=(0.003, 0.01, 0.03, 0.1),
         methods=("K-FAC, eigen", "K-FAC, Cholesky", "RS-KFAC", "SRE-KFAC", "B-KFAC"),
     ),
     "tiny": Setting(
@@ -106,8 +103,6 @@ SETTINGS = {
         seeds=(0,),
         refresh_widths=(48, 64),
         step_width=64,
-        steps=4,
-        rounds=1,
         batch=64,
         rates=(0.03,),
         methods=("K-FAC, eigen", "RS-KFAC", "B-KFAC", "Adam"),
@@ -159,22 +154,22 @@ def refresh(cells: Cells, setting: Setting, data: Data) -> None:
 
 
 def steps_cell(setting: Setting, data: Data) -> dict[str, Any]:
-    """Seconds of a step by part, methods in turns in one process; the first turn, with cold starts, apart."""
+    """Seconds of a step by part, method after method in one process; the first step, a cold start, apart.
+
+    As many steps as from one refresh to the next come after it, so that they hold one.
+    """
     common = {"data": data, "batch": setting.batch, "schedule": setting.schedule, "seed": 0}
     trainers = {name: Trainer("mlp", setting.step_width, name, 0.01, **common) for name in setting.methods}
-    rng, marks = np.random.default_rng(0), []
-    for _ in range(setting.rounds):
-        marks.append({name: len(trainer.clock.steps) for name, trainer in trainers.items()})
+    rng = np.random.default_rng(0)
+    for count in (1, setting.schedule.inv_every):
         for trainer in trainers.values():
-            for _ in range(setting.steps):
+            for _ in range(count):
                 trainer.step(rng.choice(len(data.x), setting.batch, replace=False))
-    made: dict[str, Any] = {"width": setting.step_width, "steps": setting.steps, "rounds": setting.rounds}
-    made["split"] = {name: trainer.clock.split(marks[-1][name]) for name, trainer in trainers.items()}
-    made["first turn"] = {
-        name: float(np.mean([sum(s[p] for p in PARTS) for s in trainer.clock.steps[: setting.steps]]))
-        for name, trainer in trainers.items()
+    return {
+        "width": setting.step_width,
+        "split": {name: trainer.clock.split(skip=1) for name, trainer in trainers.items()},
+        "first refresh": {name: trainers[name].clock.steps[0]["refresh"] for name in trainers},
     }
-    return made
 
 
 def steps(cells: Cells, setting: Setting, data: Data, threads: int | None) -> None:
