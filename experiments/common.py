@@ -153,18 +153,23 @@ class Cells:
     def run(self, key: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         """The cell `key`; `make` is called if it is not stored."""
         cells = self.stored["cells"]
-        if key not in cells:
+        if key in cells:
+            print(f"  stored {key}", flush=True)
+        else:
             at = conditions()
             cells[key] = {**make(), "conditions": at}
-            text = json.dumps(self.stored, indent=1) + "\n"
-            part = self.path.with_suffix(".part")
-            part.write_text(text, encoding="utf-8")
-            part.replace(self.path)
+            self._write()
             print(f"  ran    {key}", flush=True)
-        else:
-            print(f"  stored {key}", flush=True)
-        found: dict[str, Any] = cells[key]
-        return found
+        return self[key]
+
+    def _write(self) -> None:
+        """Add to what is on disk by now: another part of the experiment may be running."""
+        if self.path.is_file():
+            others = json.loads(self.path.read_text(encoding="utf-8"))["cells"]
+            self.stored["cells"] = {**others, **self.stored["cells"]}
+        part = self.path.with_suffix(f".part{os.getpid()}")
+        part.write_text(json.dumps(self.stored, indent=1) + "\n", encoding="utf-8")
+        part.replace(self.path)
 
     def checkpoint(self, key: str, suffix: str) -> Path:
         """Where a cell that takes long keeps itself from epoch to epoch."""
@@ -207,18 +212,15 @@ def load_arrays(path: Path) -> dict[str, dict[str, Any]]:
     return parts
 
 
-def best_rate(cells: Cells, label: str, losses: Mapping[float, Callable[[], float]]) -> float:
-    """The step size with the least loss, each tried in a cell of its own; those that diverge have none."""
+def best_rate(cells: Cells, label: str, rates: tuple[float, ...], loss_at: Callable[[float], float]) -> float:
+    """The step size with the least loss, each tried in a cell of its own; one that diverges has no loss."""
 
-    def tried(run: Callable[[], float]) -> dict[str, Any]:
-        value = run()
+    def tried(rate: float) -> dict[str, Any]:
+        value = loss_at(rate)
         return {"loss": value if np.isfinite(value) else None}
 
-    found = {
-        rate: cells.run(f"tune {label} lr={rate}", lambda run=run: tried(run))["loss"]
-        for rate, run in losses.items()
-    }
-    finite = {rate: loss for rate, loss in found.items() if loss is not None}
+    losses = {rate: cells.run(f"tune {label} lr={rate}", lambda r=rate: tried(r))["loss"] for rate in rates}
+    finite = {rate: loss for rate, loss in losses.items() if loss is not None}
     if not finite:
-        raise SystemExit(f"{label}: no step size of {list(found)} keeps the loss finite")
+        raise SystemExit(f"{label}: no step size of {rates} keeps the loss finite")
     return min(finite, key=finite.__getitem__)

@@ -84,9 +84,9 @@ SETTINGS = {
     ),
     "bars": Setting(
         nets=(("mlp", 2048),),
-        count=7680,
-        tuned=5120,
-        epochs=4,
+        count=3840,
+        tuned=2560,
+        epochs=3,
         tune_epochs=2,
         seeds=(0, 1, 2),
         refresh_widths=(512, 1024, 2048, 4096),
@@ -143,7 +143,9 @@ def refresh(cells: Cells, setting: Setting, data: Data) -> None:
     print("seconds of a refresh by width of the network, and the exponent of the width over the upper half")
     for method in (name for name in CURVED if name in setting.methods and name != "B-KFAC"):
         found = [
-            cells.run(f"refresh {method} {width}", lambda w=width, m=method: refresh_cell(setting, data, m, w))
+            cells.run(
+                f"refresh {method} {width}", lambda w=width, m=method: refresh_cell(setting, data, m, w)
+            )
             for width in setting.refresh_widths
         ]
         seconds, widths = [cell["seconds"] for cell in found], list(setting.refresh_widths)
@@ -191,7 +193,9 @@ def train(cells: Cells, setting: Setting, data: Data) -> None:
         print(f"{kind}, width {width}")
         for method in setting.methods:
 
-            def made(rate: float, seed: int, part: Data, m: str = method, k: str = kind, w: int = width) -> Any:
+            def made(
+                rate: float, seed: int, part: Data, m: str = method, k: str = kind, w: int = width
+            ) -> Any:
                 return Trainer(
                     k, w, m, rate, schedule=setting.schedule, data=part, batch=setting.batch, seed=seed
                 )
@@ -200,8 +204,7 @@ def train(cells: Cells, setting: Setting, data: Data) -> None:
                 history = make(rate, 0, data.first(setting.tuned)).train(setting.tune_epochs)
                 return float(history[-1]["loss"])
 
-            tries = {rate: lambda r=rate, t=tried: t(r) for rate in setting.rates}
-            rate = best_rate(cells, f"{kind} {width} {method}", tries)
+            rate = best_rate(cells, f"{kind} {width} {method}", setting.rates, tried)
             for seed in setting.seeds:
                 key = f"train {kind} {width} {method} seed={seed}"
 
@@ -216,7 +219,9 @@ def train(cells: Cells, setting: Setting, data: Data) -> None:
 
 def report(cells: Cells, setting: Setting, kind: str, width: int) -> None:
     """Final losses with their spread over seeds, seconds an epoch, seconds to the target."""
-    print(f"{'':16} {'rate':>6} {'loss':>8} {'spread':>8} {'accuracy':>9} {'s/epoch':>8} {'s to ' + str(setting.target):>10}")
+    print(
+        f"{'':16} {'rate':>6} {'loss':>8} {'spread':>8} {'accuracy':>9} {'s/epoch':>8} {'s to ' + str(setting.target):>10}"
+    )
     for method in setting.methods:
         runs = [cells[f"train {kind} {width} {method} seed={seed}"] for seed in setting.seeds]
         last = [run["history"][-1] for run in runs]

@@ -49,9 +49,7 @@ class Clock:
         """Note one step."""
         inside = {part: self.inner.pop(part, 0.0) for part in ("statistics", "refresh")}
         rest = preconditioned - sum(inside.values())
-        self.steps.append(
-            {"due": statistics, PARTS[0]: passes, **inside, "apply": rest, "update": update}
-        )
+        self.steps.append({"due": statistics, PARTS[0]: passes, **inside, "apply": rest, "update": update})
 
     def split(self, skip: int = 0) -> dict[str, float]:
         """Mean seconds a step by part, and their "total"."""
@@ -130,9 +128,7 @@ class Trainer:
         seconds = time.perf_counter() - begin
         loss, _ = self.judged(self.x, self.y)
         test_loss, accuracy = self.judged(self.x_test, self.y_test)
-        self.history.append(
-            {"seconds": seconds, "loss": loss, "test loss": test_loss, "accuracy": accuracy}
-        )
+        self.history.append({"seconds": seconds, "loss": loss, "test loss": test_loss, "accuracy": accuracy})
         return self.history[-1]
 
     @torch.no_grad()
