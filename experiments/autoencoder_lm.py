@@ -4,9 +4,9 @@
 
     python experiments/autoencoder_lm.py --small
 
-Nothing of K-FAC is tuned: the damping follows the model's forecasts, and each step and its momentum minimize the
-quadratic model with the exact Fisher matrix (Martens and Grosse, 2015, sections 6 and 7). Gradient descent with
-momentum has its step size tuned on one seed. "fixed damping" and "fixed step" show what either of both brings.
+Nothing of K-FAC is tuned: the damping follows the model's forecasts, each step and its momentum minimize the
+quadratic model with the exact Fisher matrix (Martens and Grosse, 2015, sections 6 and 7). Gradient descent
+with momentum has its step size tuned on one seed. "fixed damping" and "fixed step" show what either brings.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from randnla.optim import KFAC
 from randnla.testing import MLP, SquaredError
 
 mpl.use("Agg")
-import matplotlib.pyplot as plt  # noqa: E402
+import matplotlib.pyplot as plt
 
 LM: dict[str, Any] = {"lr": "exact"}
 METHODS: dict[str, dict[str, Any] | None] = {

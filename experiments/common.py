@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 the randnla developers
 # SPDX-License-Identifier: BSD-3-Clause
-"""What the experiments share: data, settings, cells that are stored as they are done, the conditions they ran in."""
+"""What the experiments share: data, settings, stored cells, the conditions they ran in, checkpoints."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Data:
 
 
 def load(count: int | None = None, test: int | None = 2000) -> Data:
-    """Fashion-MNIST in a fixed random order; the digits of scikit-learn, with a line saying so, without it."""
+    """Fashion-MNIST in a fixed random order; without it the digits of scikit-learn, and a line saying so."""
     try:
         (x, y), (x_test, y_test) = load_fashion_mnist("train"), load_fashion_mnist("test")
         name, side = "Fashion-MNIST", 28

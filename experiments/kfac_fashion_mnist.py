@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 the randnla developers
 # SPDX-License-Identifier: BSD-3-Clause
-"""K-FAC, exact and randomized, against SGD and Adam on Fashion-MNIST: time per step and part, time to accuracy.
+"""K-FAC, exact and randomized, against SGD and Adam on Fashion-MNIST: time per step, time to accuracy.
 
     python experiments/kfac_fashion_mnist.py --small
     python experiments/kfac_fashion_mnist.py --full     # hours; stop it at any time, it goes on
@@ -219,9 +219,8 @@ def train(cells: Cells, setting: Setting, data: Data) -> None:
 
 def report(cells: Cells, setting: Setting, kind: str, width: int) -> None:
     """Final losses with their spread over seeds, seconds an epoch, seconds to the target."""
-    print(
-        f"{'':16} {'rate':>6} {'loss':>8} {'spread':>8} {'accuracy':>9} {'s/epoch':>8} {'s to ' + str(setting.target):>10}"
-    )
+    goal = f"s to {setting.target}"
+    print(f"{'':16} {'rate':>6} {'loss':>8} {'spread':>8} {'accuracy':>9} {'s/epoch':>8} {goal:>10}")
     for method in setting.methods:
         runs = [cells[f"train {kind} {width} {method} seed={seed}"] for seed in setting.seeds]
         last = [run["history"][-1] for run in runs]

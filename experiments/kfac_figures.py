@@ -13,7 +13,7 @@ from nets import COLORS
 from torch_training import PARTS
 
 mpl.use("Agg")
-import matplotlib.pyplot as plt  # noqa: E402
+import matplotlib.pyplot as plt
 
 SHADES = ("#d8dce1", "#5aa9e6", "#d9680f", "#1f5fa8", "#8a929b")
 

@@ -25,7 +25,7 @@ from randnla.optim import KFAC
 from randnla.testing import CNN, SoftmaxCrossEntropy
 
 mpl.use("Agg")
-import matplotlib.pyplot as plt  # noqa: E402
+import matplotlib.pyplot as plt
 
 METHODS: dict[str, dict[str, Any]] = {
     "K-FAC": {"curvature": "exact", "ema": 0.95},

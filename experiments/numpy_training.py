@@ -77,7 +77,7 @@ def train(
     seed: int,
     checkpoint: Path | None = None,
 ) -> list[dict[str, float]]:
-    """Epochs up to a number of them, on from the checkpoint where there is one; stops where the loss diverges."""
+    """Epochs up to a number, on from the checkpoint where there is one; stops where the loss diverges."""
     history: list[dict[str, float]] = []
     network, loss = optimizer.network, optimizer.loss
     if checkpoint is not None and checkpoint.is_file():

@@ -4,8 +4,8 @@
 
     python experiments/spectrum_decay.py --small
 
-An average with weight rho of batches of n rows, of which none has an eigenvalue above L, has at most
-n ceil(log(alpha eps) / log(rho)) eigenvalues above eps times its largest, alpha L: independent of the dimension
+An average with weight rho of batches of n rows, none with an eigenvalue above L, has at most
+n ceil(log(alpha eps) / log(rho)) eigenvalues above eps times its largest, alpha L, whatever its dimension
 (Puiu, *Randomized K-FACs*, 2022). The bound says little at these sizes; what is measured says much more.
 """
 
@@ -24,7 +24,7 @@ from randnla.optim import KFAC
 from randnla.testing import MLP, SoftmaxCrossEntropy
 
 mpl.use("Agg")
-import matplotlib.pyplot as plt  # noqa: E402
+import matplotlib.pyplot as plt
 
 LEVELS = (1 / 33, 1e-2, 1e-3)
 
@@ -116,7 +116,7 @@ def report(cell: dict[str, Any], setting: Setting) -> None:
 
 
 def draw(cells: Cells, cell: dict[str, Any], setting: Setting) -> None:
-    """Spectra relative to the largest eigenvalue, from light to dark over training, and the bound where it fits."""
+    """Spectra over their largest eigenvalues, from light to dark over training, and the bound."""
     figure, axes = plt.subplots(1, 2, figsize=(10, 3.9), layout="constrained", sharey=True)
     for axis, (side, found) in zip(axes, cell["spectra"].items(), strict=True):
         shades = plt.get_cmap("Blues")(np.linspace(0.35, 1.0, len(found)))
