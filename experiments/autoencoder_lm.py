@@ -4,9 +4,10 @@
 
     python experiments/autoencoder_lm.py --small
 
-Nothing of K-FAC is tuned: the damping follows the model's forecasts, each step and its momentum minimize the
-quadratic model with the exact Fisher matrix (Martens and Grosse, 2015, sections 6 and 7). Gradient descent
-with momentum has its step size tuned on one seed. "fixed damping" and "fixed step" show what either brings.
+Nothing of K-FAC is tuned: the damping follows the model's forecasts, each step and its momentum minimize
+the quadratic model with the exact Fisher matrix (Martens and Grosse, 2015, sections 6 and 7). Gradient
+descent with momentum has its step size tuned on one seed. "fixed damping" and "fixed step" show what
+either brings.
 """
 
 from __future__ import annotations

@@ -5,9 +5,9 @@
     python experiments/kfac_fashion_mnist.py --small
     python experiments/kfac_fashion_mnist.py --full     # hours; stop it at any time, it goes on
 
-Parts: "refresh" times the inverses against the width of the network, "steps" splits the time of a step in one
-process, "train" tunes step sizes on one seed and a subset and trains all seeds.
-The setting "bars" is that of the bars of this project: 784-2048-2048-10, batch 256.
+Parts: "refresh" times the inverses against the width of the network, "steps" splits the time of a step
+in one process, "train" tunes step sizes on one seed and a subset and trains all seeds. The setting
+"bars" is that of the bars of this project: 784-2048-2048-10, batch 256.
 """
 
 from __future__ import annotations

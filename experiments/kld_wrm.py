@@ -5,8 +5,8 @@
     python experiments/kld_wrm.py --small
     python experiments/kld_wrm.py --full      # 5 seeds, 50 epochs: hours; stop it at any time, it goes on
 
-Damping, clipping and the averages are the published ones. K-FAC with the average of SO is there as a control:
-what it gains over rho = 0.95 is due to the average, not to the wake.
+Damping, clipping and the averages are the published ones. K-FAC with the average of SO is there as a
+control: what it gains over rho = 0.95 is due to the average, not to the wake.
 """
 
 from __future__ import annotations

@@ -4,8 +4,8 @@
 
     python experiments/spectrum_decay.py --small
 
-An average with weight rho of batches of n rows, none with an eigenvalue above L, has at most
-n ceil(log(alpha eps) / log(rho)) eigenvalues above eps times its largest, alpha L, whatever its dimension
+An average with weight rho of batches of n rows, none with an eigenvalue above L, has at most n
+ceil(log(alpha eps) / log(rho)) eigenvalues above eps times its largest, alpha L, whatever its dimension
 (Puiu, *Randomized K-FACs*, 2022). The bound says little at these sizes; what is measured says much more.
 """
 

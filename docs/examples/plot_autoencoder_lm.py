@@ -4,10 +4,10 @@
 An autoencoder without a step size
 ==================================
 
-K-FAC as its paper has it needs no step size: length and momentum of each step minimize a quadratic model with the
-exact Fisher matrix of the batch, and a rule of Levenberg-Marquardt type lowers the damping where the model has
-foretold the loss well. Here it squeezes handwritten digits through eight numbers. Gradient descent with momentum
-gets the best of four step sizes.
+K-FAC as its paper has it needs no step size: length and momentum of each step minimize a quadratic model
+with the exact Fisher matrix of the batch, and a rule of Levenberg-Marquardt type lowers the damping
+where the model has foretold the loss well. Here it squeezes handwritten digits through eight numbers.
+Gradient descent with momentum gets the best of four step sizes.
 """
 
 import time

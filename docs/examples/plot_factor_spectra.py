@@ -4,11 +4,11 @@
 Why low rank: spectra of averaged factors
 =========================================
 
-K-FAC averages second moments of activations and of gradients. An average with weight :math:`\rho` of batches of n
-rows has at most :math:`n \\lceil \\log(\alpha \varepsilon) / \\log \rho \rceil` eigenvalues above
-:math:`\varepsilon` times its largest one, whatever its dimension, :math:`\alpha` being the largest eigenvalue over
-the largest that a batch has had. That promises little for usual :math:`\rho`: what is seen in training is far
-better.
+K-FAC averages second moments of activations and of gradients. An average with weight :math:`\rho` of
+batches of n rows has at most :math:`n \lceil \log(\alpha \varepsilon) / \log \rho \rceil` eigenvalues
+above :math:`\varepsilon` times its largest one, whatever its dimension, :math:`\alpha` being the largest
+eigenvalue over the largest that a batch has had. That promises little for usual :math:`\rho`: what is
+seen in training is far better.
 """
 
 import math

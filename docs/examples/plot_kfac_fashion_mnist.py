@@ -4,11 +4,11 @@
 Exact and randomized K-FAC on Fashion-MNIST
 ===========================================
 
-A network 784-512-512-10 is trained for forty steps by K-FAC with its inverses made in five ways, and by gradient
-descent with momentum and Adam. Under one damping, relative to the factors, truncation leaves the losses as they
-are; what differs is the time. Eigenvectors allow for a damping of the product, which behaves differently, and take
-longest. ``experiments/kfac_fashion_mnist.py`` does this at length: with tuned step sizes, several seeds and wider
-networks, for which the differences in time grow.
+A network 784-512-512-10 is trained for forty steps by K-FAC with its inverses made in five ways, and by
+gradient descent with momentum and Adam. Under one damping, relative to the factors, truncation leaves
+the losses as they are; what differs is the time. Eigenvectors allow for a damping of the product, which
+behaves differently, and take longest. ``experiments/kfac_fashion_mnist.py`` does this at length: with
+tuned step sizes, several seeds and wider networks, for which the differences in time grow.
 """
 
 import time

@@ -4,12 +4,12 @@
 KLD-WRM: steps in the wake of past networks
 ===========================================
 
-What the exponential average of K-FAC's curvature stands for can be written down: every step is held back by the
-distances to all networks before. Taken seriously this gives KLD-WRM. Its variant SO takes differences of
-gradients, Q has a quadratic model of the loss beside the wake. Both are slower than K-FAC at equal small step sizes,
-so these must be tuned for each; K-FAC with the shorter average of SO is there as a control. This page does it on
-one small network and one seed, which decides nothing: ``experiments/kld_wrm.py`` has several seeds, the variant QE
-and longer runs.
+What the exponential average of K-FAC's curvature stands for can be written down: every step is held back
+by the distances to all networks before. Taken seriously this gives KLD-WRM. Its variant SO takes
+differences of gradients, Q has a quadratic model of the loss beside the wake. Both are slower than K-FAC
+at equal small step sizes, so these must be tuned for each; K-FAC with the shorter average of SO is there
+as a control. This page does it on one small network and one seed, which decides nothing:
+``experiments/kld_wrm.py`` has several seeds, the variant QE and longer runs.
 """
 
 import matplotlib.pyplot as plt
