@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 the randnla developers
 # SPDX-License-Identifier: BSD-3-Clause
-"""
+r"""
 Why low rank: spectra of averaged factors
 =========================================
 
