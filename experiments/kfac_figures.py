@@ -76,4 +76,6 @@ def curves(axis: Any, stored: dict[str, Any], keys: list[str], setting: Any) -> 
             axis.plot(spent, losses, ".-", color=COLORS[method], lw=1, label=label)
     axis.set(xlabel="seconds of training", ylabel="training loss", xscale="log", yscale="log")
     axis.set_title(f"{kind}, width {width}")
+    for one in (axis.xaxis, axis.yaxis):
+        one.set_minor_formatter(plt.NullFormatter())
     axis.legend(frameon=False)
