@@ -313,3 +313,48 @@ def test_an_inverse_that_overflows_does_not_take_the_place_of_a_good_one():
     assert np.isfinite(direction).all()
     assert made.health["only"].fallback == "identity"
     assert "overflows float32" in made.health["only"].reason
+
+
+def test_squares_that_overflow_in_the_eigenbasis_change_nothing():
+    made = EKFAC({"only": Dense(3, 2)}, stats_every=1, inv_every=1)
+    rng = np.random.default_rng(0)
+    a, g = rng.standard_normal((4, 3)).astype(np.float32), rng.standard_normal((4, 2)).astype(np.float32)
+    made.accumulate("only", a, g)
+    made.step({"only": (np.ones((2, 3)), np.ones(2))})
+    before = {key: value for key, value in made.state_dict().items() if key not in ("health", "digest")}
+    assert made.accumulate("only", a * np.float32(1e10), g * np.float32(1e10)) is False
+    assert "overflow" in made.health["only"].reason
+    after = made.state_dict()
+    for key, value in before.items():
+        np.testing.assert_array_equal(after[key], value)
+
+
+def test_a_direction_that_overflows_is_the_gradient_and_said_to_be():
+    made = KFAC({"only": Dense(3, 2, bias=False)}, damping=0.1, inverse="eigen")
+    a, g = np.full((4, 3), 1e-3, np.float32), np.full((4, 2), 1e-3, np.float32)
+    made.accumulate("only", a, g)
+    given = np.full((2, 3), 3e38, np.float32)
+    given[0, 0] = 0.0
+    np.testing.assert_array_equal(made.step({"only": given})["only"], given)
+    assert made.health["only"].skipped_gradients == 1
+    assert "overflows" in made.health["only"].reason
+
+
+@pytest.mark.parametrize("lr", [np.nan, np.inf, -1.0, None])
+def test_a_step_size_that_is_none_is_refused(lr):
+    made = KFAC(LAYERS)
+    with pytest.raises(ValueError, match="lr"):
+        made.step(gradients(0), lr=lr)
+    assert made.step_count == 0
+
+
+@pytest.mark.parametrize("error", [TypeError("oh"), RuntimeError("no"), KeyError("x")])
+def test_nothing_a_refresh_meets_reaches_the_training_loop(monkeypatch, error):
+    def broken(self, factor, damping=None):
+        raise error
+
+    monkeypatch.setattr(CholeskyInverse, "refresh", broken)
+    made = KFAC({"only": Dense(3, 2)}, asynchronous=True)
+    made.accumulate("only", np.ones((4, 3), np.float32), np.ones((4, 2), np.float32))
+    made.refresh()
+    assert type(error).__name__ in made.health["only"].reason

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from randnla._backend import state as plain_state
-from randnla._backend.errors import InputError, StateError
+from randnla._backend.errors import InputError, NonFiniteError, StateError
 from randnla._backend.kernels import dense
 from randnla._backend.kernels.dense import Array
 
@@ -61,19 +61,22 @@ class EigenbasisBlock:
 
     def prepare(self, rows: Rows) -> Any:
         """Check the rows of a batch; nothing changes."""
-        return self.base.prepare(rows), rows
+        checked, moments = self.base.prepare(rows), None
+        if self.moments is not None:
+            moments = second_moments(rows, *self._bases(), self._workspace)
+            if not dense.screen(moments).finite:
+                raise NonFiniteError("g: the squares of its products with a overflow")
+        return checked, moments
 
     def absorb(self, prepared: Any) -> None:
         """Average in what was checked."""
-        checked, rows = prepared
+        checked, moments = prepared
         self.base.absorb(checked)
         if self.moments is not None:
-            P, Q = self._bases()
             keep = self.base.left.ema
-            batch = second_moments(rows, P, Q, self._workspace)
-            batch *= 1.0 - keep
+            moments *= 1.0 - keep
             self.moments *= keep
-            self.moments += batch
+            self.moments += moments
 
     def _bases(self) -> tuple[Array, Array]:
         inverse = self.base.inverse

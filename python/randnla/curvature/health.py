@@ -10,8 +10,6 @@ from typing import Generic, TypeVar
 
 import numpy as np
 
-from randnla._backend.errors import StateError
-
 from .damping import Damping
 
 T = TypeVar("T")
@@ -77,8 +75,6 @@ def attempt(make: Callable[[Damping, bool], T], damping: Damping) -> Outcome[T]:
     for name, tried, wide in ladder:
         try:
             return Outcome(make(tried, wide), name, reason)
-        except StateError:
-            raise
-        except FAILURES as problem:
+        except Exception as problem:  # whatever it is, training goes on, and health tells of it
             reason = f"{type(problem).__name__}: {problem}"
     return Outcome(None, "", reason)

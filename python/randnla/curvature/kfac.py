@@ -351,6 +351,7 @@ class KFAC:
         InputError
             A name is unknown, a shape does not fit.
         """
+        lr = validate.real(lr, name="lr", low=0.0)
         matrices = self._packed(gradients)
         if matrices is None:
             return dict(gradients)
@@ -362,6 +363,9 @@ class KFAC:
             self.refresh()
         matrices = self._right_sides(matrices, lr)
         directions = self._preconditioned(matrices)
+        for name in [name for name, D in directions.items() if not dense.screen(D).finite]:
+            self._note(name, reason="the direction overflows", skipped_gradients=1)
+            directions[name] = matrices[name].copy()
         if self.clip is not None:
             for name, factor in self.clip.scales(directions, matrices, lr).items():
                 if factor != 1.0:

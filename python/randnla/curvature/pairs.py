@@ -106,7 +106,7 @@ def nystrom_pairs(Q: Array, Y: Array) -> tuple[Array, Array]:
 
 
 def _is_graded(C: Array, least: float) -> bool:
-    """Whether C, its diagonal scaled to one, has no eigenvalue below `least`: columns are far from dependent."""
+    """Whether C, its diagonal scaled to one, has no eigenvalue below `least`: its columns are independent."""
     scale = 1.0 / np.sqrt(np.diagonal(C).real)
     S = C * scale[:, None] * scale
     S[np.diag_indices(len(S))] -= least
