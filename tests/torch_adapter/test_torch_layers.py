@@ -327,6 +327,41 @@ def test_frozen_and_skipped_attention_is_reported():
     assert [(line.name, line.why) for line in report.skipped] == [("0.inner", "as asked")]
 
 
+def test_a_copy_of_a_model_with_hooks_is_its_own():
+    model = double(Attention())
+    pre = KFAC(model, fisher="empirical", reduction="sum")
+    other = copy.deepcopy(model)
+    seen = recorded(pre)
+    with torch.no_grad():
+        for p in other.parameters():
+            p.zero_()
+    x = normal(4, 3, 8)
+    assert not other(x, x, x)[0].any()
+    assert pre._capture.passes == []
+
+    class Student(nn.Module):
+        """Calls a copy of what is trained on the way."""
+
+        def __init__(self):
+            super().__init__()
+            self.inner = nn.Linear(8, 8)
+            self.__dict__["teacher"] = None
+
+        def forward(self, x):
+            y = self.inner(x)
+            return y if self.teacher is None else y - self.teacher(y)
+
+    squares(x, x, x)(model).backward()
+    pre.step()
+    assert set(seen) == {f"inner.{role}" for role in ROLES}
+    student = double(Student())
+    pre = KFAC(student, fisher="empirical", reduction="sum")
+    student.__dict__["teacher"] = copy.deepcopy(student)
+    squares(x)(student).backward()
+    pre.step()
+    assert not pre.health["inner"].fallback
+
+
 class Fused(nn.Module):
     """Attention as it is mostly written today: one Linear makes queries, keys and values."""
 

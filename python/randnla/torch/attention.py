@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from types import SimpleNamespace
+from types import MethodType, SimpleNamespace
 from typing import Any
 
 import torch
@@ -16,19 +16,14 @@ from torch.nn.functional import linear
 See = Callable[[str, torch.Tensor, torch.Tensor], None]
 
 
-def seen_forward(module: nn.MultiheadAttention, see: See) -> Callable[..., Any]:
-    """A replacement of ``module.forward`` that shows every projection.
+class SeenForward:
+    """A replacement of ``module.forward`` that shows every projection, and takes and returns what that does.
 
     Parameters
     ----------
     module : MultiheadAttention
     see : callable (role, input, output)
         Of each projection, the samples on the first axis.
-
-    Returns
-    -------
-    callable
-        Takes and returns what the module's own does.
 
     Notes
     -----
@@ -37,7 +32,19 @@ def seen_forward(module: nn.MultiheadAttention, see: See) -> Callable[..., Any]:
     its random numbers are as they were.
     """
 
-    def forward(query: Any, key: Any, value: Any, *args: Any, **kwargs: Any) -> Any:
+    def __init__(self, module: nn.MultiheadAttention, see: See) -> None:
+        self._module, self._see = module, see
+        self._run: Callable[..., Any] = torch.compiler.disable(self._forward)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self._run(*args, **kwargs)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        """A copy of the model gets the forward pass of its own class, on its own parameters."""
+        return MethodType(type(self._module).forward, memo.get(id(self._module), self._module))
+
+    def _forward(self, query: Any, key: Any, value: Any, *args: Any, **kwargs: Any) -> Any:
+        module = self._module
         if not (torch.is_grad_enabled() and module.training):
             return type(module).forward(module, query, key, value, *args, **kwargs)
         batched = query.dim() == 3
@@ -45,7 +52,7 @@ def seen_forward(module: nn.MultiheadAttention, see: See) -> Callable[..., Any]:
         def projected(role: str, x: torch.Tensor, weight: torch.Tensor, bias: Any) -> torch.Tensor:
             first = _samples_first(x, module, batched=batched)
             z = linear(first, weight, bias)
-            see(role, first, z)
+            self._see(role, first, z)
             return _samples_first(z, module, batched=True) if batched else z.squeeze(0)
 
         given = {"q": query, "k": key, "v": value}
@@ -53,8 +60,6 @@ def seen_forward(module: nn.MultiheadAttention, see: See) -> Callable[..., Any]:
         blended, weights = type(module).forward(_between(module, inner[0]), *inner, *args, **kwargs)
         out = module.out_proj
         return projected("out_proj", blended, out.weight, out.bias), weights
-
-    return forward
 
 
 def _samples_first(x: torch.Tensor, module: nn.MultiheadAttention, *, batched: bool) -> torch.Tensor:

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from torch.autograd.graph import GradientEdge, get_gradient_edge
 
-from .attention import seen_forward
+from .attention import SeenForward
 from .likelihood import Likelihood, vectors_of
 from .modules import Covered, gradient_of, input_of
 
@@ -91,7 +91,7 @@ class Capture:
         self._handles.append(self._model.register_forward_pre_hook(_untraced(self._begin), prepend=True))
         self._handles.append(self._model.register_forward_hook(_untraced(self._end)))
         for module in {id(m): m for item in self._covered if item.role for m in item.modules}.values():
-            self._replace(module, "forward", _untraced(seen_forward(module, self._projection(module))))
+            self._replace(module, "forward", SeenForward(module, self._projection(module)))
         for module in self._outer.modules():
             # Compiled code would not run the hooks: on these steps modules are called as they were written.
             if "_orig_mod" in module._modules and "forward" in module.__dict__:
@@ -120,12 +120,12 @@ class Capture:
         self._current, self.passes = None, []
 
     def _begin(self, module: nn.Module, args: Any) -> None:
-        wanted = module is self._model and module.training and torch.is_grad_enabled()
-        self._current = {} if wanted else None
+        if module is self._model:  # a deep copy of the model carries its hooks along
+            self._current = {} if module.training and torch.is_grad_enabled() else None
 
     def _seen(self, name: str, expected: nn.Module) -> Callable[..., None]:
         def hook(module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
-            if module is expected:  # a deep copy of the model carries its hooks along
+            if module is expected:
                 self._use(name, module, args[0] if args else next(iter(kwargs.values())), output)
 
         return hook
@@ -156,8 +156,10 @@ class Capture:
         self._current.setdefault(name, []).append(use)
 
     def _end(self, module: nn.Module, args: Any, output: Any) -> None:
+        if module is not self._model:
+            return
         uses, self._current = self._current, None
-        if not uses or module is not self._model:
+        if not uses:
             return
         if self._fisher != "empirical":
             self._differentiate(output, [use for of_layer in uses.values() for use in of_layer])
