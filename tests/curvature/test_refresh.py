@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What keeps training alive: refreshes that fail, numbers that are not finite, the worker thread."""
 
+import copy
 import threading
 import tracemalloc
 
@@ -358,3 +359,20 @@ def test_nothing_a_refresh_meets_reaches_the_training_loop(monkeypatch, error):
     made.accumulate("only", np.ones((4, 3), np.float32), np.ones((4, 2), np.float32))
     made.refresh()
     assert type(error).__name__ in made.health["only"].reason
+
+
+def test_a_basis_that_rounding_has_spoilt_is_renewed_like_any_other():
+    # Inverses are copied on the way to new ones: what a checkpoint is refused for must not end training.
+    made = RSKFAC({"only": Dense(59, 40)}, rank=5, oversample=2, inv_every=1, stats_every=1, rng=0)
+    rng = np.random.default_rng(0)
+    for step in range(3):
+        a, g = (rng.standard_normal((20, d)).astype(np.float32) for d in (59, 40))
+        assert made.accumulate("only", a, g)
+        made.step({"only": (g.T @ a, g.sum(axis=0))})
+        assert made.health["only"].last_refresh == step
+        for side in (made._blocks["only"].inverse.left, made._blocks["only"].inverse.right):
+            side.U = side.U * np.float32(1.01)
+            twin = copy.copy(side)
+            assert twin is not side
+            assert np.shares_memory(twin.U, side.U)
+            assert twin.state_dict().keys() == side.state_dict().keys()

@@ -247,11 +247,11 @@ class SpectralInverse:
         made.load_state_dict(state)
         return made
 
-    def __reduce__(self) -> Any:
-        return (type(self).from_state_dict, (self.state_dict(),))
-
     def __copy__(self) -> Self:
-        # A refresh replaces arrays and never writes into them: copies may share them.
+        """Another that shares the arrays, which are never written to; no state is checked on the way."""
         made = object.__new__(type(self))
         vars(made).update(vars(self))
         return made
+
+    def __reduce__(self) -> Any:
+        return (type(self).from_state_dict, (self.state_dict(),))
