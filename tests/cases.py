@@ -449,14 +449,14 @@ FACES: dict[str, dict[str, str]] = {
 
 # Names of randnla.jax -> the file that tests them.
 JAX: dict[str, str] = {
-    "KFACState": "jax/test_kfac.py",
-    "KFACTransformation": "jax/test_kfac.py",
-    "LayerState": "jax/test_kfac.py",
-    "Loss": "jax/test_tap.py",
-    "Site": "jax/test_tap.py",
-    "TappedModel": "jax/test_tap.py",
-    "kfac": "jax/test_kfac_agrees.py",
-    "tap": "jax/test_tap.py",
+    "KFACState": "jax_adapter/test_jax_kfac.py",
+    "KFACTransformation": "jax_adapter/test_jax_kfac.py",
+    "LayerState": "jax_adapter/test_jax_kfac.py",
+    "Loss": "jax_adapter/test_jax_tap.py",
+    "Site": "jax_adapter/test_jax_tap.py",
+    "TappedModel": "jax_adapter/test_jax_tap.py",
+    "kfac": "jax_adapter/test_jax_agreement.py",
+    "tap": "jax_adapter/test_jax_tap.py",
 }
 
 

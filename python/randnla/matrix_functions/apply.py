@@ -305,6 +305,8 @@ def _rounding(
     change = 2 * unit_roundoff(run.basis.dtype) * float(np.abs(theta).max())
     if change == 0:
         return 0.0
+    if call.name == "sqrt":
+        theta = np.maximum(theta, 0.0)  # what is below is rounding of zero: `evaluate` has seen to it
     inward = np.where(theta <= (theta[0] + theta[-1]) / 2, change, -change)
     with np.errstate(all="ignore"):
         inner, outer = (

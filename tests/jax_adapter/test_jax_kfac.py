@@ -17,7 +17,7 @@ jax = pytest.importorskip("jax")
 jnp = pytest.importorskip("jax.numpy")
 optax = pytest.importorskip("optax")
 
-from nets import convnet, convnet_problem, mlp, mlp_problem, tapped  # noqa: E402
+from jax_nets import convnet, convnet_problem, mlp, mlp_problem, tapped  # noqa: E402
 
 from randnla import jax as room  # noqa: E402
 from randnla.curvature import KFAC, Dense, Every, Exact, KLClip, Piecewise, Tikhonov  # noqa: E402

@@ -11,7 +11,7 @@ jax = pytest.importorskip("jax")
 jnp = pytest.importorskip("jax.numpy")
 pytest.importorskip("optax")
 
-from nets import convnet, convnet_problem, feed, mlp, mlp_problem, tapped  # noqa: E402
+from jax_nets import convnet, convnet_problem, feed, mlp, mlp_problem, tapped  # noqa: E402
 
 from randnla.curvature import KFAC, Conv1d, Conv2d, Dense, Embedding, ScaleShift  # noqa: E402
 from randnla.jax import Loss, Site, kfac, tap  # noqa: E402

@@ -12,7 +12,7 @@ import pytest
 jax = pytest.importorskip("jax")
 pytest.importorskip("optax")
 
-from nets import (  # noqa: E402
+from jax_nets import (  # noqa: E402
     ENGINES,
     convnet,
     convnet_problem,
