@@ -367,3 +367,12 @@ def test_what_is_asked_wrongly_is_refused_by_name():
     with pytest.raises(InputError, match="damping"):
         KFAC({"dense": Dense(3, 2)}, damping=-1.0)
     assert made.step_count == 0
+
+
+@pytest.mark.parametrize("other", [{"ema": 0.5}, {"start": "identity"}, {"dtype": np.float64}])
+def test_states_of_engines_with_other_settings_are_refused(other):
+    made = KFAC({"dense": Dense(30, 6)})
+    before = made.state_dict()["digest"]
+    with pytest.raises(StateError, match=f"left: expected a factor of .*{next(iter(other))}"):
+        made.load_state_dict(KFAC({"dense": Dense(30, 6)}, **other).state_dict())
+    assert made.state_dict()["digest"] == before

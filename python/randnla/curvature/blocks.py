@@ -163,12 +163,18 @@ class KroneckerBlock:
         parts = parted(state)
         left, right = self.left.copy(), self.right.copy()
         for name, factor in (("left", left), ("right", right)):
-            dim = factor.dim
+            wanted = _settings(factor)
             factor.load_state_dict(parts.get(name))
-            if factor.dim != dim:
-                raise StateError(f"{name}: expected a factor of dimension {dim}, got {factor.dim}")
+            if _settings(factor) != wanted:
+                raise StateError(f"{name}: expected a factor of {wanted}, got {_settings(factor)}")
         inverse = self.inverse.restored(parts.get("inverse", {}))
         return type(self)(left, right, self.sources, inverse)
+
+
+def _settings(factor: Any) -> dict[str, Any]:
+    """What a state must agree with."""
+    shared = {"dim": factor.dim, "ema": factor.ema, "start": factor.start, "dtype": factor.dtype.name}
+    return {**shared, "rank": getattr(factor, "rank", None)}
 
 
 _SPOKEN = {"LowRank": "low_rank"}

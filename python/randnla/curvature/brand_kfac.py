@@ -18,7 +18,6 @@ from .batch import Batch
 from .blocks import KroneckerBlock, joined, parted
 from .brand import BrandFactor
 from .factors import KroneckerFactor
-from .health import FAILURES
 from .kfac import KFAC
 from .layers import Dense, Layer
 from .low_rank_inverse import LowRankInverse
@@ -188,7 +187,7 @@ class BrandKFAC(KFAC):
                 factor.overwrite(**settings, rng=seed)
             elif self.correct:
                 factor.correct(self.correct, np.random.default_rng([seed, self._refreshes]))
-        except FAILURES as problem:
+        except Exception as problem:  # as in `attempt`: training goes on
             self._note(name, reason=f"{type(problem).__name__}: {problem}")
 
     def _own_state(self) -> dict[str, Any]:

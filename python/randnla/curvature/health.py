@@ -8,13 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-import numpy as np
-
 from .damping import Damping
 
 T = TypeVar("T")
-# What a refresh may fail with: numerical breakdown, values out of range, memory.
-FAILURES = (ArithmeticError, ValueError, MemoryError, RuntimeError, np.linalg.LinAlgError)
 
 
 @dataclass(frozen=True)

@@ -468,6 +468,9 @@ class KFAC:
         """What a variant has beside the layers; a slash follows the name of a state within."""
         return {}
 
+    def _refuse_others(self, fields: dict[str, Any]) -> None:
+        """Raise StateError where `_own_state` is that of another variant, before anything is read."""
+
     def _load_own(self, fields: dict[str, Any]) -> None:
         """Take `_own_state` back."""
 
@@ -489,6 +492,7 @@ class KFAC:
         names = json.loads(opened["names"])
         if names != list(self._layers):
             raise StateError(f"names: expected the layers {list(self._layers)}, got {names}")
+        self._refuse_others(opened)
         parts = parted({key: value for key, value in state.items() if "/" in str(key)})
         blocks = {name: b.restored(parts.get(str(i), {})) for i, (name, b) in enumerate(self._blocks.items())}
         kind, value = json.loads(opened["damping"])

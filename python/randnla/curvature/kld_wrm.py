@@ -306,9 +306,11 @@ class KLDWRM(KFAC):
         parts = {"recursion": self._recursion.state_dict(), "wake": self._wake.state_dict()}
         return {"variant": self.variant, "lr": self._lr, **joined(parts)}
 
-    def _load_own(self, fields: dict[str, Any]) -> None:
+    def _refuse_others(self, fields: dict[str, Any]) -> None:
         if fields["variant"] != self.variant:
             raise StateError(f"variant: expected {self.variant!r}, got {fields['variant']!r}")
+
+    def _load_own(self, fields: dict[str, Any]) -> None:
         parts = parted({key: value for key, value in fields.items() if "/" in str(key)})
         recursion = WakeRecursion.from_state_dict(parts.get("recursion"))
         self._wake.load_state_dict(parts.get("wake"))

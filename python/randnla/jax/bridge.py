@@ -17,7 +17,6 @@ from randnla.curvature.average import Average
 from randnla.curvature.blocks import Block, KroneckerBlock
 from randnla.curvature.damping import Damping
 from randnla.curvature.eigenbasis import EigenbasisBlock
-from randnla.curvature.health import FAILURES
 from randnla.curvature.two_sided import TwoSidedInverse
 from randnla.curvature.unitwise import UnitwiseBlock
 
@@ -109,7 +108,7 @@ def renewed(block: Block, layer: LayerState, damping: Damping, step: int) -> tup
         return layer, "there has been no batch"
     try:
         made, fallback, reason = _attempt(block, layer, record, damping)
-    except FAILURES as problem:
+    except Exception as problem:  # as in `randnla.curvature`: training goes on
         made, fallback, reason = None, "", f"{type(problem).__name__}: {problem}"
     if made is None:
         kept = "identity" if record["refreshes"] == 0 else "last good inverse"
