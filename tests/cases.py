@@ -434,6 +434,21 @@ CURVATURE: dict[str, str] = {
     "TridiagonalKFAC": "curvature/test_tridiagonal.py",
     "WakeRecursion": "curvature/test_wake.py",
     "ExactWake": "curvature/test_wake.py",
+    "SketchySGD": "curvature/test_sketchy_sgd.py",
+    "SketchySVRG": "curvature/test_sketchy_variants.py",
+    "SketchySAGA": "curvature/test_sketchy_variants.py",
+    "SketchyKatyusha": "curvature/test_sketchy_variants.py",
+    "Nystrom": "curvature/test_promise.py",
+    "SSN": "curvature/test_promise.py",
+    "SASSN": "curvature/test_promise.py",
+    "LESSN": "curvature/test_promise.py",
+    "DiagonalPreconditioner": "curvature/test_promise.py",
+    "Preconditioner": "curvature/test_promise.py",
+    "LeastSquares": "curvature/test_glm.py",
+    "Logistic": "curvature/test_glm.py",
+    "Multinomial": "curvature/test_glm.py",
+    "Poisson": "curvature/test_glm.py",
+    "LinearModel": "curvature/test_glm.py",
     "minimize_quadratic": "curvature/test_quadratic.py",
 }
 
@@ -443,7 +458,12 @@ FACES: dict[str, dict[str, str]] = {
         ("CNN", "MLP", "Backward", "Network", "Run", "SoftmaxCrossEntropy", "SquaredError"),
         "testing/test_networks.py",
     ),
-    "optim": dict.fromkeys(("KFAC", "Loss", "Network"), "optim/test_optim_kfac.py"),
+    "optim": {
+        **dict.fromkeys(("KFAC", "Loss", "Network"), "optim/test_optim_kfac.py"),
+        **dict.fromkeys(
+            ("SketchyKatyusha", "SketchySAGA", "SketchySGD", "SketchySVRG"), "optim/test_optim_sketchy.py"
+        ),
+    },
 }
 
 

@@ -27,6 +27,11 @@ if TYPE_CHECKING:
     from randnla.curvature.eigen_inverse import EigenInverse as EigenInverse
     from randnla.curvature.exact_wake import ExactWake as ExactWake
     from randnla.curvature.factors import KroneckerFactor as KroneckerFactor
+    from randnla.curvature.glm.least_squares import LeastSquares as LeastSquares
+    from randnla.curvature.glm.logistic import Logistic as Logistic
+    from randnla.curvature.glm.model import LinearModel as LinearModel
+    from randnla.curvature.glm.multinomial import Multinomial as Multinomial
+    from randnla.curvature.glm.poisson import Poisson as Poisson
     from randnla.curvature.health import Health as Health
     from randnla.curvature.kfac import KFAC as KFAC
     from randnla.curvature.kld_wrm import KLDWRM as KLDWRM
@@ -36,11 +41,21 @@ if TYPE_CHECKING:
     from randnla.curvature.levenberg_marquardt import GammaRule as GammaRule
     from randnla.curvature.levenberg_marquardt import LevenbergMarquardt as LevenbergMarquardt
     from randnla.curvature.low_rank_inverse import LowRankInverse as LowRankInverse
+    from randnla.curvature.promise.nystrom import Nystrom as Nystrom
+    from randnla.curvature.promise.preconditioner import Preconditioner as Preconditioner
+    from randnla.curvature.promise.subsampled import LESSN as LESSN
+    from randnla.curvature.promise.subsampled import SASSN as SASSN
+    from randnla.curvature.promise.subsampled import SSN as SSN
+    from randnla.curvature.promise.subsampled import DiagonalPreconditioner as DiagonalPreconditioner
     from randnla.curvature.quadratic import QuadraticMinimum as QuadraticMinimum
     from randnla.curvature.quadratic import minimize_quadratic as minimize_quadratic
     from randnla.curvature.report import Report as Report
     from randnla.curvature.schedule import Every as Every
     from randnla.curvature.schedule import Piecewise as Piecewise
+    from randnla.curvature.sketchy_sgd import SketchySGD as SketchySGD
+    from randnla.curvature.sketchy_variants import SketchyKatyusha as SketchyKatyusha
+    from randnla.curvature.sketchy_variants import SketchySAGA as SketchySAGA
+    from randnla.curvature.sketchy_variants import SketchySVRG as SketchySVRG
     from randnla.curvature.tridiagonal import TridiagonalKFAC as TridiagonalKFAC
     from randnla.curvature.variants import EKFAC as EKFAC
     from randnla.curvature.variants import RSKFAC as RSKFAC
@@ -89,6 +104,21 @@ _EXPORTS = {
     "TridiagonalKFAC": "randnla.curvature.tridiagonal",
     "WakeRecursion": "randnla.curvature.wake",
     "minimize_quadratic": "randnla.curvature.quadratic",
+    "SketchySGD": "randnla.curvature.sketchy_sgd",
+    "SketchySVRG": "randnla.curvature.sketchy_variants",
+    "SketchySAGA": "randnla.curvature.sketchy_variants",
+    "SketchyKatyusha": "randnla.curvature.sketchy_variants",
+    "Nystrom": "randnla.curvature.promise.nystrom",
+    "SSN": "randnla.curvature.promise.subsampled",
+    "SASSN": "randnla.curvature.promise.subsampled",
+    "LESSN": "randnla.curvature.promise.subsampled",
+    "DiagonalPreconditioner": "randnla.curvature.promise.subsampled",
+    "Preconditioner": "randnla.curvature.promise.preconditioner",
+    "LeastSquares": "randnla.curvature.glm.least_squares",
+    "Logistic": "randnla.curvature.glm.logistic",
+    "Multinomial": "randnla.curvature.glm.multinomial",
+    "Poisson": "randnla.curvature.glm.poisson",
+    "LinearModel": "randnla.curvature.glm.model",
 }
 
 __all__ = sorted(_EXPORTS)

@@ -4,5 +4,6 @@
 
 from .kfac import KFAC
 from .protocols import Loss, Network
+from .sketchy_methods import SketchyKatyusha, SketchySAGA, SketchySGD, SketchySVRG
 
-__all__ = ["KFAC", "Loss", "Network"]
+__all__ = ["KFAC", "Loss", "Network", "SketchyKatyusha", "SketchySAGA", "SketchySGD", "SketchySVRG"]

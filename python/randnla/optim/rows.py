@@ -1,0 +1,113 @@
+# SPDX-FileCopyrightText: 2026 the randnla developers
+# SPDX-License-Identifier: BSD-3-Clause
+"""Samples of a data set: at random from what lies in memory or in a mapped file, in passes from a stream."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from randnla._backend import namespace, validate
+from randnla._backend.errors import InputError
+from randnla.curvature.glm.model import features
+from randnla.operators import RowStream
+
+Index = npt.NDArray[np.int64]
+Batch = tuple[Index, Any]
+_BLOCK_BYTES = 32 << 20
+
+
+class Rows(Protocol):
+    """n samples of p features."""
+
+    n: int
+    p: int
+
+    def epoch(self, size: int, rng: np.random.Generator) -> Iterator[Batch]:
+        """Every sample once, in batches (indices, features) of at most `size`."""
+
+    def take(self, index: Index) -> Any:
+        """Features of some samples, in ascending order of their indices."""
+
+    def blocks(self) -> Iterator[Batch]:
+        """Every sample once, in order, some MB at a time."""
+
+
+class ArrayRows:
+    """Samples that can be had in any order: an array, a mapped file, a CSR matrix."""
+
+    def __init__(self, X: Any) -> None:
+        self.X = X
+        self.n, self.p = X.shape
+
+    def epoch(self, size: int, rng: np.random.Generator) -> Iterator[Batch]:
+        """In random order."""
+        order = rng.permutation(self.n)
+        for start in range(0, self.n, size):
+            # Within a batch the order is of no account, and memory is read forwards.
+            index = np.sort(order[start : start + size])
+            yield index, self.X[index]
+
+    def take(self, index: Index) -> Any:
+        """By their indices."""
+        return self.X[np.sort(index)]
+
+    def blocks(self) -> Iterator[Batch]:
+        """Slices."""
+        step = max(1, _BLOCK_BYTES // (self.p * self.X.dtype.itemsize))
+        for start in range(0, self.n, step):
+            stop = min(start + step, self.n)
+            yield np.arange(start, stop), self.X[start:stop]
+
+
+class StreamRows:
+    """Samples that come in passes: shuffled within the blocks of the stream, not among them."""
+
+    def __init__(self, stream: RowStream) -> None:
+        self.stream = stream
+        self.n, self.p = stream.shape
+
+    def epoch(self, size: int, rng: np.random.Generator) -> Iterator[Batch]:
+        """A pass; batches do not cross blocks."""
+        for row, block in self.stream.blocks():
+            order = rng.permutation(len(block))
+            for start in range(0, len(block), size):
+                index = np.sort(order[start : start + size])
+                yield row + index, block[index]
+
+    def take(self, index: Index) -> Any:
+        """Picked in a pass."""
+        wanted = np.sort(index)
+        parts = []
+        for row, block in self.stream.blocks():
+            first, last = np.searchsorted(wanted, (row, row + len(block)))
+            parts.append(block[wanted[first:last] - row])
+        return np.concatenate(parts)
+
+    def blocks(self) -> Iterator[Batch]:
+        """A pass."""
+        for row, block in self.stream.blocks():
+            yield np.arange(row, row + len(block)), block
+
+
+def rows_of(X: Any) -> Rows:
+    """Samples of an array, memmap, CSR matrix or `RowStream`, screened for NaN and Inf.
+
+    A stream is screened as it is read.
+
+    Raises
+    ------
+    InputError, NonFiniteError
+    """
+    if isinstance(X, RowStream):
+        if X.dtype.kind == "c" or 0 in X.shape:
+            raise InputError(f"X: expected real numbers of shape (n, p), got {X.shape}, {X.dtype}")
+        return StreamRows(X)
+    made = features(X)
+    held = made.data if namespace.is_sparse(made) else made
+    if not validate.is_finite(held):
+        validate.require_finite(held, name="X")
+    return ArrayRows(made)

@@ -1,0 +1,360 @@
+# SPDX-FileCopyrightText: 2026 the randnla developers
+# SPDX-License-Identifier: BSD-3-Clause
+"""Linear models fitted by the sketchy optimizers: what their loops share."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any, ClassVar, Self
+
+import numpy as np
+
+from randnla import curvature as engines
+from randnla._backend import state as plain_state
+from randnla._backend import validate
+from randnla._backend.errors import InputError, StateError
+from randnla._backend.rng import seed_from
+from randnla.curvature import Health, LeastSquares, LinearModel, Logistic, Multinomial, Poisson
+from randnla.curvature.blocks import joined, parted
+from randnla.curvature.sketchy_sgd import PRECONDITIONERS
+
+from .protocols import Array
+from .rows import Rows, rows_of
+
+LOSSES = ("least_squares", "logistic", "multinomial", "poisson")
+
+
+class SketchyFit:
+    """Base of the optimizers: settings, curvature, epochs, history, state.
+
+    Subclasses give `_engine`, and `_epoch`, one pass over the samples.
+    """
+
+    _KIND: ClassVar[str]
+
+    def __init__(
+        self,
+        loss: str | LinearModel = "logistic",
+        rank: int = 10,
+        rho: float = 1e-3,
+        *,
+        preconditioner: str = "nystrom",
+        ridge: float | str = "auto",
+        epochs: int = 20,
+        batch: int = 256,
+        hessian_batch: int | str = "auto",
+        refresh_every: int | str = "auto",
+        rng: Any = None,
+    ) -> None:
+        if not isinstance(loss, LinearModel):
+            validate.choice(loss, LOSSES, name="loss")
+        self.loss = loss
+        self.rank = validate.integer(rank, name="rank", low=1)
+        self.rho = validate.real(rho, name="rho", low=0.0)
+        self.preconditioner = validate.choice(preconditioner, tuple(PRECONDITIONERS), name="preconditioner")
+        self.ridge = ridge if ridge == "auto" else validate.real(ridge, name="ridge", low=0.0)
+        self.epochs = validate.integer(epochs, name="epochs", low=1)
+        self.batch = validate.integer(batch, name="batch", low=1)
+        self.hessian_batch = _auto(hessian_batch, name="hessian_batch")
+        self.refresh_every = _auto(refresh_every, name="refresh_every")
+        self.seed = seed_from(rng)
+        self.engine: Any = None
+        self.model: Any = None
+        self.history: list[dict[str, Any]] = []
+        self._w = np.zeros(0)
+
+    # -- what subclasses give ------------------------------------------------------------------------------
+
+    def _engine(self, n: int, model: LinearModel) -> Any:
+        raise NotImplementedError
+
+    def _epoch(self, rows: Rows, y: Array) -> Iterator[tuple[int, float]]:
+        """A pass; yields size and loss of every batch, before its step: nan where that is skipped."""
+        raise NotImplementedError
+
+    def _begin(self) -> None:
+        """What is to be done once the curvature is first known."""
+
+    # -- fitting -------------------------------------------------------------------------------------------
+
+    @property
+    def coef_(self) -> Array:
+        """Weights, (p,), or (p, k) of several outputs; read-only."""
+        view = self._w.view()
+        view.flags.writeable = False
+        return view
+
+    @property
+    def epoch(self) -> int:
+        """Epochs made."""
+        return len(self.history)
+
+    @property
+    def health(self) -> Health:
+        """How the curvature is; ``skipped_gradients`` counts batches whose gradient was NaN or Inf."""
+        if self.engine is None:
+            raise StateError(f"{self._KIND}: expected a fit first")
+        found: Health = self.engine.health
+        return found
+
+    def fit(self, X: Any, y: Any, *, callback: Callable[[Self], None] | None = None) -> Self:
+        """Start at zero and make `epochs` passes.
+
+        Parameters
+        ----------
+        X : array, memmap, CSR matrix or `RowStream` of shape (n, p)
+            A stream is read in order, and shuffled within its blocks only; every sample of the Hessian is a
+            pass.
+        y : array of shape (n,)
+        callback : callable, optional
+            Called with the optimizer after every epoch.
+
+        Returns
+        -------
+        the optimizer itself
+
+        Raises
+        ------
+        InputError, NonFiniteError
+            X or y do not fit; nothing has changed.
+        """
+        validate.callback(callback)
+        rows = rows_of(X)
+        model = self._model_for(y, rows.n)
+        targets = model.checked_targets(y, rows.n)
+        self.model, self.engine = model, self._engine(rows.n, model)
+        self._w = np.zeros(model.shape(rows.p))
+        self.history = []
+        return self._run(rows, targets, self.epochs, callback)
+
+    def resume(
+        self, X: Any, y: Any, epochs: int = 1, *, callback: Callable[[Self], None] | None = None
+    ) -> Self:
+        """Go on for some epochs from a fit or a loaded state, bit for bit as without a stop.
+
+        Raises
+        ------
+        StateError
+            There has been no fit.
+        InputError, NonFiniteError
+            X or y do not fit, or have other shapes than before; nothing has changed.
+        """
+        validate.callback(callback)
+        epochs = validate.integer(epochs, name="epochs", low=1)
+        if self.engine is None:
+            raise StateError(f"{self._KIND}: expected a fit, or a loaded state, to go on from")
+        rows = rows_of(X)
+        if self.model.shape(rows.p) != self._w.shape:
+            raise InputError(f"X: expected {self._w.shape[0]} columns as before, got {rows.p}")
+        known = getattr(self.engine, "samples", rows.n)
+        if rows.n != known:
+            raise InputError(f"X: expected {known} rows as before, got {rows.n}")
+        return self._run(rows, self.model.checked_targets(y, rows.n), epochs, callback)
+
+    def _model_for(self, y: Any, n: int) -> LinearModel:
+        if isinstance(self.loss, LinearModel):
+            if self.ridge != "auto":
+                raise InputError("ridge: expected 'auto' with a model, which has its own")
+            return self.loss
+        ridge = 1e-2 / n if self.ridge == "auto" else float(self.ridge)
+        if self.loss == "multinomial":
+            labels = validate.as_array(y, name="y", ndim=1)
+            return Multinomial(max(2, int(labels.max(initial=0)) + 1), ridge=ridge)
+        plain: dict[str, type[LinearModel]] = {
+            "least_squares": LeastSquares,
+            "logistic": Logistic,
+            "poisson": Poisson,
+        }
+        return plain[self.loss](ridge=ridge)
+
+    def _run(self, rows: Rows, y: Array, epochs: int, callback: Callable[[Self], None] | None) -> Self:
+        for _ in range(epochs):
+            if self._refresh_due:
+                self._refresh(rows)
+            if self.epoch == 0:
+                self._begin()
+            with np.errstate(over="ignore", invalid="ignore"):  # such steps are skipped, and counted
+                losses = list(self._epoch(rows, y))
+            seen = [(count, value) for count, value in losses if math.isfinite(value)]
+            total = sum(count for count, _ in seen)
+            self.history.append(
+                {
+                    "epoch": self.epoch + 1,
+                    "loss": math.fsum(count * value for count, value in seen) / total if seen else math.nan,
+                    "learning_rate": self.engine.learning_rate,
+                    "top_eigenvalue": self.engine.top_eigenvalue,
+                    "skipped": len(losses) - len(seen),
+                }
+            )
+            if callback is not None:
+                callback(self)
+        return self
+
+    @property
+    def _refresh_due(self) -> bool:
+        if self.refresh_every == "auto":
+            return self.epoch == 0 or not self.model.quadratic
+        return self.epoch % int(self.refresh_every) == 0
+
+    def _refresh(self, rows: Rows) -> None:
+        """The Hessian of one sample, and the learning rate by that of another."""
+        size = math.isqrt(rows.n) if self.hessian_batch == "auto" else int(self.hessian_batch)
+        size = max(1, min(size, rows.n))
+        rng = np.random.default_rng([self.seed, self.epoch, 1])
+        roots = []
+        for _ in range(2):
+            X = rows.take(rng.choice(rows.n, size, replace=False))
+            roots.append(self.model.root(X, self.model.predictors(X, self._w)))
+        self.engine.update(roots[0], fresh=roots[1])
+
+    def _batches(self, rows: Rows) -> Iterator[tuple[Any, Any]]:
+        return rows.epoch(self.batch, np.random.default_rng([self.seed, self.epoch, 0]))
+
+    def _value(self, z: Array, y: Array) -> float:
+        """The objective of a batch, by predictors."""
+        return float(np.mean(self.model.losses(z, y))) + float(self.model.penalty(self._w))
+
+    def _full_gradient(self, rows: Rows, y: Array, w: Array) -> Array:
+        """In a pass over the samples, flattened."""
+        total = np.zeros(w.shape)
+        for index, X in rows.blocks():
+            slopes = self.model.slopes(self.model.predictors(X, w), y[index])
+            total += self.model.pull(X, slopes) * (len(index) / rows.n)
+        return np.asarray((total + self.model.ridge * w).ravel())
+
+    # -- use -----------------------------------------------------------------------------------------------
+
+    def objective(self, X: Any, y: Any) -> float:
+        """The objective over all samples, with the ridge, in a pass."""
+        if self.model is None:
+            raise StateError(f"{self._KIND}: expected a fit first")
+        rows = rows_of(X)
+        targets = self.model.checked_targets(y, rows.n)
+        total = 0.0
+        for index, block in rows.blocks():
+            total += float(np.sum(self.model.losses(self.model.predictors(block, self._w), targets[index])))
+        return total / rows.n + float(self.model.penalty(self._w))
+
+    def predict_mean(self, X: Any) -> Array:
+        """Means of y: predictors, probabilities of the label 1 or of all labels, or rates."""
+        if self.model is None:
+            raise StateError(f"{self._KIND}: expected a fit first")
+        made: Array = self.model.mean(self.model.predictors(rows_of(X).X, self._w))  # type: ignore[attr-defined]
+        return made
+
+    # -- state ---------------------------------------------------------------------------------------------
+
+    def state_dict(self) -> dict[str, Any]:
+        """Plain scalars and arrays from which `load_state_dict` and `resume` go on, bit for bit.
+
+        Raises
+        ------
+        StateError
+            There has been no fit.
+        """
+        if self.engine is None:
+            raise StateError(f"{self._KIND}: expected a fit before its state is taken")
+        own = {
+            "kind": self._KIND,
+            "model": type(self.model).__name__,
+            "outputs": self.model.outputs,
+            "ridge": self.model.ridge,
+            "batch": self.batch,
+            "hessian_batch": str(self.hessian_batch),
+            "refresh_every": str(self.refresh_every),
+            "seed": self.seed,
+            "history": json.dumps(self.history),
+            "w": self._w.copy(),
+            **self._extra_state(),
+        }
+        return plain_state.seal({**own, **joined({"engine": self.engine.state_dict()})})
+
+    def _extra_state(self) -> dict[str, Any]:
+        return {}
+
+    def _take_extra(self, fields: dict[str, Any]) -> None:
+        """Take `_extra_state` back."""
+
+    def load_state_dict(self, state: Any) -> None:
+        """Become what a state describes; the loss must be that of this optimizer.
+
+        Raises
+        ------
+        StateError
+            A field is missing, altered, or of another optimizer; nothing has changed.
+        """
+        types = {"model": str, "outputs": int, "ridge": float, "batch": int, "hessian_batch": str}
+        types |= {"refresh_every": str, "seed": int, "history": str, "w": np.ndarray}
+        types |= {key: type(value) for key, value in self._extra_state().items()}
+        fields = plain_state.opened(state, self._KIND, types, parts=True)
+        inner = parted({key: value for key, value in fields.items() if "/" in str(key)})
+        made = object.__new__(type(self))
+        vars(made).update(vars(self))
+        made.model = _model_of(fields)
+        if _word(self.loss) != fields["model"]:
+            raise StateError(f"model: expected {_word(self.loss)}, got {fields['model']}")
+        made.engine = getattr(engines, self._KIND.removeprefix("optim.")).from_state_dict(
+            inner.get("engine", {})
+        )
+        made.rank, made.rho = getattr(made.engine.preconditioner, "rank", self.rank), made.engine.rho
+        shape = fields["w"].shape
+        if not shape or made.model.shape(shape[0]) != shape or math.prod(shape) != made.engine.dim:
+            raise StateError(f"w: expected {made.engine.dim} weights, got shape {shape}")
+        made._w = plain_state.array_of(fields, "w", shape, np.float64)
+        try:
+            made.batch = validate.integer(fields["batch"], name="batch", low=1)
+            made.hessian_batch = _auto(_number(fields["hessian_batch"]), name="hessian_batch")
+            made.refresh_every = _auto(_number(fields["refresh_every"]), name="refresh_every")
+            made.history = list(json.loads(fields["history"]))
+        except (InputError, ValueError, TypeError) as problem:
+            raise StateError(f"state: {problem}") from problem
+        made.seed = fields["seed"]
+        made._take_extra(fields)
+        vars(self).update(vars(made))
+
+    def __repr__(self) -> str:
+        loss = self.loss if isinstance(self.loss, str) else repr(self.loss)
+        return f"{type(self).__name__}({loss}, rank={self.rank}, rho={self.rho}, epoch={self.epoch})"
+
+    def _skip(self, count: int = 0) -> tuple[int, float]:
+        """Note that the gradient of a batch is not finite."""
+        pre = self.engine.preconditioner
+        health: Health = pre.health
+        pre.health = replace(health, skipped_gradients=health.skipped_gradients + 1)
+        return count, math.nan
+
+
+_MODELS: dict[str, type[LinearModel]] = {
+    "LeastSquares": LeastSquares,
+    "Logistic": Logistic,
+    "Multinomial": Multinomial,
+    "Poisson": Poisson,
+}
+
+
+def _model_of(fields: dict[str, Any]) -> LinearModel:
+    name, ridge = fields["model"], fields["ridge"]
+    if name not in _MODELS or not (math.isfinite(ridge) and ridge >= 0) or fields["outputs"] < 1:
+        raise StateError(f"model: expected one of {', '.join(_MODELS)}, got {name!r} with ridge {ridge}")
+    if name == "Multinomial":
+        return Multinomial(max(2, fields["outputs"]), ridge=ridge)
+    return _MODELS[name](ridge=ridge)
+
+
+def _word(loss: str | LinearModel) -> str:
+    if isinstance(loss, LinearModel):
+        return type(loss).__name__
+    return "".join(part.capitalize() for part in loss.split("_"))
+
+
+def _auto(value: Any, *, name: str) -> int | str:
+    if isinstance(value, str):
+        return validate.choice(value, ("auto",), name=name)
+    return validate.integer(value, name=name, low=1)
+
+
+def _number(text: str) -> int | str:
+    return text if text == "auto" else int(text)

@@ -1,0 +1,265 @@
+# SPDX-FileCopyrightText: 2026 the randnla developers
+# SPDX-License-Identifier: BSD-3-Clause
+"""Linear models by the sketchy optimizers: against tuned gradients, exact minima, and themselves resumed."""
+
+import math
+import pickle
+
+import numpy as np
+import pytest
+import scipy.optimize
+import scipy.sparse
+
+from randnla import InputError, NonFiniteError, RowStream, StateError
+from randnla.curvature import LeastSquares, Logistic, Multinomial
+from randnla.optim import SketchyKatyusha, SketchySAGA, SketchySGD, SketchySVRG
+
+ALL = pytest.mark.parametrize("method", [SketchySGD, SketchySVRG, SketchySAGA, SketchyKatyusha])
+REDUCED = pytest.mark.parametrize("method", [SketchySVRG, SketchySAGA, SketchyKatyusha])
+
+
+def problem(n=3000, p=60, seed=0):
+    """Ill-conditioned logistic regression: singular values of the features fall as 1 / i."""
+    rng = np.random.default_rng(seed)
+    X = rng.standard_normal((n, p)) / np.arange(1, p + 1)
+    y = X @ (rng.standard_normal(p) * np.arange(1, p + 1) ** 0.5) + 0.5 * rng.standard_normal(n) > 0
+    return X, y
+
+
+def minimum(model, X, y):
+    shape = model.shape(X.shape[1])
+    found = scipy.optimize.minimize(
+        lambda v: (model.loss(X, y, v.reshape(shape)), model.gradient(X, y, v.reshape(shape)).ravel()),
+        np.zeros(math.prod(shape)),
+        jac=True,
+        method="L-BFGS-B",
+        options={"maxiter": 5000, "maxfun": 10000, "ftol": 1e-16, "gtol": 1e-10},
+    )
+    return float(found.fun)
+
+
+def plain_sgd(model, X, y, rate, epochs, seed, batch=256):
+    w, rng = np.zeros(X.shape[1]), np.random.default_rng(seed)
+    targets = model.checked_targets(y, len(X))
+    for _ in range(epochs):
+        order = rng.permutation(len(X))
+        for start in range(0, len(X), batch):
+            rows = order[start : start + batch]
+            z = X[rows] @ w
+            w -= rate * (X[rows].T @ model.slopes(z, targets[rows]) / len(rows) + model.ridge * w)
+    return model.loss(X, y, w)
+
+
+def test_defaults_beat_the_best_of_ten_tuned_step_sizes_by_half():
+    X, y = problem()
+    model = Logistic(ridge=1e-2 / len(X))
+    least = minimum(model, X, y)
+    rates = np.logspace(-1, 3, 10)
+    for seed in range(3):
+        tuned = min(plain_sgd(model, X, y, rate, 20, seed) for rate in rates) - least
+        ours = SketchySGD(rng=seed).fit(X, y).objective(X, y) - least
+        assert 0 <= ours <= 0.5 * tuned
+
+
+@REDUCED
+def test_without_noise_the_minimum_is_reached(method):
+    X, y = problem(1500, 20)
+    model = Logistic(ridge=1e-3)
+    least = minimum(model, X, y)
+    fitted = method(model, rho=1e-3, epochs=60, batch=64, rng=0).fit(X, y)
+    # Linear convergence to what scipy reaches; plain SketchySGD stops at its noise.
+    assert abs(fitted.objective(X, y) - least) <= 1e-8
+    noisy = SketchySGD(model, epochs=60, batch=64, rng=0).fit(X, y)
+    assert noisy.objective(X, y) - least > 1e-6
+    assert fitted.epoch == len(fitted.history) == 60
+    assert fitted.history[-1]["loss"] == pytest.approx(least, abs=1e-3)
+
+
+@ALL
+@pytest.mark.parametrize("loss", ["least_squares", "multinomial", "poisson"])
+def test_every_loss(method, loss):
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((1200, 8)) * 0.7 ** np.arange(8)
+    z = X @ np.linspace(1, -1, 8)
+    y = {
+        "least_squares": z + 0.1 * rng.standard_normal(1200),
+        "multinomial": np.digitize(z, [-0.5, 0.5]),
+        "poisson": rng.poisson(np.exp(z)),
+    }[loss]
+    fitted = method(loss, ridge=1e-4, epochs=40, batch=100, rng=0).fit(X, y)
+    assert fitted.coef_.shape == fitted.model.shape(8)
+    start = fitted.model.loss(X, y, np.zeros(fitted.model.shape(8)))
+    least = minimum(fitted.model, X, y)
+    # SketchySGD alone keeps the noise of its batches: some percent of what there was to gain.
+    assert fitted.objective(X, y) - least <= 0.05 * (start - least)
+    means = fitted.predict_mean(X)
+    assert means.shape == ((1200, 3) if loss == "multinomial" else (1200,))
+    assert not fitted.coef_.flags.writeable
+
+
+@ALL
+@pytest.mark.parametrize("loss", ["least_squares", "logistic", "multinomial"])
+def test_resumed_fits_are_those_without_a_stop(method, loss):
+    X, y = problem(700, 12)
+    options = {"epochs": 5, "batch": 64, "rng": 4}
+    whole = method(loss, **options).fit(X, y)
+    half = method(loss, **{**options, "epochs": 2}).fit(X, y)
+    state = half.state_dict()
+    other = method(loss, batch=17, rng=99)
+    other.load_state_dict(state)
+    for going in (half, other, pickle.loads(pickle.dumps(half))):
+        going.resume(X, y, 3)
+        np.testing.assert_array_equal(going.coef_, whole.coef_)
+        assert going.history == whole.history
+    again = method(loss, **options).fit(X, y)
+    again.fit(X, y)  # starts anew
+    np.testing.assert_array_equal(again.coef_, whole.coef_)
+
+
+@ALL
+def test_sparse_features_give_what_dense_ones_do(method):
+    X, y = problem(700, 12)
+    X[np.abs(X) < 0.1] = 0
+    options = {"epochs": 3, "batch": 64, "rng": 0}
+    dense = method(**options).fit(X, y)
+    for sparse in (scipy.sparse.csr_array(X), scipy.sparse.csc_matrix(X)):
+        np.testing.assert_allclose(method(**options).fit(sparse, y).coef_, dense.coef_, rtol=1e-7, atol=1e-9)
+    # float32 has random maps of its own: another sketch, the same progress.
+    narrow = method(**options).fit(X.astype(np.float32), y)
+    assert narrow.engine.preconditioner.dtype == np.float32
+    assert math.log(2) - narrow.objective(X, y) >= 0.9 * (math.log(2) - dense.objective(X, y))
+
+
+@ALL
+def test_mapped_files_and_streams(method, tmp_path):
+    X, y = problem(700, 12)
+    np.save(tmp_path / "X.npy", X)
+    mapped = np.load(tmp_path / "X.npy", mmap_mode="r")
+    options = {"epochs": 4, "batch": 64, "rng": 0}
+    whole = method(**options).fit(X, y)
+    np.testing.assert_array_equal(method(**options).fit(mapped, y).coef_, whole.coef_)
+    stream = RowStream(lambda: (X[i : i + 150] for i in range(0, 700, 150)), shape=X.shape)
+    streamed = method(**options).fit(stream, y)
+    # Shuffled within blocks only: another order, the same problem.
+    start = math.log(2)
+    least = minimum(streamed.model, X, y)
+    gained = (start - streamed.objective(stream, y)) / (start - whole.objective(X, y))
+    assert 0.9 <= gained <= (start - least) / (start - whole.objective(X, y)) * (1 + 1e-9)
+    # A pass an epoch, two for its Hessian and its rate; the others are for full gradients and the objective.
+    assert stream.passes >= 4 * 3 + 1
+
+
+def test_a_stream_is_never_held_whole():
+    rows, columns, taken = 4000, 50, []
+
+    def blocks():
+        rng = np.random.default_rng(0)
+        for _ in range(8):
+            block = rng.standard_normal((rows // 8, columns))
+            taken.append(block.shape)
+            yield block
+
+    stream = RowStream(blocks, shape=(rows, columns))
+    y = np.concatenate([block[:, 0] for block in blocks()]) > 0
+    fitted = SketchySGD(epochs=2, rng=0).fit(stream, y)
+    assert fitted.objective(stream, y) < 0.5 * math.log(2)
+    assert set(taken) == {(500, 50)}
+
+
+def test_the_schedule_of_hessians():
+    X, y = problem(400, 6)
+    for loss, every, expected in (
+        ("logistic", "auto", 6),
+        ("least_squares", "auto", 1),
+        ("logistic", 2, 3),
+        (LeastSquares(ridge=0.1), 3, 2),
+    ):
+        fitted = SketchySGD(loss, refresh_every=every, epochs=6, rng=0).fit(X, y)
+        assert fitted.health.last_refresh == expected
+
+
+def test_batches_whose_gradients_overflow_are_no_steps():
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((512, 3))
+    y = rng.poisson(1.0, 512)
+    X[5] = 1e200  # exp overflows for any positive weights
+    fitted = SketchySGD("poisson", epochs=2, batch=64, rng=0)
+    fitted.fit(X, y)
+    assert np.isfinite(fitted.coef_).all()
+    skipped = sum(epoch["skipped"] for epoch in fitted.history)
+    assert skipped == fitted.health.skipped_gradients > 0
+
+
+def test_history_callback_and_plain_steps():
+    X, y = problem(400, 6)
+    seen = []
+    fitted = SketchySGD(epochs=3, rng=0).fit(X, y, callback=lambda o: seen.append((o.epoch, o.coef_.copy())))
+    assert [epoch for epoch, _ in seen] == [1, 2, 3]
+    assert set(fitted.history[0]) == {"epoch", "loss", "learning_rate", "top_eigenvalue", "skipped"}
+    assert fitted.history[0]["loss"] <= math.log(2) + 1e-3
+    assert "epoch=3" in repr(fitted)
+
+    model, optimizer, w = Logistic(ridge=1e-4), SketchySGD(ridge=1e-4, rng=0), np.zeros(6)
+    for k in range(100):
+        root = model.hessian_root(X, w) if k % 10 == 0 else None
+        w = optimizer.step(w, model.gradient(X, y, w), hessian_root=root, fresh=root)
+    assert model.loss(X, y, w) - minimum(model, X, y) < 1e-3
+    np.testing.assert_array_equal(optimizer.step(w, np.full(6, np.nan)), w)
+    assert optimizer.health.skipped_gradients == 1
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda X, y: SketchySGD("hinge"), InputError, "loss: expected one of 'least_squares', 'logistic'"),
+        (lambda X, y: SketchySGD(preconditioner="newton"), InputError, "preconditioner: expected one of"),
+        (lambda X, y: SketchySGD(batch=0), InputError, "batch: expected an integer >= 1"),
+        (lambda X, y: SketchySGD(hessian_batch="all"), InputError, "hessian_batch: expected one of 'auto'"),
+        (lambda X, y: SketchySGD(refresh_every=0), InputError, "refresh_every: expected an integer >= 1"),
+        (lambda X, y: SketchySGD(rho=0.0).fit(X, y), InputError, "rho: expected a positive number"),
+        (lambda X, y: SketchySGD(Logistic(), ridge=1.0).fit(X, y), InputError, "ridge: expected 'auto'"),
+        (lambda X, y: SketchyKatyusha(ridge=0.0).fit(X, y), InputError, "ridge: expected a positive number"),
+        (lambda X, y: SketchySGD().fit(X, y[:-1]), InputError, "y: expected 50 real numbers"),
+        (lambda X, y: SketchySGD().fit(X, y + 1), InputError, "y: expected labels"),
+        (lambda X, y: SketchySGD().fit(np.where(X > 1, np.nan, X), y), NonFiniteError, "X: "),
+        (lambda X, y: SketchySGD().fit(X * 1j, y), InputError, "X: expected real numbers"),
+        (lambda X, y: SketchySGD().fit(X, y, callback=3), InputError, "callback: expected a callable"),
+        (lambda X, y: SketchySGD().resume(X, y), StateError, "expected a fit, or a loaded state"),
+        (lambda X, y: SketchySGD().objective(X, y), StateError, "expected a fit first"),
+        (lambda X, y: SketchySGD().predict_mean(X), StateError, "expected a fit first"),
+        (lambda X, y: SketchySGD().state_dict(), StateError, "expected a fit before"),
+        (
+            lambda X, y: SketchySGD(epochs=1).fit(X, y).resume(X[:, :2], y),
+            InputError,
+            "expected 4 columns",
+        ),
+        (
+            lambda X, y: SketchySAGA(epochs=1).fit(X, y).resume(X[1:], y[1:]),
+            InputError,
+            "expected 50 rows",
+        ),
+        (lambda X, y: SketchySGD().step(np.ones(3), np.ones(2)), InputError, "grad: expected shape"),
+    ],
+)
+def test_misuse_is_named(call, error, message):
+    X, y = problem(50, 4)
+    with pytest.raises(error, match=message):
+        call(X, y.astype(float))
+
+
+def test_states_of_others_are_refused():
+    X, y = problem(50, 4)
+    fitted = SketchySGD(epochs=1, rng=0).fit(X, y)
+    good = fitted.state_dict()
+    for key in good:
+        with pytest.raises(StateError):
+            fitted.load_state_dict({k: v for k, v in good.items() if k != key})
+    with pytest.raises(StateError, match="kind: expected"):
+        SketchySVRG().load_state_dict(good)
+    with pytest.raises(StateError, match="model: expected LeastSquares, got Logistic"):
+        SketchySGD("least_squares").load_state_dict(good)
+    with pytest.raises(StateError, match="model: expected Multinomial, got Logistic"):
+        SketchySGD(Multinomial(2)).load_state_dict(good)
+    before = fitted.coef_.copy()
+    fitted.load_state_dict(good)
+    np.testing.assert_array_equal(fitted.coef_, before)
