@@ -160,15 +160,19 @@ def test_products_serve_as_well_as_roots():
     np.testing.assert_allclose(first.direction(np.ones(20)), second.direction(np.ones(20)), rtol=1e-7)
 
 
-def test_an_indefinite_hessian_bounds_the_rate_by_its_magnitude():
+def test_an_indefinite_hessian_bounds_the_rate_from_above():
     Q = np.linalg.qr(np.random.default_rng(3).standard_normal((30, 30)))[0]
     w = np.r_[-5.0, 1.0, np.full(28, 0.1)]
     engine = SketchySGD(5, 0.1, steps=30, rng=0)
     engine.update(hvp=lambda V: Q @ (w[:, None] * (Q.T @ V)), dim=30)
     assert engine.health.fallback == "absolute values"
     half = engine.preconditioner.inverse_sqrt(np.eye(30))
-    truth = np.abs(np.linalg.eigvalsh(half @ ((Q * w) @ Q.T) @ half)).max()
+    truth = np.linalg.eigvalsh(half @ ((Q * w) @ Q.T) @ half)[-1]
     assert engine.top_eigenvalue == pytest.approx(truth, rel=1e-6)
+    rate = engine.learning_rate
+    engine.update(hvp=lambda V: -V, dim=30)  # nothing limits a step
+    assert engine.learning_rate == rate
+    assert "the learning rate is that of before" in engine.health.reason
     R = root(10, 30)
     engine.update(hvp=lambda V: Q @ (w[:, None] * (Q.T @ V)), ggn=lambda V: R.T @ (R @ V), dim=30)
     assert engine.health.fallback == "Gauss-Newton"

@@ -10,9 +10,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from randnla.torch.kfac import KFAC as KFAC
     from randnla.torch.quadratic import fisher_form as fisher_form
+    from randnla.torch.sketchy_sgd import SketchySGD as SketchySGD
 
 # Public name -> module that defines it, loaded at first use.
-_EXPORTS = {"KFAC": "randnla.torch.kfac", "fisher_form": "randnla.torch.quadratic"}
+_EXPORTS = {
+    "KFAC": "randnla.torch.kfac",
+    "SketchySGD": "randnla.torch.sketchy_sgd",
+    "fisher_form": "randnla.torch.quadratic",
+}
 
 __all__ = sorted(_EXPORTS)
 

@@ -17,7 +17,7 @@ from .sources import Source
 def top_eigenvalue(
     pre: Preconditioner, source: Source, ridge: float, *, steps: int, seed: int, stream: int
 ) -> float:
-    """The largest eigenvalue in magnitude of ``P^-1/2 (H + ridge I) P^-1/2``; inf or nan where it overflows.
+    """The largest eigenvalue of ``P^-1/2 (H + ridge I) P^-1/2``; nan where it overflows.
 
     Parameters
     ----------
@@ -33,7 +33,9 @@ def top_eigenvalue(
     Notes
     -----
     The Lanczos method with full orthogonalization. Its value is that of the Krylov space in which the power
-    method of as many products has its last vector: never less in magnitude, and never more than the truth.
+    method of as many products has its last vector: never less, and never more than the truth. Of an indefinite
+    H the largest eigenvalue counts, not the largest magnitude: in ``f + g^T d + d^T H d / 2`` only
+    curvature from above endangers the descent.
     """
     p = source.dim
     start = np.empty((1, p), pre.dtype)
@@ -64,4 +66,4 @@ def top_eigenvalue(
     values = np.linalg.eigvalsh(
         np.diag(diagonal[:count]) + np.diag(off[: count - 1], 1) + np.diag(off[: count - 1], -1)
     )
-    return float(np.abs(values).max())
+    return float(values.max())
