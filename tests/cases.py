@@ -474,8 +474,10 @@ JAX: dict[str, str] = {
     "LayerState": "jax_adapter/test_jax_kfac.py",
     "Loss": "jax_adapter/test_jax_tap.py",
     "Site": "jax_adapter/test_jax_tap.py",
+    "SketchyTransformation": "jax_adapter/test_jax_sketchy.py",
     "TappedModel": "jax_adapter/test_jax_tap.py",
     "kfac": "jax_adapter/test_jax_agreement.py",
+    "sketchy_sgd": "jax_adapter/test_jax_sketchy.py",
     "tap": "jax_adapter/test_jax_tap.py",
 }
 

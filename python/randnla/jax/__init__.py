@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from randnla.jax.losses import Loss as Loss
     from randnla.jax.sites import Site as Site
+    from randnla.jax.sketchy_sgd import SketchyTransformation as SketchyTransformation
+    from randnla.jax.sketchy_sgd import sketchy_sgd as sketchy_sgd
     from randnla.jax.state import KFACState as KFACState
     from randnla.jax.state import LayerState as LayerState
     from randnla.jax.tapping import TappedModel as TappedModel
@@ -25,8 +27,10 @@ _EXPORTS = {
     "LayerState": "randnla.jax.state",
     "Loss": "randnla.jax.losses",
     "Site": "randnla.jax.sites",
+    "SketchyTransformation": "randnla.jax.sketchy_sgd",
     "TappedModel": "randnla.jax.tapping",
     "kfac": "randnla.jax.transformation",
+    "sketchy_sgd": "randnla.jax.sketchy_sgd",
     "tap": "randnla.jax.tapping",
 }
 

@@ -33,9 +33,8 @@ def top_eigenvalue(
     Notes
     -----
     The Lanczos method with full orthogonalization. Its value is that of the Krylov space in which the power
-    method of as many products has its last vector: never less, and never more than the truth. Of an indefinite
-    H the largest eigenvalue counts, not the largest magnitude: in ``f + g^T d + d^T H d / 2`` only
-    curvature from above endangers the descent.
+    method of as many products has its last vector: never less, and never more than the truth. The largest
+    value counts, not the largest magnitude: of an indefinite H only curvature from above endangers descent.
     """
     p = source.dim
     start = np.empty((1, p), pre.dtype)
