@@ -182,8 +182,8 @@ def sketchy_sgd(
     -----
     *Algorithm*: Frangella, Rathore, Zhao and Udell (2022, SketchySGD), with the learning rate of
     `randnla.curvature.SketchySGD`. ``update`` is made of products of JAX arrays; its state, a `FlatState`
-    whose engine has U, s, rho and rate, is a tree of arrays of fixed shapes: both go through jit and vmap. Products
-    with the Hessian are compiled, the sketch is the engine's, in NumPy.
+    whose engine has U, s, rho and rate, is a tree of arrays of fixed shapes: both go through jit and vmap.
+    Products with the Hessian are compiled, the sketch is the engine's, in NumPy.
 
     *Cost*: 4 p r flops an update; rank + 10 products with the Hessian a refresh.
 
