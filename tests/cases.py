@@ -420,6 +420,7 @@ CURVATURE: dict[str, str] = {
     "KroneckerFactor": "curvature/test_factors.py",
     "LevenbergMarquardt": "curvature/test_quadratic.py",
     "LowRankInverse": "curvature/test_low_rank_inverse.py",
+    "MFAC": "curvature/test_mfac.py",
     "Moments": "curvature/test_kfac.py",
     "Piecewise": "curvature/test_kfac.py",
     "QuadraticMinimum": "curvature/test_quadratic.py",

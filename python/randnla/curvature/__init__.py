@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from randnla.curvature.levenberg_marquardt import GammaRule as GammaRule
     from randnla.curvature.levenberg_marquardt import LevenbergMarquardt as LevenbergMarquardt
     from randnla.curvature.low_rank_inverse import LowRankInverse as LowRankInverse
+    from randnla.curvature.mfac import MFAC as MFAC
     from randnla.curvature.promise.nystrom import Nystrom as Nystrom
     from randnla.curvature.promise.preconditioner import Preconditioner as Preconditioner
     from randnla.curvature.promise.subsampled import LESSN as LESSN
@@ -90,6 +91,7 @@ _EXPORTS = {
     "KroneckerFactor": "randnla.curvature.factors",
     "LevenbergMarquardt": "randnla.curvature.levenberg_marquardt",
     "LowRankInverse": "randnla.curvature.low_rank_inverse",
+    "MFAC": "randnla.curvature.mfac",
     "Moments": "randnla.curvature.damping",
     "Piecewise": "randnla.curvature.schedule",
     "QuadraticMinimum": "randnla.curvature.quadratic",

@@ -12,9 +12,12 @@ import numpy as np
 from randnla._backend import namespace, validate
 from randnla._backend import state as plain_state
 from randnla._backend.errors import CapacityError, InputError, StateError
-from randnla._backend.kernels import dense, qr
-from randnla._backend.kernels.woodbury import window_combine, window_dots
+from randnla._backend.kernels import dense
+from randnla._backend.kernels.woodbury import widened, window_combine, window_dots
 from randnla.operators.base import Array
+
+from .window_core import WindowCore, core_of
+from .window_storage import Storage
 
 _DTYPES = ("float32", "float64", "complex64", "complex128")
 
@@ -32,6 +35,12 @@ class GradientWindow:
         Positive, and like its reciprocal in the range of `dtype`; may be set anew at any time.
     dtype : float32, float64, complex64 or complex128, default float32
         Of what is held. Gradients of other precision are converted.
+    block : int, optional
+        F is made block diagonal, with blocks of this order and a last one of what is left.
+    storage : {"float16", "bfloat16"}, optional
+        What gradients are rounded to, with float32 arithmetic; float16 after scaling by a power of two.
+    path : str or path, optional
+        A new file that holds the gradients instead of memory.
 
     Attributes
     ----------
@@ -40,8 +49,8 @@ class GradientWindow:
         Gradients held, m.
     damping : float
     path : str
-        How the inverse is formed now: "none" before the first solve, "cholesky", or "eigh" where damping is
-        less than two digits above rounding of the Gram matrix.
+        How the inverse is formed now, of all blocks: "none" before the first solve, "cholesky", or "eigh"
+        where damping is less than two digits above rounding of a Gram matrix.
 
     Raises
     ------
@@ -69,7 +78,8 @@ class GradientWindow:
     Results depend to rounding on the order in memory, which `remove` changes.
 
     *Cost*: one pass over the window for `add`, two for `solve` (four by path "eigh") and `apply`;
-    O(m^3) for the first solve after a change. Memory (size + 1) dim numbers and 2 size^2 in float64.
+    O(m^3) a block for the first solve after a change. Memory (size + 1) dim numbers and 2 size^2 in float64
+    a block.
 
     Examples
     --------
@@ -88,21 +98,40 @@ class GradientWindow:
         "size": int,
         "damping": float,
         "dtype": str,
+        "block": int,
+        "storage": str,
         "rows": np.ndarray,
+        "scales": np.ndarray,
         "gram": np.ndarray,
         "order": np.ndarray,
     }
+    _core_of = staticmethod(core_of)
 
-    def __init__(self, dim: int, size: int, damping: float, *, dtype: Any = np.float32) -> None:
+    def __init__(
+        self,
+        dim: int,
+        size: int,
+        damping: float,
+        *,
+        dtype: Any = np.float32,
+        block: int | None = None,
+        storage: str | None = None,
+        path: Any = None,
+    ) -> None:
         self.dim = validate.integer(dim, name="dim", low=1)
         self.size = validate.integer(size, name="size", low=1)
         self.dtype = _dtype(dtype)
+        self.block = None if block is None else validate.integer(block, name="block", low=1)
         self.damping = damping
         # Rows [0, count) are held, one more is spare; _order lists them from the oldest to the newest.
+        self._blocks = 1 if self.block is None else -(-self.dim // self.block)
         try:
-            self._rows = np.zeros((self.size + 1, self.dim), self.dtype)
-            self._gram = np.zeros((self.size, self.size), np.result_type(self.dtype, np.float64))
-        except (MemoryError, ValueError) as error:
+            self._held = Storage(self.size + 1, self.dim, self.dtype, storage, path)
+            wide = np.result_type(self.dtype, np.float64)
+            self._gram = np.zeros((self._blocks, self.size, self.size), wide)
+        except InputError:
+            raise
+        except (MemoryError, ValueError, OverflowError) as error:
             raise CapacityError(
                 f"dim, size: a window of {self.size} x {self.dim} does not fit: {error}"
             ) from error
@@ -131,10 +160,13 @@ class GradientWindow:
         self._forget()
 
     def _forget(self) -> None:
-        self._root: Array | None = None
-        self._kept: Array | None = None
-        self._logdet = 0.0
-        self.path = "none"
+        self._cores: list[WindowCore] = []
+
+    @property
+    def path(self) -> str:
+        """How the inverse is formed now."""
+        paths = {core.path for core in self._cores}
+        return "none" if not paths else "eigh" if "eigh" in paths else "cholesky"
 
     # -- the window ----------------------------------------------------------------------------------
 
@@ -152,10 +184,10 @@ class GradientWindow:
         if g.size != self.dim:
             raise InputError(f"gradient: expected {self.dim} entries, got {g.size}")
         m = self.count
-        self._rows[m] = g  # a spare row, part of the window only once it is in the order
-        products = window_dots(self._rows[: m + 1], self._rows[m : m + 1])[:, 0]
-        own = float(products[m].real)
-        if not math.isfinite(own):
+        self._held.write(m, g)  # a spare row, part of the window only once it is in the order
+        products = self._against(self._held.read(m)[None], m + 1)[:, :, 0]
+        own = products[:, m].real
+        if not math.isfinite(float(own.sum())):
             validate.require_finite(g, name="gradient")
             raise InputError(
                 f"gradient: its squares overflow float64, its largest entry is {abs(g).max():.3g}"
@@ -164,10 +196,10 @@ class GradientWindow:
         slot = self._order[0] if full else m
         if full:
             del self._order[0]
-            self._rows[slot] = g
-        self._gram[slot, :m] = products[:m]
-        self._gram[:m, slot] = products[:m].conj()
-        self._gram[slot, slot] = own
+            self._held.move(m, slot)
+        self._gram[:, slot, :m] = products[:, :m]
+        self._gram[:, :m, slot] = products[:, :m].conj()
+        self._gram[:, slot, slot] = own
         self._order.append(slot)
         self._forget()
 
@@ -184,17 +216,27 @@ class GradientWindow:
             raise InputError(f"i: expected a place in a window of {self.count}, got {i}")
         slot, last = self._order.pop(i), self.count
         if slot != last:  # the last row moves into the gap, so that the rows held stay together
-            self._rows[slot] = self._rows[last]
-            own = self._gram[last, last]
-            self._gram[slot, :last] = self._gram[last, :last]
-            self._gram[:last, slot] = self._gram[:last, last]
-            self._gram[slot, slot] = own
+            self._held.move(last, slot)
+            own = self._gram[:, last, last].copy()
+            self._gram[:, slot, :last] = self._gram[:, last, :last]
+            self._gram[:, :last, slot] = self._gram[:, :last, last]
+            self._gram[:, slot, slot] = own
             self._order[self._order.index(last)] = slot
         self._forget()
 
     def gradients(self) -> Array:
         """A copy of what is held, (count, dim), from the oldest to the newest."""
-        return self._rows[self._order]
+        return self._held.read(self._order)
+
+    def part(self, columns: slice) -> Array:
+        """Some columns of what is held, in memory order, in the precision of the Gram matrix."""
+        rows = widened(self._held.rows[: self.count, columns])
+        return rows.astype(self._gram.dtype) * self._held.scales[: self.count, None]
+
+    def trace_of_gram(self) -> float:
+        """Sum of the squares of all gradients."""
+        m = self.count
+        return float(np.trace(self._gram[:, :m, :m], axis1=1, axis2=2).real.sum())
 
     # -- F and its inverse ---------------------------------------------------------------------------
 
@@ -207,8 +249,7 @@ class GradientWindow:
             x does not fit, or holds NaN or Inf.
         """
         X, vector = self._vectors(x)
-        C = self._products(X) / max(1, self.count)
-        Y = window_combine(self._rows[: self.count], C, self.damping, X)
+        Y = self._combined(self._products(X) / max(1, self.count), self.damping, X)
         return namespace.restore(namespace.kind_of(x), Y[0] if vector else Y.T)
 
     def solve(self, x: Any) -> Any:
@@ -222,16 +263,23 @@ class GradientWindow:
             x does not fit, or holds NaN or Inf.
         """
         X, vector = self._vectors(x)
-        root, held = self._inverse_root(), self._rows[: self.count]
-        if self._kept is not None:
+        cores, damping = self.cores(), self.damping
+        P = self._products(X)
+        if self.path == "eigh":
             # Relative to the solution: what is of the span in the first term is removed twice.
-            inner = dense.gemm(root.conj().T, self._products(X))
-            X = window_combine(held, -dense.gemm(root, inner), 1.0, X)
-            along = self.count * inner / self._kept[:, None]
-            C = dense.gemm(root, along - dense.gemm(root.conj().T, self._products(X)) / self.damping)
+            inner = [core.inner(p) for core, p in zip(cores, P, strict=True)]
+            first = [
+                np.zeros_like(p) if core.kept is None else -dense.gemm(core.root, along)
+                for core, along, p in zip(cores, inner, P, strict=True)
+            ]
+            X = self._combined(np.stack(first), 1.0, X)
+            C = [
+                core.weights(p, damping) if core.kept is None else core.weights_of_rest(along, p, damping)
+                for core, along, p in zip(cores, inner, self._products(X), strict=True)
+            ]
         else:
-            C = dense.gemm(root, dense.gemm(root.conj().T, self._products(X))) / -self.damping
-        Y = window_combine(held, C, 1 / self.damping, X)
+            C = [core.weights(p, damping) for core, p in zip(cores, P, strict=True)]
+        Y = self._combined(np.stack(C), 1 / damping, X)
         return namespace.restore(namespace.kind_of(x), Y[0] if vector else Y.T)
 
     def quadform(self, x: Any) -> Any:
@@ -239,16 +287,24 @@ class GradientWindow:
         X, vector = self._vectors(x)
         own = np.array([window_dots(row[None], row[None])[0, 0].real for row in X])
         with np.errstate(over="ignore"):  # inf is what a square beyond the range is
-            squares = np.square(np.abs(self._products(X))).sum(axis=0) / max(1, self.count)
+            squares = np.square(np.abs(self._products(X))).sum(axis=(0, 1)) / max(1, self.count)
             values = self.damping * own + squares
         return float(values[0]) if vector else values
 
     def logdet(self) -> float:
         """Logarithm of the determinant of F."""
-        self._inverse_root()
         m = self.count
-        inner = self._logdet - m * math.log(m * self.damping) if m else 0.0
-        return self.dim * math.log(self.damping) + inner
+        if not m:
+            return self.dim * math.log(self.damping)
+        inner = sum(core.logdet for core in self.cores())
+        return self.dim * math.log(self.damping) + inner - self._blocks * m * math.log(m * self.damping)
+
+    def cores(self) -> list[WindowCore]:
+        """What the inverse of every block takes beside the gradients, kept until the window changes."""
+        if not self._cores:
+            m = self.count
+            self._cores = [self._core_of(gram[:m, :m], self.damping) for gram in self._gram]
+        return self._cores
 
     def _vectors(self, x: Any) -> tuple[Array, bool]:
         """x as contiguous rows (k, dim), and whether it was one vector."""
@@ -262,33 +318,18 @@ class GradientWindow:
         return X, given.ndim == 1
 
     def _products(self, X: Array) -> Array:
-        """``g_i^H x_k`` (count, k)."""
-        return window_dots(self._rows[: self.count], X).conj()
+        """``g_i^H x_k`` (blocks, count, k)."""
+        return self._against(X, self.count).conj()
 
-    def _inverse_root(self) -> Array:
-        """W with ``W W^H = (G G^H + m damping I)^-1``; by path "eigh" of the eigenvalues that are kept."""
-        if self._root is not None:
-            return self._root
-        m = self.count
-        gram = self._gram[:m, :m].copy()
-        # Rounding of the Gram matrix and of its factor is some eps of the trace: two digits are to be left.
-        eps = np.finfo(np.float64).eps
-        plain = self.damping > 256 * eps * float(np.trace(gram).real)
-        gram[np.diag_indices(m)] += m * self.damping
-        R = qr.small_cholesky(gram) if plain else None
-        if R is not None:
-            self._root = qr.triangular_solve_right(np.eye(m, dtype=R.dtype), R)
-            self._logdet = 2.0 * float(np.log(np.diagonal(R).real).sum())
-            self.path = "cholesky"
-            return self._root
-        w, V = qr.small_eigh(np.ascontiguousarray(self._gram[:m, :m]))
-        kept = w > 8 * m * eps * float(w.max(initial=0.0))
-        w = np.where(kept, w, 0.0) + m * self.damping
-        self._logdet = float(np.log(w).sum())
-        self._kept = w[kept]
-        self._root = np.ascontiguousarray(V[:, kept] / np.sqrt(self._kept))
-        self.path = "eigh"
-        return self._root
+    def _against(self, X: Array, rows: int) -> Array:
+        P = window_dots(self._held.rows[:rows], X, self.block or self.dim)
+        return P * self._held.scales[:rows, None] if self._held.scaled else P
+
+    def _combined(self, C: Array, alpha: float, X: Array) -> Array:
+        """``alpha X`` and the gradients with weights C (blocks, count, k)."""
+        if self._held.scaled:
+            C = C * self._held.scales[: self.count, None]
+        return window_combine(self._held.rows[: self.count], C, alpha, X, self.block or self.dim)
 
     # -- state -----------------------------------------------------------------------------------------
 
@@ -302,8 +343,11 @@ class GradientWindow:
                 "size": self.size,
                 "damping": self.damping,
                 "dtype": self.dtype.name,
-                "rows": self._rows[:m].copy(),
-                "gram": self._gram[:m, :m].copy(),
+                "block": self.block or 0,
+                "storage": self._held.storage,
+                "rows": np.array(self._held.rows[:m]),
+                "scales": self._held.scales[:m].copy(),
+                "gram": self._gram[:, :m, :m].copy(),
                 "order": np.array(self._order, dtype=np.int64),
             }
         )
@@ -319,10 +363,12 @@ class GradientWindow:
         """
         fields = plain_state.opened(state, cls._KIND, cls._TYPES)
         m = len(fields["rows"]) if fields["rows"].ndim else -1
-        for key in ("dim", "size"):
+        for key in ("dim", "size", "block"):
             # Before memory of that size is taken.
-            if not 1 <= fields[key] <= 1 << 62:
+            if not (key != "block") <= fields[key] <= 1 << 62:
                 raise StateError(f"{key}: expected a positive integer, got {fields[key]}")
+        if fields["storage"] not in ("", "float16", "bfloat16"):
+            raise StateError(f"storage: expected float16, bfloat16 or none, got {fields['storage']!r}")
         if not 0 <= m <= fields["size"]:
             raise StateError(f"rows: expected at most {fields['size']} rows, got {m}")
         if fields["dtype"] not in _DTYPES:
@@ -332,13 +378,30 @@ class GradientWindow:
         dtype = np.dtype(fields["dtype"])
         if not _in_range(fields["damping"], dtype):
             raise StateError(f"damping: expected a number in the range of {dtype}, got {fields['damping']}")
-        rows = plain_state.array_of(fields, "rows", (m, fields["dim"]), dtype)
-        gram = plain_state.array_of(fields, "gram", (m, m), np.result_type(dtype, np.float64))
+        dim, block = fields["dim"], fields["block"]
+        blocks = -(-dim // block) if block else 1
+        gram = plain_state.array_of(fields, "gram", (blocks, m, m), np.result_type(dtype, np.float64))
         order = plain_state.array_of(fields, "order", (m,), np.int64)
+        scales = plain_state.array_of(fields, "scales", (m,), np.float64)
         if sorted(order.tolist()) != list(range(m)):
             raise StateError(f"order: expected a permutation of {m} rows")
-        made = cls(fields["dim"], fields["size"], fields["damping"], dtype=dtype)
-        made._rows[:m], made._gram[:m, :m], made._order = rows, gram, order.tolist()
+        narrow = {"": dtype, "float16": np.dtype(np.float16), "bfloat16": np.dtype(np.uint16)}
+        rows = plain_state.array_of(fields, "rows", (m, dim), narrow[fields["storage"]])
+        if fields["storage"] == "bfloat16" and not np.isfinite(widened(rows)).all():
+            raise StateError("rows: expected finite numbers")
+        try:
+            made = cls(
+                dim,
+                fields["size"],
+                fields["damping"],
+                dtype=dtype,
+                block=block or None,
+                storage=fields["storage"] or None,
+            )
+        except InputError as error:
+            raise StateError(str(error)) from error
+        made._held.rows[:m], made._held.scales[:m] = rows, scales
+        made._gram[:, :m, :m], made._order = gram, order.tolist()
         return made
 
     def load_state_dict(self, state: Any) -> None:

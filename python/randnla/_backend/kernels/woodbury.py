@@ -15,15 +15,36 @@ from randnla._backend.kernels.dense import Array, is_compiled
 _COLUMNS = 1 << 16  # of the window widened at a time, in NumPy
 
 
+def widened(G: Array) -> Array:
+    """float32 of float16, and of uint16, which are the bits of bfloat16; others as they are."""
+    if G.dtype == np.uint16:
+        return (G.astype(np.uint32) << 16).view(np.float32)
+    return G.astype(np.float32) if G.dtype == np.float16 else G
+
+
 def _wide(X: Array) -> Array:
+    X = widened(X)
     return X.astype(np.complex128 if np.iscomplexobj(X) else np.float64, copy=False)
 
 
-def window_dots(G: Array, X: Array) -> Array:
+def blocks_of(dim: int, block: int | None) -> list[slice]:
+    """Columns of every block, the last of what is left."""
+    step = block or dim
+    return [slice(j, min(j + step, dim)) for j in range(0, dim, step)]
+
+
+def window_dots(G: Array, X: Array, block: int | None = None) -> Array:
     """``G @ X.conj().T`` in float64 (complex128): inner products of rows of G (m, d) with rows of X (k, d).
 
-    Rows are contiguous. Products of float32 are exact, and summed in float64.
+    Of blocks of that many columns, if `block` is given, (blocks, m, k). Rows are contiguous; those of G may
+    be float16 or the bits of bfloat16. Products of float32 are exact, and summed in float64.
     """
+    if block is None:
+        return _dots(G, X)
+    return np.stack([_dots(G[:, part], X[:, part]) for part in blocks_of(X.shape[1], block)])
+
+
+def _dots(G: Array, X: Array) -> Array:
     if not (len(G) and len(X)):
         return np.zeros((len(G), len(X)), np.result_type(G, X, np.float64))
     if is_compiled(G, X):
@@ -37,18 +58,24 @@ def window_dots(G: Array, X: Array) -> Array:
     return total
 
 
-def window_combine(G: Array, C: Array, alpha: float, X: Array) -> Array:
+def window_combine(G: Array, C: Array, alpha: float, X: Array, block: int | None = None) -> Array:
     """``alpha X + C.T @ G`` of X (k, d) and C (m, k) in float64, rounded once to the dtype of X.
 
-    Rows of G and X are contiguous.
+    With `block` C is (blocks, m, k), each for so many columns. Rows of G and X are contiguous; those of G may
+    be float16 or the bits of bfloat16.
     """
     out = np.empty(X.shape, X.dtype)
-    if not len(X):
-        return out
+    if len(X):
+        weights = C[None] if block is None else C
+        for part, c in zip(blocks_of(X.shape[1], block), weights, strict=True):
+            _combine(G[:, part], c, alpha, X[:, part], out[:, part])
+    return out
+
+
+def _combine(G: Array, C: Array, alpha: float, X: Array, out: Array) -> None:
     if is_compiled(G, X) and C.dtype == np.float64:
         _core.window_combine(G, C, alpha, X, out)
-        return out
+        return
     for j in range(0, G.shape[1], _COLUMNS):
         part = slice(j, j + _COLUMNS)
         out[:, part] = alpha * _wide(X[:, part]) + C.T @ _wide(G[:, part])
-    return out

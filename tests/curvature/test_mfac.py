@@ -1,0 +1,297 @@
+# SPDX-FileCopyrightText: 2026 the randnla developers
+# SPDX-License-Identifier: BSD-3-Clause
+"""M-FAC by all of its methods against the dense matrix, block by block, in every storage."""
+
+import pickle
+
+import numpy as np
+import pytest
+
+from randnla import InputError, NonFiniteError, StateError
+from randnla.curvature import MFAC
+from randnla.curvature.static_window import PANEL, _factored
+
+METHODS = ("dual", "static", "dynamic")
+
+
+def filled(G, window, damping, **settings):
+    settings.setdefault("dtype", G.dtype)
+    made = MFAC(G.shape[1], window, damping, **settings)
+    for g in G:
+        made.add(g)
+    return made
+
+
+def dense(G, damping, block=None):
+    d = G.shape[1]
+    G = G.astype(np.float64)
+    F = G.T @ G / max(1, len(G))
+    place = np.arange(d) // (block or d)
+    return np.where(place[:, None] == place, F, 0.0) + damping * np.eye(d)
+
+
+@pytest.mark.parametrize("block", [None, 1, 7, 30, 64])
+@pytest.mark.parametrize("m", [1, 5, PANEL, 2 * PANEL + 3])
+@pytest.mark.parametrize("method", METHODS)
+def test_equals_the_dense_inverse(method, m, block):
+    rng = np.random.default_rng(m)
+    d, damping = 30, 0.05
+    G, X = rng.standard_normal((m, d)), rng.standard_normal((d, 3))
+    made = filled(G, m, damping, method=method, block=block)
+    for damped in (damping, 0.3):  # the second one after everything has been factored
+        made.damping = damped
+        F = dense(G, damped, block)
+        inverse = np.linalg.inv(F)
+        # Conditions are below 1e4: twelve digits are left.
+        np.testing.assert_allclose(made.inverse_hvp(X), inverse @ X, rtol=0, atol=1e-10)
+        np.testing.assert_allclose(made.inverse_hvp(X[:, 0]), inverse @ X[:, 0], rtol=0, atol=1e-10)
+        np.testing.assert_allclose(made.hvp(X), F @ X, rtol=0, atol=1e-10)
+        np.testing.assert_allclose(made.inverse_diag(), np.diag(inverse), rtol=1e-9)
+        for i, j in [(0, 0), (3, 4), (d - 1, d - 1), (2, d - 1)]:
+            assert made.inverse_element(i, j) == pytest.approx(inverse[i, j], abs=1e-10)
+        np.testing.assert_allclose(made.quadform(X), np.einsum("ij,ij->j", X, F @ X), rtol=1e-11)
+        assert made.logdet() == pytest.approx(np.linalg.slogdet(F).logabsdet, rel=1e-10)
+        assert np.linalg.cond(F) <= made.health.condition * (1 + 1e-9)
+
+
+def test_permutations_leave_the_inverse_as_it_is():
+    rng = np.random.default_rng(1)
+    G, x = rng.standard_normal((40, 50)), rng.standard_normal(50)
+    for method in METHODS:
+        first = filled(G, 40, 0.1, method=method).inverse_hvp(x)
+        second = filled(G[rng.permutation(40)], 40, 0.1, method=method).inverse_hvp(x)
+        np.testing.assert_allclose(second, first, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("method", ["dual", "dynamic"])
+def test_a_window_that_slides_is_that_of_what_it_holds(method):
+    rng = np.random.default_rng(2)
+    G, x = rng.standard_normal((23, 30)), rng.standard_normal(30)
+    made = MFAC(30, 5, 0.1, method=method, block=8, dtype=np.float64)
+    for k, g in enumerate(G):
+        made.add(g)
+        exact = np.linalg.solve(dense(G[max(0, k - 4) : k + 1], 0.1, 8), x)
+        np.testing.assert_allclose(made.inverse_hvp(x), exact, rtol=0, atol=1e-11)
+    made.remove(2)
+    rest = np.delete(G[-5:], 2, axis=0)
+    np.testing.assert_allclose(made.inverse_hvp(x), np.linalg.solve(dense(rest, 0.1, 8), x), atol=1e-11)
+    assert made.count == 4
+    np.testing.assert_allclose(made.inverse_diag(), np.diag(np.linalg.inv(dense(rest, 0.1, 8))), rtol=1e-9)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("damping", [1e-1, 1e-5])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_duplicates_zeros_and_an_empty_window(dtype, damping, method):
+    rng = np.random.default_rng(0)
+    d, m, eps = 40, 8, np.finfo(dtype).eps
+    g, x = rng.standard_normal(d).astype(dtype), rng.standard_normal(d).astype(dtype)
+    empty = MFAC(d, m, damping, method=method, dtype=dtype)
+    np.testing.assert_allclose(empty.inverse_hvp(x), x / damping, rtol=2 * eps)
+    np.testing.assert_allclose(empty.inverse_diag(), 1 / damping, rtol=2 * eps)
+    assert empty.inverse_element(3, 3) == pytest.approx(1 / damping)
+    for G in (np.tile(g, (m, 1)), np.zeros((m, d), dtype), np.stack([g, 0 * g] * (m // 2))):
+        made = filled(G, m, damping, method=method)
+        share = np.count_nonzero(G.any(axis=1)) / m
+        wide = g.astype(np.float64)
+        along = wide * (wide @ x) / (wide @ wide)
+        expected = (x - along) / damping + along / (damping + share * (wide @ wide))
+        # A few roundings of what is of the size of the result, and of sums of d terms.
+        assert np.linalg.norm(made.inverse_hvp(x) - expected) <= 10 * eps * np.linalg.norm(expected)
+        assert (made.inverse_diag() > 0).all()
+        assert np.isfinite(made.inverse_element(0, 1))
+
+
+def recursion(G, damping):
+    """The textbook recursion, vector by vector, in the precision of G; (v, q)."""
+    m = len(G)
+    V, q = np.empty_like(G), np.empty(m, G.dtype)
+    for i, g in enumerate(G):
+        v = g / G.dtype.type(damping)
+        for j in range(i):
+            v -= V[j] * (np.dot(V[j], g) / q[j])
+        V[i], q[i] = v, m + np.dot(g, v)
+    return V, q
+
+
+def errors(G, damping, x):
+    """Relative errors of ``F^-1 x`` of the static window and of the recursion, both in float32."""
+    exact = np.linalg.solve(dense(G, damping), x.astype(np.float64))
+    V, q = recursion(G, damping)
+    textbook = x.astype(np.float64) / damping - V.T.astype(np.float64) @ ((V.astype(np.float64) @ x) / q)
+    ours = filled(G, len(G), damping, method="static").inverse_hvp(x)
+    return tuple(float(np.linalg.norm(y - exact) / np.linalg.norm(exact)) for y in (ours, textbook))
+
+
+@pytest.mark.parametrize("damping", [1e-2, 1e-5])
+@pytest.mark.parametrize("kind", ["duplicates", "correlated", "random", "scaled"])
+def test_panels_are_as_exact_as_the_recursion_in_float32(kind, damping):
+    ours, textbook = [], []
+    for seed in range(4):
+        rng = np.random.default_rng(seed)
+        d, m = 600, 4 * PANEL
+        G = rng.standard_normal((m, d))
+        if kind == "duplicates":
+            G = G[rng.integers(0, 8, m)]
+        elif kind == "correlated":
+            G = G[0] + 1e-3 * G
+        elif kind == "scaled":
+            G *= np.logspace(-4, 2, m)[:, None]
+        one, other = errors(G.astype(np.float32), damping, rng.standard_normal(d).astype(np.float32))
+        ours.append(one)
+        textbook.append(other)
+    # Rounding differs: the largest of four is compared, with a floor of some roundings of the result.
+    assert max(ours) <= max(1.5 * max(textbook), 8 * np.finfo(np.float32).eps)
+
+
+def test_pivots_stay_at_least_m_where_rounding_takes_them_below():
+    S = np.array([[1e9, 1e9], [1e9, 1e9 - 200.0]])
+    L, q = _factored(S, 8.0)
+    assert (q >= 8.0).all()
+    np.testing.assert_array_equal(np.triu(L, 1), 0)
+    # The least eigenvalue, -100, becomes m: a change of the size of what was wrong.
+    assert np.abs(L * q @ L.T - S - 8 * np.eye(2)).max() <= 200
+
+
+@pytest.mark.parametrize("storage", ["float16", "bfloat16"])
+@pytest.mark.parametrize("method", ["dual", "dynamic"])
+def test_narrow_windows_are_exact_for_what_they_hold(method, storage):
+    rng = np.random.default_rng(3)
+    d, m = 70, 9
+    G = (1e-6 * rng.standard_normal((m, d))).astype(np.float32)
+    x = rng.standard_normal(d).astype(np.float32)
+    made = filled(G, m, 1e-13, method=method, storage=storage, block=32)
+    held = made.gradients()
+    # Eleven and eight bits.
+    np.testing.assert_allclose(held, G, rtol=2.0**-8 if storage == "bfloat16" else 2.0**-11, atol=1e-14)
+    assert not np.array_equal(held, G)
+    exact = np.linalg.solve(dense(held, 1e-13, 32), x.astype(np.float64))
+    assert np.linalg.norm(made.inverse_hvp(x) - exact) <= 1e-5 * np.linalg.norm(exact)
+    diagonal = np.diag(np.linalg.inv(dense(held, 1e-13, 32)))
+    np.testing.assert_allclose(made.inverse_diag(), diagonal, rtol=1e-5)
+    again = MFAC.from_state_dict(made.state_dict())
+    np.testing.assert_array_equal(again.inverse_hvp(x), made.inverse_hvp(x))
+
+
+def test_bfloat16_rounds_to_nearest_even():
+    values = np.array([1.0, 1 + 2.0**-8, 1 + 3 * 2.0**-8, 1 + 2.0**-8 + 2.0**-20, -3.14159], np.float32)
+    made = MFAC(5, 1, 1.0, storage="bfloat16")
+    made.add(values)
+    expected = np.array([1.0, 1.0, 1 + 2.0**-6, 1 + 2.0**-7, -3.140625], np.float32)
+    np.testing.assert_array_equal(made.gradients()[0], expected)
+
+
+@pytest.mark.parametrize("way", ["state", "load", "pickle"])
+@pytest.mark.parametrize("asked", [False, True])
+@pytest.mark.parametrize("method", METHODS)
+def test_resumes_bit_for_bit(method, asked, way):
+    rng = np.random.default_rng(4)
+    G, x = rng.standard_normal((20, 33)).astype(np.float32), rng.standard_normal(33).astype(np.float32)
+    made = filled(G, 24, 0.1, method=method, block=10)
+    if asked:
+        made.inverse_hvp(x)
+    if way == "pickle":
+        again = pickle.loads(pickle.dumps(made))
+    elif way == "state":
+        again = MFAC.from_state_dict(made.state_dict())
+    else:
+        again = MFAC(2, 1, 1.0)
+        again.load_state_dict(made.state_dict())
+    if not (asked and method == "static"):
+        for one in (made, again):
+            one.add(x)
+    np.testing.assert_array_equal(made.inverse_hvp(x), again.inverse_hvp(x))
+    np.testing.assert_array_equal(made.inverse_diag(), again.inverse_diag())
+    assert made.state_dict()["digest"] == again.state_dict()["digest"]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_gradient_that_is_not_finite_changes_nothing(method):
+    rng = np.random.default_rng(5)
+    made = filled(rng.standard_normal((3, 6)), 4, 0.1, method=method)
+    before = made.state_dict()["digest"]
+    with pytest.raises(NonFiniteError, match="gradient: 1 entry is NaN or Inf, the first at index 2"):
+        made.add([1, 1, np.nan, 1, 1, 1])
+    assert made.direction([1, 1, np.inf, 1, 1, 1]) is None
+    assert (made.skipped, made.health.skipped_gradients) == (1, 1)
+    assert made.state_dict()["digest"] == before
+
+
+def test_a_direction_has_its_gradient_in_the_window():
+    rng = np.random.default_rng(6)
+    g = rng.standard_normal(9)
+    made = MFAC(9, 3, 0.1, dtype=np.float64)
+    np.testing.assert_allclose(made.direction(g), g / (0.1 + g @ g), rtol=1e-12)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_windows_in_files_give_the_same_bits(method, tmp_path):
+    rng = np.random.default_rng(7)
+    G, x = rng.standard_normal((20, 90)).astype(np.float32), rng.standard_normal(90).astype(np.float32)
+    inside = filled(G, 24, 0.1, method=method, block=40)
+    paged = filled(G, 24, 0.1, method=method, block=40, path=tmp_path / "window")
+    assert (tmp_path / "window").stat().st_size >= 24 * 90 * 4
+    np.testing.assert_array_equal(inside.inverse_hvp(x), paged.inverse_hvp(x))
+    np.testing.assert_array_equal(inside.inverse_diag(), paged.inverse_diag())
+
+
+def test_kind_in_is_kind_out():
+    torch = pytest.importorskip("torch")
+    made = MFAC(4, 2, 0.5)
+    made.add(torch.tensor([2.0, 0, 0, 0], dtype=torch.bfloat16))
+    got = made.inverse_hvp(torch.ones(4))
+    assert isinstance(got, torch.Tensor)
+    torch.testing.assert_close(got, torch.tensor([1 / 4.5, 2.0, 2.0, 2.0]))
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda: MFAC(0, 1, 1.0), InputError, "dim: expected an integer >= 1"),
+        (lambda: MFAC(1, 0, 1.0), InputError, "window: expected an integer >= 1"),
+        (lambda: MFAC(1, 1, 0.0), InputError, "damping: expected a positive number"),
+        (lambda: MFAC(1, 1, 0.0, method="static"), InputError, "damping: expected a positive number"),
+        (lambda: MFAC(1, 1, 1.0, method="fast"), InputError, "method: expected one of"),
+        (lambda: MFAC(1, 1, 1.0, block=0), InputError, "block: expected an integer >= 1"),
+        (lambda: MFAC(1, 1, 1.0, dtype=np.complex64), InputError, "dtype: expected float32 or float64"),
+        (lambda: MFAC(1, 1, 1.0, storage="int8"), InputError, "storage: expected one of"),
+        (lambda: MFAC(1, 1, 1.0, dtype=np.float64, storage="float16"), InputError, "storage: float16 is for"),
+        (lambda: MFAC(1, 1, 1.0, method="static", storage="float16"), InputError, "storage: method='static'"),
+        (lambda: MFAC(2, 1, 1.0).add([1.0]), InputError, "gradient: expected 2 entries, got 1"),
+        (lambda: MFAC(2, 1, 1.0, method="static").add([1.0]), InputError, "gradient: expected 2 entries"),
+        (lambda: MFAC(1, 1, 1e-5, method="static").add([1e18]), InputError, "gradient: its squares over dam"),
+        (lambda: MFAC(2, 1, 1.0).inverse_hvp([1.0]), InputError, "x: expected 2 rows"),
+        (lambda: MFAC(2, 1, 1.0, method="static").hvp([1.0]), InputError, "x: expected 2 rows"),
+        (lambda: MFAC(2, 1, 1.0).inverse_element(0, 2), InputError, r"j: expected an integer in \[0, 1\]"),
+        (lambda: MFAC(2, 1, 1.0, method="static").remove(), StateError, "remove: a static window is filled"),
+        (lambda: full_static().add([1.0, 2.0]), StateError, "add: the static window holds its 1 gradients"),
+        (lambda: asked_static().add([1.0, 2.0]), StateError, "add: a static window is filled before its fir"),
+    ],
+)
+def test_messages(call, error, message):
+    with pytest.raises(error, match=message):
+        call()
+
+
+def full_static():
+    return filled(np.ones((1, 2)), 1, 1.0, method="static")
+
+
+def asked_static():
+    made = MFAC(2, 3, 1.0, method="static")
+    made.inverse_diag()
+    return made
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_states_of_others_are_refused_and_nothing_changes(method):
+    made = filled(np.ones((2, 3)), 3, 1.0, method=method)
+    good = made.state_dict()
+    for key in good:
+        bad = {name: value for name, value in good.items() if name != key}
+        with pytest.raises(StateError, match=r"\w+: "):
+            made.load_state_dict(bad)
+    key = "window/columns" if method == "static" else "window/rows"
+    with pytest.raises(StateError, match="digest: the fields do not match"):
+        made.load_state_dict({**good, key: good[key] + 1})
+    assert made.state_dict()["digest"] == good["digest"]
