@@ -10,6 +10,7 @@ import json
 import os
 import platform
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,6 +100,11 @@ def set_threads(count: int) -> None:
     randnla.set_num_threads(count)
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(count)
+
+
+def now() -> float:
+    """Seconds: of the processor where one thread works, as others lengthen these little; else real ones."""
+    return time.process_time() if randnla.num_threads() == 1 else time.perf_counter()
 
 
 def conditions() -> dict[str, Any]:

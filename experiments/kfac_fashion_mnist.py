@@ -12,12 +12,11 @@ in one process, "train" tunes step sizes on one seed and a subset and trains all
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-from common import RATES, Cells, Data, arguments, best_rate, load
+from common import RATES, Cells, Data, arguments, best_rate, load, now
 from nets import METHODS, Schedule
 from torch_training import PARTS, Trainer
 
@@ -127,9 +126,9 @@ def refresh_cell(setting: Setting, data: Data, method: str, width: int) -> dict[
     assert trainer.pre is not None
     engine, seconds = trainer.pre.engine, []
     for _ in range(4 if width <= 2048 else 2):
-        begin = time.perf_counter()
+        begin = now()
         engine.refresh()
-        seconds.append(time.perf_counter() - begin)
+        seconds.append(now() - begin)
     return {"seconds": float(np.median(seconds[1:])), "first": seconds[0], "width": width, "method": method}
 
 

@@ -4,12 +4,11 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from common import batches, load_arrays, save_arrays
+from common import batches, load_arrays, now, save_arrays
 
 from randnla.testing import SoftmaxCrossEntropy
 
@@ -84,11 +83,11 @@ def train(
         history = restored(checkpoint, optimizer)
     x, targets = train_set
     while len(history) < epochs:
-        begin = time.perf_counter()
+        begin = now()
         for rows in batches(len(x), batch, np.random.default_rng([seed, len(history)])):
             if not np.isfinite(optimizer.train(x[rows], targets[rows])):
                 return [*history, {"loss": np.inf, "test loss": np.inf, "accuracy": 0.0, "seconds": 0.0}]
-        seconds = time.perf_counter() - begin
+        seconds = now() - begin
         value, _ = judged(network, loss, x, targets)
         test, right = judged(network, loss, *test_set)
         history.append({"loss": value, "test loss": test, "accuracy": right, "seconds": seconds})

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from common import Data, batches
+from common import Data, batches, now
 from nets import Schedule, network, trained_by
 from torch.nn.functional import cross_entropy
 
@@ -38,9 +37,9 @@ class Clock:
 
     def _timed(self, call: Callable[..., Any], part: str) -> Callable[..., Any]:
         def timed(*args: Any, **kwargs: Any) -> Any:
-            begin = time.perf_counter()
+            begin = now()
             made = call(*args, **kwargs)
-            self.inner[part] += time.perf_counter() - begin
+            self.inner[part] += now() - begin
             return made
 
         return timed
@@ -107,25 +106,25 @@ class Trainer:
         index = torch.from_numpy(rows)
         x, y = self.x[index], self.y[index]
         due = self.pre is not None and self.pre.engine.statistics_due
-        begin = time.perf_counter()
+        begin = now()
         self.optimizer.zero_grad()
         loss = cross_entropy(self.model(x), y)
         loss.backward()
-        passed = time.perf_counter()
+        passed = now()
         if self.pre is not None:
             self.pre.step(lr=self.rate)
-        made = time.perf_counter()
+        made = now()
         self.optimizer.step()
-        self.clock.step(passed - begin, made - passed, time.perf_counter() - made, statistics=due)
+        self.clock.step(passed - begin, made - passed, now() - made, statistics=due)
         return float(loss.detach())
 
     def epoch(self) -> dict[str, float]:
         """One pass over the data, and what it led to."""
         number = len(self.history)
-        begin = time.perf_counter()
+        begin = now()
         for rows in batches(len(self.x), self.batch, np.random.default_rng([self.seed, number])):
             self.step(rows)
-        seconds = time.perf_counter() - begin
+        seconds = now() - begin
         loss, _ = self.judged(self.x, self.y)
         test_loss, accuracy = self.judged(self.x_test, self.y_test)
         self.history.append({"seconds": seconds, "loss": loss, "test loss": test_loss, "accuracy": accuracy})
