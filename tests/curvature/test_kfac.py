@@ -376,3 +376,17 @@ def test_states_of_engines_with_other_settings_are_refused(other):
     with pytest.raises(StateError, match=f"left: expected a factor of .*{next(iter(other))}"):
         made.load_state_dict(KFAC({"dense": Dense(30, 6)}, **other).state_dict())
     assert made.state_dict()["digest"] == before
+
+
+def test_statistics_of_a_step_are_those_accumulated_before_it():
+    one, two = (KFAC(LAYERS, stats_every=1, inv_every=1) for _ in range(2))
+    for k in range(3):
+        data, gradients = network_batch(k)
+        one.accumulate({name: (*pair, 5) for name, pair in data.items()})
+        np.testing.assert_array_equal(
+            flat([one.step(gradients)]), flat([two.step(gradients, statistics=data)])
+        )
+    bad = {**gradients, "table": np.full((11, 4), np.nan)}
+    before = two.blocks["dense"].count
+    two.step(bad, statistics=data)
+    assert two.blocks["dense"].count == before

@@ -212,16 +212,6 @@ def test_a_worker_gives_what_was_there_when_it_started_lag_steps_later(lag):
     assert threading.active_count() >= 2
 
 
-def test_a_state_waits_for_the_worker():
-    made = RSKFAC(LAYERS, asynchronous=True, lag=100, inv_every=2, stats_every=1, rank=2, oversample=1)
-    for k in range(3):
-        feed(made, k)
-        made.step(gradients(k))
-    assert made.health["first"].last_refresh == 0
-    made.state_dict()
-    assert made.health["first"].last_refresh > 0
-
-
 @pytest.mark.parametrize("kind", [KFAC, RSKFAC, EKFAC])
 def test_nothing_of_the_size_of_a_batch_or_factor_is_allocated_after_the_first_batch(kind):
     made = kind({"only": Dense(300, 200)})

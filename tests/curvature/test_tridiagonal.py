@@ -340,3 +340,35 @@ def test_gradients_that_pass_through_before_a_refresh_are_copies():
     first = made.precondition(gradients(1.0))
     made.precondition(gradients(2.0))
     assert all((part == 1.0).all() for pair in first.values() for part in pair)
+
+
+def test_batches_given_one_by_one_are_those_at_the_time_of_giving():
+    one, two = (TridiagonalKFAC(layers_of(), dtype=np.float64, rng=0) for _ in range(2))
+    ((inputs, gradients),) = batches(1)
+    give(one, (inputs, gradients))
+    for name, a, g in zip(layers_of(), inputs, gradients, strict=True):
+        a, g = a.copy(), g.copy()
+        assert two.accumulate(name, a, g)
+        a[:], g[:] = np.nan, np.nan  # the arrays are the caller's to use again
+    assert two.state_dict()["digest"] == one.state_dict()["digest"]
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_an_error_drops_the_batches_given_before_it(whole):
+    made, fresh = (TridiagonalKFAC(layers_of(), dtype=np.float64, rng=0) for _ in range(2))
+    early, late = batches(2)
+    names = list(layers_of())
+    pairs = dict(zip(names, zip(*early, strict=True), strict=True))
+    pairs[names[-1]] = early[0][-1][:, :1], early[1][-1]
+    if whole:
+        with pytest.raises(InputError, match="a: expected"):
+            made.accumulate(pairs)
+    else:
+        for name in names[:-1]:
+            made.accumulate(name, *pairs[name])
+        with pytest.raises(InputError, match="a: expected"):
+            made.accumulate(names[-1], *pairs[names[-1]])
+    for name, a, g in reversed(list(zip(names, *late, strict=True))):  # the last one first
+        made.accumulate(name, a, g)
+    give(fresh, late)
+    assert made.state_dict()["digest"] == fresh.state_dict()["digest"]

@@ -459,3 +459,55 @@ REFUSED = {
 def test_what_does_not_fit_is_refused_by_name(call, message):
     with pytest.raises(InputError, match=message):
         call()
+
+
+@pytest.mark.parametrize("kind", [list, tuple])
+def test_weights_in_lists_are_those_in_tuples(kind):
+    x, y = regression()
+    w = {"known": (np.ones((2, 5)), np.ones(2)), "other": (np.ones(3), np.zeros(2))}
+    g = {"known": (np.full((2, 5), 0.5), np.ones(2)), "other": (np.ones(3), np.ones(2))}
+    results = []
+    for made in (tuple, kind):
+        optimizer = KFAC({"known": Dense(5, 2)}, "exact", lr=0.1, momentum=0.5, weight_decay=0.1, rng=0)
+        optimizer.accumulate({"known": made((x, y))})
+        here = {name: made(parts) for name, parts in w.items()}
+        for _ in range(2):
+            here = optimizer.step(here, {name: made(parts) for name, parts in g.items()})
+        assert all(type(parts) is made for parts in here.values())
+        results.append(np.concatenate([part.ravel() for parts in here.values() for part in parts]))
+    np.testing.assert_array_equal(*results)
+
+
+def test_weights_of_integers_become_floats():
+    optimizer = KFAC({"only": Dense(5, 2, bias=False)}, lr=0.25)
+    w = optimizer.step({"only": np.ones((2, 5), int)}, {"only": np.ones((2, 5))})
+    np.testing.assert_array_equal(w["only"], np.full((2, 5), 0.75))
+
+
+@pytest.mark.parametrize(
+    ("w", "message"),
+    [
+        ([np.ones((2, 5))], "w: expected a mapping"),
+        ({"only": np.full((2, 5), "x")}, r"w\['only'\]: expected numbers"),
+        ({"only": [[1.0, 2.0], [3.0]]}, "grad: expected the arrays"),
+    ],
+)
+def test_weights_that_are_no_arrays_of_numbers_are_refused(w, message):
+    optimizer = KFAC({"only": Dense(5, 2, bias=False)})
+    with pytest.raises(InputError, match=message):
+        optimizer.step(w, {"only": np.ones((2, 5))})
+    assert optimizer.step_count == 0
+
+
+@pytest.mark.parametrize("bad", [np.ones((64, 3)), np.ones((63, 2)), "x", None])
+def test_statistics_are_taken_as_a_whole_or_not_at_all(bad):
+    x, y = regression()
+    optimizer = KFAC({"first": Dense(5, 2), "last": Dense(5, 2)}, "exact")
+    before = optimizer.state_dict()["digest"]
+    with pytest.raises(InputError, match="g: "):
+        optimizer.accumulate({"first": (x, y), "last": (x, bad)})
+    with pytest.raises(InputError, match="name: "):
+        optimizer.accumulate({"first": (x, y), "last": x})
+    with pytest.raises(InputError, match="name: "):
+        optimizer.accumulate({"first": (x, y), "other": (x, y)})
+    assert optimizer.state_dict()["digest"] == before

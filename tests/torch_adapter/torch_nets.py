@@ -41,9 +41,10 @@ def recorded(pre):
     """What the engine is given, layer by layer, from now on."""
     seen, accumulate = {}, pre.engine.accumulate
 
-    def record(name, a, g, *, samples=None):
-        seen.setdefault(name, []).append((a, g, samples))
-        return accumulate(name, a, g, samples=samples)
+    def record(batches):
+        for name, batch in batches.items():
+            seen.setdefault(name, []).append(batch)
+        return accumulate(batches)
 
     pre.engine.accumulate = record
     return seen

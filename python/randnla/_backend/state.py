@@ -5,7 +5,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -76,6 +77,17 @@ def opened(state: Any, kind: str, types: Mapping[str, type], *, parts: bool = Fa
     if fields["digest"] != digest(fields):
         raise StateError("digest: the fields do not match it, the state was altered")
     return fields
+
+
+@contextmanager
+def reading(what: str = "state") -> Iterator[None]:
+    """Whatever the fields of a state do not allow to be made of them is a StateError that says so."""
+    try:
+        yield
+    except StateError:
+        raise
+    except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, MemoryError) as problem:
+        raise StateError(f"{what}: {type(problem).__name__}: {problem}") from problem
 
 
 def array_of(fields: Mapping[str, Any], key: str, shape: tuple[int, ...], dtype: Any) -> np.ndarray[Any, Any]:

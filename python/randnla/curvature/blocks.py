@@ -69,6 +69,12 @@ class Block(Protocol):
     def restored(self, state: dict[str, Any]) -> Any:
         """One like this in the state described; raises StateError."""
 
+    def made_state(self, made: Any) -> dict[str, Any]:
+        """Of what a refresh has made and `adopt` has not taken yet: plain scalars and arrays."""
+
+    def made_restored(self, state: dict[str, Any]) -> Any:
+        """What a refresh had made, for `adopt`; raises StateError."""
+
 
 class KroneckerBlock:
     """``L kron R`` of two averaged factors, and its damped inverse.
@@ -169,6 +175,21 @@ class KroneckerBlock:
                 raise StateError(f"{name}: expected a factor of {wanted}, got {_settings(factor)}")
         inverse = self.inverse.restored(parts.get("inverse", {}))
         return type(self)(left, right, self.sources, inverse)
+
+    def made_state(self, made: TwoSidedInverse) -> dict[str, Any]:
+        """Of what a refresh has made."""
+        return made.state_dict()
+
+    def made_restored(self, state: dict[str, Any]) -> TwoSidedInverse:
+        """What a refresh had made.
+
+        Raises
+        ------
+        StateError
+        """
+        if "shifts" not in state:
+            raise StateError("shifts: missing field")
+        return self.inverse.restored(state)
 
 
 def _settings(factor: Any) -> dict[str, Any]:

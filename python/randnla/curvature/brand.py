@@ -11,12 +11,13 @@ import numpy as np
 
 from randnla._backend import state as plain_state
 from randnla._backend import validate
-from randnla._backend.errors import InputError, StateError
+from randnla._backend.errors import StateError
 from randnla._backend.kernels import dense, qr, symmetric
 from randnla._backend.kernels.dense import Array
 
 from .average import Average, Averaged
 from .batch import Batch, checked_rows, factor_dtype
+from .resumable import Resumable
 
 _RENEW = 32  # updates after which the basis is orthonormalized afresh
 
@@ -86,7 +87,7 @@ def _orthonormal_beside(U: Array, rest: Array) -> tuple[Array, Array]:
     return Q, R
 
 
-class BrandFactor(Averaged):
+class BrandFactor(Averaged, Resumable):
     """Exponential average of ``X^H X / n`` as its r leading eigenpairs, never as a square array.
 
     Parameters
@@ -239,43 +240,24 @@ class BrandFactor(Averaged):
         """Eigenvalues of the sum in the basis U, float64."""
         return self._values
 
-    def state_dict(self) -> dict[str, Any]:
-        """Plain scalars and arrays from which `load_state_dict` goes on, bit for bit."""
-        return plain_state.seal(
-            {
-                "kind": self._KIND,
-                "dim": self.dim,
-                "rank": self.rank,
-                "ema": self.ema,
-                "start": self.start,
-                "dtype": self.dtype.name,
-                "count": self.count,
-                "U": np.array(self.U, order="C"),
-                "values": self._values.copy(),
-                "mass": self._mass,
-                "cut": self._cut,
-            }
-        )
+    def _fields(self) -> dict[str, Any]:
+        return {
+            "dim": self.dim,
+            "rank": self.rank,
+            "ema": self.ema,
+            "start": self.start,
+            "dtype": self.dtype.name,
+            "count": self.count,
+            "U": np.array(self.U, order="C"),
+            "values": self._values.copy(),
+            "mass": self._mass,
+            "cut": self._cut,
+        }
 
-    def load_state_dict(self, state: Any) -> None:
-        """Become the factor a state describes; all fields are checked before anything changes.
-
-        Raises
-        ------
-        StateError
-            A field is missing, unknown, of another version or altered; the message names it.
-        """
-        fields = plain_state.opened(state, self._KIND, self._TYPES)
-        try:
-            made = type(self)(
-                fields["dim"],
-                fields["rank"],
-                ema=fields["ema"],
-                start=fields["start"],
-                dtype=fields["dtype"],
-            )
-        except (InputError, TypeError) as problem:
-            raise StateError(f"state: {problem}") from problem
+    @classmethod
+    def _restored(cls, fields: dict[str, Any]) -> Self:
+        settings = {key: fields[key] for key in ("ema", "start", "dtype")}
+        made = cls(fields["dim"], fields["rank"], **settings)
         pairs = fields["values"].size
         if pairs > made.rank or fields["count"] < 0 or (fields["count"] == 0 and pairs):
             raise StateError(f"values, count: expected at most {made.rank} values, none of no batch")
@@ -289,17 +271,7 @@ class BrandFactor(Averaged):
                 raise StateError(f"{key}: expected a number >= 0, got {fields[key]}")
         made._mass, made._cut = float(fields["mass"]), float(fields["cut"])
         made._average = Average(made.ema, made.start, fields["count"])
-        vars(self).update(vars(made))
-
-    @classmethod
-    def from_state_dict(cls, state: Any) -> Self:
-        """The factor a state describes, as `load_state_dict`."""
-        made = cls(1, 1)
-        made.load_state_dict(state)
         return made
-
-    def __reduce__(self) -> Any:
-        return (type(self).from_state_dict, (self.state_dict(),))
 
     def __repr__(self) -> str:
         return (

@@ -89,18 +89,15 @@ class CorrectedBrandFactor(BrandFactor):
         """Plain scalars and arrays from which `load_state_dict` goes on, bit for bit."""
         return joined({"pairs": super().state_dict(), "dense": self.dense.state_dict()})
 
-    def load_state_dict(self, state: Any) -> None:
-        """Become the factor a state describes; all fields are checked before anything changes.
-
-        Raises
-        ------
-        StateError
-        """
-        parts = parted(dict(state or {}))
-        pairs = BrandFactor.from_state_dict(parts.get("pairs"))
-        average = KroneckerFactor.from_state_dict(parts.get("dense"))
-        vars(self).update(vars(pairs))
-        self.dense = average
+    @classmethod
+    def from_state_dict(cls, state: Any) -> Self:
+        """One in the state described, as `load_state_dict`."""
+        with plain_state.reading():
+            parts = parted(dict(state or {}))
+        made = cls(1, 1)
+        vars(made).update(vars(BrandFactor.from_state_dict(parts.get("pairs"))))
+        made.dense = KroneckerFactor.from_state_dict(parts.get("dense"))
+        return made
 
 
 class BrandKFAC(KFAC):

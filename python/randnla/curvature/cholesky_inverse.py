@@ -11,14 +11,15 @@ import numpy as np
 
 from randnla._backend import namespace, validate
 from randnla._backend import state as plain_state
-from randnla._backend.errors import BreakdownError, InputError, StateError
+from randnla._backend.errors import BreakdownError, StateError
 from randnla._backend.kernels import batched, dense, qr
 from randnla._backend.kernels.dense import Array
 from randnla._backend.results import Info
 
 from .brand import BrandFactor
 from .inverse import Factor
-from .spectral import checked_block
+from .resumable import Resumable
+from .spectral import checked_block, column_values
 
 _LEAF = 192  # rows below which a diagonal block is factored on its own
 
@@ -64,7 +65,7 @@ def _leaf(X: Array) -> float:
     return 2.0 * float(np.log(np.diagonal(lower[0]).real, dtype=np.float64).sum())
 
 
-class CholeskyInverse:
+class CholeskyInverse(Resumable):
     """``(X + damping I)^-1`` of a semidefinite factor X, held as an array.
 
     Attributes
@@ -208,8 +209,7 @@ class CholeskyInverse:
         block = checked_block(v, self.dim, self._matrix.dtype, name="v")
         wide = np.result_type(block.dtype, np.float64)
         products = block.conj().astype(wide) * dense.gemm(self._matrix, block)
-        values = np.maximum(products.sum(axis=0).real, 0.0)
-        return float(values[0]) if np.ndim(v) == 1 else values
+        return column_values(np.maximum(products.sum(axis=0).real, 0.0), v)
 
     def logdet(self) -> float:
         """``log det (X + damping I)``."""
@@ -217,50 +217,26 @@ class CholeskyInverse:
             raise StateError("inverse: expected a refresh before it is applied")
         return self._logdet
 
-    def state_dict(self) -> dict[str, Any]:
-        """Plain scalars and arrays from which `load_state_dict` goes on, bit for bit."""
-        return plain_state.seal(
-            {
-                "kind": self._KIND,
-                "dtype": self._matrix.dtype.name,
-                "matrix": self._matrix.copy(),
-                "damping": self._damping,
-                "next_damping": self._next,
-                "logdet": self._logdet,
-                "condition": self.info.condition or 0.0,
-            }
-        )
-
-    def load_state_dict(self, state: Any) -> None:
-        """Become the inverse a state describes; all fields are checked before anything changes.
-
-        Raises
-        ------
-        StateError
-            A field is missing, unknown, of another version or altered; the message names it.
-        """
-        fields = plain_state.opened(state, self._KIND, self._TYPES)
-        made = type(self)()
-        order = fields["matrix"].shape[0] if fields["matrix"].ndim == 2 else -1
-        made._matrix = plain_state.array_of(fields, "matrix", (order, order), fields["dtype"])
-        try:
-            made._damping = validate.real(fields["damping"], name="damping", low=0.0)
-            made.damping = fields["next_damping"]
-        except InputError as problem:
-            raise StateError(f"state: {problem}") from problem
-        made._logdet = float(fields["logdet"])
-        made.info = Info(rank=order, method="cholesky", path="loaded", condition=float(fields["condition"]))
-        vars(self).update(vars(made))
+    def _fields(self) -> dict[str, Any]:
+        return {
+            "dtype": self._matrix.dtype.name,
+            "matrix": self._matrix.copy(),
+            "damping": self._damping,
+            "next_damping": self._next,
+            "logdet": self._logdet,
+            "condition": self.info.condition or 0.0,
+        }
 
     @classmethod
-    def from_state_dict(cls, state: Any) -> Self:
-        """The inverse a state describes, as `load_state_dict`."""
+    def _restored(cls, fields: dict[str, Any]) -> Self:
         made = cls()
-        made.load_state_dict(state)
+        order = fields["matrix"].shape[0] if fields["matrix"].ndim == 2 else -1
+        made._matrix = plain_state.array_of(fields, "matrix", (order, order), fields["dtype"])
+        made._damping = validate.real(fields["damping"], name="damping", low=0.0)
+        made.damping = fields["next_damping"]
+        made._logdet = float(fields["logdet"])
+        made.info = Info(rank=order, method="cholesky", path="loaded", condition=float(fields["condition"]))
         return made
-
-    def __reduce__(self) -> Any:
-        return (type(self).from_state_dict, (self.state_dict(),))
 
     def __copy__(self) -> Self:
         # A refresh replaces arrays and never writes into them: copies may share them.

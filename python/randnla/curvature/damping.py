@@ -4,12 +4,14 @@
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
 from randnla._backend import validate
 from randnla._backend.errors import InputError
+from randnla._backend.state import reading
 
 
 @dataclass(frozen=True)
@@ -172,3 +174,23 @@ def damping_of(value: Damping | float) -> Damping:
             raise InputError("damping: expected Tikhonov, Exact, Relative or Absolute, got the base Damping")
         return value
     return Relative(value)
+
+
+def written(damping: Damping) -> str:
+    """A damping as text."""
+    return json.dumps([type(damping).__name__, damping.value])
+
+
+def read(text: str, like: Damping) -> Damping:
+    """The damping of a text: of the kind of another, or of one of the kinds here.
+
+    Raises
+    ------
+    StateError
+    """
+    with reading("damping"):
+        name, value = json.loads(text)
+        kinds = {kind.__name__: kind for kind in (Tikhonov, Exact, Relative, Absolute)}
+        if name != type(like).__name__:
+            like = kinds[name](0.0)
+        return like.with_value(value)

@@ -18,7 +18,8 @@ from randnla._backend.results import Info
 
 from .average import Average, Averaged
 from .batch import factor_dtype
-from .spectral import checked_block
+from .resumable import Resumable
+from .spectral import checked_block, column_values
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class Counts:
     total: int
 
 
-class DiagonalFactor(Averaged):
+class DiagonalFactor(Averaged, Resumable):
     """Exponential average of the frequencies of indices: ``E[e_i e_i^T]``, the factor of an embedding.
 
     Parameters
@@ -140,51 +141,28 @@ class DiagonalFactor(Averaged):
         made._sum[:], made._average = self._sum, self._average
         return made
 
-    def state_dict(self) -> dict[str, Any]:
-        """Plain scalars and arrays from which `load_state_dict` goes on, bit for bit."""
-        return plain_state.seal(
-            {
-                "kind": self._KIND,
-                "dim": self.dim,
-                "ema": self.ema,
-                "start": self.start,
-                "dtype": self.dtype.name,
-                "count": self.count,
-                "sum": self._sum.copy(),
-            }
-        )
+    def _fields(self) -> dict[str, Any]:
+        return {
+            "dim": self.dim,
+            "ema": self.ema,
+            "start": self.start,
+            "dtype": self.dtype.name,
+            "count": self.count,
+            "sum": self._sum.copy(),
+        }
 
-    def load_state_dict(self, state: Any) -> None:
-        """Become the factor a state describes; all fields are checked before anything changes.
-
-        Raises
-        ------
-        StateError
-            A field is missing, unknown, of another version or altered; the message names it.
-        """
-        fields = plain_state.opened(state, self._KIND, self._TYPES)
-        try:
-            made = type(self)(fields["dim"], ema=fields["ema"], start=fields["start"], dtype=fields["dtype"])
-        except (InputError, TypeError) as problem:
-            raise StateError(f"state: {problem}") from problem
-        made._sum = plain_state.array_of(fields, "sum", (made.dim,), np.float64)
+    @classmethod
+    def _restored(cls, fields: dict[str, Any]) -> Self:
+        total = plain_state.array_of(fields, "sum", (fields["dim"],), np.float64)
+        made = cls(fields["dim"], ema=fields["ema"], start=fields["start"], dtype=fields["dtype"])
+        made._sum = total
         if (made._sum < 0).any() or fields["count"] < 0:
             raise StateError("sum, count: expected numbers >= 0")
         made._average = Average(made.ema, made.start, fields["count"])
-        vars(self).update(vars(made))
-
-    @classmethod
-    def from_state_dict(cls, state: Any) -> Self:
-        """The factor a state describes, as `load_state_dict`."""
-        made = cls(1)
-        made.load_state_dict(state)
         return made
 
-    def __reduce__(self) -> Any:
-        return (type(self).from_state_dict, (self.state_dict(),))
 
-
-class DiagonalInverse:
+class DiagonalInverse(Resumable):
     """``(diag(s) + damping I)^-1`` of a `DiagonalFactor`.
 
     Attributes
@@ -207,6 +185,7 @@ class DiagonalInverse:
     """
 
     _KIND: ClassVar[str] = "DiagonalInverse"
+    _TYPES: ClassVar[dict[str, type]] = {"s": np.ndarray, "damping": float, "dtype": str}
 
     def __init__(self) -> None:
         self._damping = 0.0
@@ -282,7 +261,7 @@ class DiagonalInverse:
         """``v^H (...)^-1 v`` of v (d,), or of every column of v (d, k), in float64."""
         block = checked_block(v, self.dim, self._dtype, name="v")
         values = self._reciprocals() @ np.abs(block.astype(np.result_type(block.dtype, np.float64))) ** 2
-        return float(values[0]) if np.ndim(v) == 1 else values
+        return column_values(values, v)
 
     def logdet(self) -> float:
         """``log det (diag(s) + damping I)``."""
@@ -290,29 +269,15 @@ class DiagonalInverse:
             raise StateError("inverse: expected a refresh before it is applied")
         return -math.fsum(np.log(self._reciprocals()))
 
-    def state_dict(self) -> dict[str, Any]:
-        """Plain scalars and arrays from which `load_state_dict` goes on, bit for bit."""
-        return plain_state.seal(
-            {"kind": self._KIND, "s": self.s.copy(), "damping": self._damping, "dtype": self._dtype.name}
-        )
+    def _fields(self) -> dict[str, Any]:
+        return {"s": self.s.copy(), "damping": self._damping, "dtype": self._dtype.name}
 
-    def load_state_dict(self, state: Any) -> None:
-        """Become the inverse a state describes; all fields are checked before anything changes.
-
-        Raises
-        ------
-        StateError
-            A field is missing, unknown, of another version or altered; the message names it.
-        """
-        types = {"s": np.ndarray, "damping": float, "dtype": str}
-        fields = plain_state.opened(state, self._KIND, types)
-        s = plain_state.array_of(fields, "s", (fields["s"].size,), np.float64)
-        if (s < 0).any():
+    @classmethod
+    def _restored(cls, fields: dict[str, Any]) -> Self:
+        made = cls()
+        made.s = plain_state.array_of(fields, "s", (fields["s"].size,), np.float64)
+        if (made.s < 0).any():
             raise StateError("s: expected numbers >= 0")
-        try:
-            dtype = factor_dtype(fields["dtype"])
-            self.damping = fields["damping"]
-        except InputError as problem:
-            raise StateError(f"state: {problem}") from problem
-        self.s, self._dtype = s, dtype
-        self.info = Info(rank=int(np.count_nonzero(s)), method="diagonal", path="loaded")
+        made._dtype, made.damping = factor_dtype(fields["dtype"]), fields["damping"]
+        made.info = Info(rank=int(np.count_nonzero(made.s)), method="diagonal", path="loaded")
+        return made

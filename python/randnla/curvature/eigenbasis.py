@@ -15,7 +15,7 @@ from randnla._backend.kernels import dense
 from randnla._backend.kernels.dense import Array
 
 from .blocks import KroneckerBlock, joined, parted
-from .damping import Damping, Exact, Relative
+from .damping import Damping, Exact, Relative, read, written
 from .health import Outcome
 from .rows import Rows
 from .two_sided import TwoSidedInverse
@@ -188,6 +188,21 @@ class EigenbasisBlock:
             shape = (made.base.left.dim, made.base.right.dim)
             made.moments = plain_state.array_of(own, "moments", shape, own["moments"].dtype)
         return made
+
+    def made_state(self, made: tuple[TwoSidedInverse, Damping]) -> dict[str, Any]:
+        """Of new bases."""
+        return {**made[0].state_dict(), "damping": written(made[1])}
+
+    def made_restored(self, state: dict[str, Any]) -> tuple[TwoSidedInverse, Damping]:
+        """New bases that had been made.
+
+        Raises
+        ------
+        StateError
+        """
+        own = {key: value for key, value in state.items() if key != "damping"}
+        damping = read(str(state.get("damping")), Exact(0.0))
+        return self.base.made_restored(own), damping
 
 
 def second_moments(rows: Rows, P: Array, Q: Array, workspace: Workspace | None = None) -> Array:

@@ -232,7 +232,8 @@ class ExactWake:
         arrays = [key for key in state if str(key).startswith("net_")] if isinstance(state, dict) else []
         types = {"count": int, "names": str} | dict.fromkeys(arrays, np.ndarray)
         fields = plain_state.opened(state, self._KIND, types)
-        names, count = json.loads(fields["names"]), fields["count"]
+        with plain_state.reading():
+            names, count = list(json.loads(fields["names"])), fields["count"]
         held = min(count, self.nets)
         expected = [f"net_{j}_{i}" for j in range(held) for i in range(len(names))]
         if count < 0 or sorted(expected) != sorted(arrays) or (count > 0 and not names):

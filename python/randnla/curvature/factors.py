@@ -11,15 +11,16 @@ import numpy as np
 
 from randnla._backend import state as plain_state
 from randnla._backend import validate
-from randnla._backend.errors import CapacityError, InputError, StateError
+from randnla._backend.errors import CapacityError, StateError
 from randnla._backend.kernels import qr, symmetric
 from randnla._backend.kernels.dense import Array
 
 from .average import Average, Averaged
 from .batch import Batch, checked_rows, factor_dtype
+from .resumable import Resumable
 
 
-class KroneckerFactor(Averaged):
+class KroneckerFactor(Averaged, Resumable):
     """Exponential average of ``X^H X / n`` over batches X of n rows, held as one triangle.
 
     Parameters
@@ -178,53 +179,30 @@ class KroneckerFactor(Averaged):
         """The sum (not the average) times X of shape (d, k) and the factor's dtype."""
         return symmetric.product(self._whole(), X)
 
-    def state_dict(self) -> dict[str, Any]:
-        """Plain scalars and arrays from which `load_state_dict` goes on, bit for bit."""
-        return plain_state.seal(
-            {
-                "kind": self._KIND,
-                "dim": self.dim,
-                "ema": self.ema,
-                "start": self.start,
-                "dtype": self.dtype.name,
-                "count": self.count,
-                "triangle": self._whole().copy(),
-                "unit": self._unit,
-            }
-        )
+    def _fields(self) -> dict[str, Any]:
+        return {
+            "dim": self.dim,
+            "ema": self.ema,
+            "start": self.start,
+            "dtype": self.dtype.name,
+            "count": self.count,
+            "triangle": self._whole().copy(),
+            "unit": self._unit,
+        }
 
-    def load_state_dict(self, state: Any) -> None:
-        """Become the factor a state describes; all fields are checked before anything changes.
-
-        Raises
-        ------
-        StateError
-            A field is missing, unknown, of another version or altered; the message names it.
-        """
-        fields = plain_state.opened(state, self._KIND, self._TYPES)
-        try:
-            made = type(self)(fields["dim"], ema=fields["ema"], start=fields["start"], dtype=fields["dtype"])
-        except (InputError, TypeError, CapacityError) as problem:
-            raise StateError(f"state: {problem}") from problem
-        shape = (made.dim, made.dim)
-        made._sum = np.triu(plain_state.array_of(fields, "triangle", shape, made.dtype))
+    @classmethod
+    def _restored(cls, fields: dict[str, Any]) -> Self:
+        # Before memory of that size is taken.
+        triangle = plain_state.array_of(fields, "triangle", (fields["dim"],) * 2, fields["dtype"])
+        made = cls(fields["dim"], ema=fields["ema"], start=fields["start"], dtype=fields["dtype"])
+        made._sum = np.triu(triangle)
         if fields["count"] < 0 or (fields["count"] == 0 and made._sum.any()):
             raise StateError(f"count: expected the number of batches in the sum, got {fields['count']}")
         if not -1100 <= fields["unit"] <= 1100 or (np.diagonal(made._sum).real < 0).any():
             raise StateError("unit, triangle: expected an exponent of float64 and a diagonal >= 0")
         made._unit = fields["unit"]
         made._average = Average(made.ema, made.start, fields["count"])
-        vars(self).update(vars(made))
-
-    @classmethod
-    def from_state_dict(cls, state: Any) -> Self:
-        """The factor a state describes, as `load_state_dict`."""
-        made = cls(1)
-        made.load_state_dict(state)
         return made
-
-    def __reduce__(self) -> Any:
-        return (type(self).from_state_dict, (self.state_dict(),))
 
     def __repr__(self) -> str:
         return (

@@ -4,39 +4,38 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
 
-from randnla._backend import state as plain_state
 from randnla._backend import validate
-from randnla._backend.errors import BreakdownError, InputError, NonFiniteError, StateError
+from randnla._backend.errors import BreakdownError, InputError, NonFiniteError
 from randnla._backend.kernels import dense
 from randnla._backend.kernels.dense import Array
 from randnla._backend.rng import seed_from
 
 from .average import Average
 from .batch import factor_dtype
-from .blocks import Block, KroneckerBlock, joined, parted
+from .blocks import Block, KroneckerBlock
+from .checkpoint import Checkpoint
 from .clipping import KLClip, RMSClip
 from .damping import Damping, damping_of
 from .diagonal import DiagonalFactor, DiagonalInverse
 from .factors import KroneckerFactor
 from .health import Health, Outcome
+from .in_flight import InFlight
+from .layer_blocks import LayerBlocks
 from .layers import Layer, ScaleShift
 from .policy import CHOICES, inverse_of, kind_of_inverse
-from .report import Report, report_of
 from .schedule import Every, Schedule, every
 from .two_sided import TwoSidedInverse
 from .unitwise import UnitwiseBlock
 from .workspace import Workspace
 
 
-class KFAC:
+class KFAC(LayerBlocks, Checkpoint):
     """Kronecker-factored curvature of a network, layer by layer.
 
     Parameters
@@ -58,8 +57,8 @@ class KFAC:
         Steps from one batch of statistics to the next, and from refresh to refresh.
     clip : KLClip, RMSClip or None
     asynchronous : bool, default False
-        Refresh on a worker thread, from copies of the factors. What it makes is taken `lag` steps later,
-        whether that has to be waited for or not, so that the result does not depend on timing.
+        Refresh on a worker thread, from copies of the factors. What it makes is taken `lag` steps later (or
+        at the next refresh), whether that has to be waited for or not: the result does not depend on timing.
     lag : int, default 1
     dtype : float32 or float64, default float32
         Of the factors. Half precision is widened.
@@ -164,10 +163,7 @@ class KFAC:
         }
         self._health = {name: Health(block.kind) for name, block in self._blocks.items()}
         self._workspaces = {name: Workspace() for name in layers}
-        self._worker: ThreadPoolExecutor | None = None
-        self._pending: dict[str, Future[Outcome[Any]]] = {}
-        self._adopt_at = 0
-        self._refreshed_with = self._damping
+        self._in_flight = InFlight(self._damping)
 
     # -- how a layer is represented ----------------------------------------------------------------------
 
@@ -207,50 +203,6 @@ class KFAC:
         """Whether `step` is going to refresh."""
         return self.inv_every.due(self.step_count)
 
-    def accumulate(self, name: str, a: Any, g: Any, *, samples: int | None = None) -> bool:
-        """Average in a batch of a layer.
-
-        Parameters
-        ----------
-        name : str
-        a : array or list of arrays, first axis the samples
-            Inputs of the layer (indices for `Embedding`, normalized inputs for `ScaleShift`). Several arrays
-            are several uses of a shared layer, or parts of one batch.
-        g : array or list of arrays
-            Gradients of the summed loss with respect to the outputs of the layer.
-        samples : int, optional
-            How many samples several arrays stand for, where that is not the sum of their first axes.
-
-        Returns
-        -------
-        bool
-            False where a NaN or an infinity was found: nothing has changed, and `health` counts it.
-
-        Raises
-        ------
-        InputError
-            There is no such layer, or an array does not fit it.
-        """
-        layer, block = self._layers[self._known(name)], self._blocks[name]
-        try:
-            rows = layer.rows(a, g, self._workspaces[name], dtype=self.dtype, samples=samples)
-            prepared = block.prepare(rows)
-        except NonFiniteError as problem:
-            self._note(name, skipped_statistics=1, reason=str(problem))
-            return False
-        block.absorb(prepared)
-        return True
-
-    def _known(self, name: str) -> str:
-        if name not in self._layers:
-            raise InputError(f"name: expected one of {', '.join(self._layers)}; got {name!r}")
-        return name
-
-    def _note(self, name: str, *, reason: str, **counts: int) -> None:
-        health = self._health[name]
-        added = {key: getattr(health, key) + value for key, value in counts.items()}
-        self._health[name] = replace(health, reason=reason, **added)
-
     # -- refresh -----------------------------------------------------------------------------------------
 
     def refresh(self) -> None:
@@ -259,27 +211,22 @@ class KFAC:
         Asynchronous engines start it on their worker, but for the first, which is waited for.
         """
         self._collect()
-        self._refreshed_with = self._damping
+        flying = self._in_flight
+        flying.begun, flying.due, flying.damping = self.step_count, self.step_count + self.lag, self._damping
         first = all(health.last_refresh is None for health in self._health.values())
-        detached = self.asynchronous and not first
         for name, block in self._blocks.items():
             if block.count == 0:
                 self._note(name, reason="no statistics so far: gradients pass through as they are")
-                continue
-            run = block.renewal(self._damping, detached=detached)
-            if detached:
-                if self._worker is None:
-                    self._worker = ThreadPoolExecutor(1, thread_name_prefix="randnla-refresh")
-                self._pending[name] = self._worker.submit(run)
+            elif self.asynchronous and not first:
+                flying.begin(name, block.renewal(self._damping, detached=True))
             else:
-                self._take(name, run())
-        self._adopt_at = self.step_count + self.lag
+                self._take(name, block.renewal(self._damping, detached=False)())
 
     def _collect(self) -> None:
         """Wait for what the worker is at, and take it."""
-        pending, self._pending = self._pending, {}
-        for name, future in pending.items():
-            self._take(name, future.result())
+        for name, outcome in self._in_flight.outcomes().items():
+            self._take(name, outcome)
+        self._in_flight.clear()
 
     def _take(self, name: str, outcome: Outcome[Any]) -> None:
         health, block = self._health[name], self._blocks[name]
@@ -291,11 +238,11 @@ class KFAC:
             )
             return
         block.adopt(outcome.made)
-        if self._damping != self._refreshed_with:  # it was set while the worker was at it
+        if self._damping != self._in_flight.damping:  # it was set while the worker was at it
             self._damp(name, self._damping)
         self._health[name] = replace(
             health,
-            last_refresh=self.step_count,
+            last_refresh=self._in_flight.begun,
             condition=block.condition,
             truncated=block.truncated,
             fallback=outcome.fallback,
@@ -330,8 +277,10 @@ class KFAC:
 
     # -- steps -------------------------------------------------------------------------------------------
 
-    def step(self, gradients: Mapping[str, Any], *, lr: float = 1.0) -> dict[str, Any]:
-        """One step: refresh where due, precondition, clip, count.
+    def step(
+        self, gradients: Mapping[str, Any], *, lr: float = 1.0, statistics: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """One step: average in, refresh where due, precondition, clip, count.
 
         Parameters
         ----------
@@ -339,6 +288,8 @@ class KFAC:
             In the shapes of the framework; layers may be left out.
         lr : float, default 1
             The step size that the directions are going to be multiplied by, which `KLClip` asks for.
+        statistics : mapping, optional
+            Of `accumulate`, which takes them first, where the gradients are finite.
 
         Returns
         -------
@@ -355,9 +306,11 @@ class KFAC:
         matrices = self._packed(gradients)
         if matrices is None:
             return dict(gradients)
+        if statistics is not None:
+            self.accumulate(statistics)
         if self._schedule is not None:
             self._follow(self._schedule(self.step_count))
-        if self._pending and self.step_count >= self._adopt_at:
+        if self._in_flight and self.step_count >= self._in_flight.due:
             self._collect()
         if self.refresh_due:
             self.refresh()
@@ -391,19 +344,6 @@ class KFAC:
     def _preconditioned(self, matrices: dict[str, Array]) -> dict[str, Array]:
         return {name: self._blocks[name].precondition(V) for name, V in matrices.items()}
 
-    def _packed(self, gradients: Mapping[str, Any]) -> dict[str, Array] | None:
-        matrices = {
-            name: self._layers[self._known(name)].pack(value, self._workspaces[name], dtype=self.dtype)
-            for name, value in gradients.items()
-        }
-        bad = [name for name, V in matrices.items() if not dense.screen(V).finite]
-        for name in bad:
-            self._note(name, reason="the gradient holds NaN or Inf", skipped_gradients=1)
-        return None if bad else matrices
-
-    def _unpacked(self, directions: Mapping[str, Array], gradients: Mapping[str, Any]) -> dict[str, Any]:
-        return {name: self._layers[name].unpack(D, gradients[name]) for name, D in directions.items()}
-
     def quadform(self, gradients: Mapping[str, Any]) -> float:
         """``sum <V, inverse applied to V>`` over layers: the squared length of the natural gradient.
 
@@ -428,82 +368,6 @@ class KFAC:
             There has been no refresh.
         """
         return float(sum(block.logdet() for block in self._blocks.values()))
-
-    # -- what is known of it -----------------------------------------------------------------------------
-
-    @property
-    def health(self) -> dict[str, Health]:
-        """How each layer is."""
-        return dict(self._health)
-
-    @property
-    def blocks(self) -> dict[str, Block]:
-        """The curvature of each layer, for adapters that keep the state of an engine elsewhere."""
-        return dict(self._blocks)
-
-    def report(self) -> Report:
-        """A printable table: layers, how each is inverted and why, and how they are."""
-        return report_of(self._layers, self._blocks, self._health, self._low_rank, self.inverse)
-
-    # -- state -------------------------------------------------------------------------------------------
-
-    def state_dict(self) -> dict[str, Any]:
-        """Plain scalars and arrays from which `load_state_dict` goes on, bit for bit at equal thread count.
-
-        A refresh in flight is waited for and taken.
-        """
-        self._collect()
-        own: dict[str, Any] = {
-            "kind": self._KIND,
-            "names": json.dumps(list(self._layers)),
-            "step_count": self.step_count,
-            "seed": self.seed,
-            "damping": json.dumps([type(self._damping).__name__, self._damping.value]),
-            "health": json.dumps([vars(health) for health in self._health.values()]),
-        }
-        parts = {str(i): block.state_dict() for i, block in enumerate(self._blocks.values())}
-        return plain_state.seal({**own, **self._own_state(), **joined(parts)})
-
-    def _own_state(self) -> dict[str, Any]:
-        """What a variant has beside the layers; a slash follows the name of a state within."""
-        return {}
-
-    def _refuse_others(self, fields: dict[str, Any]) -> None:
-        """Raise StateError where `_own_state` is that of another variant, before anything is read."""
-
-    def _load_own(self, fields: dict[str, Any]) -> None:
-        """Take `_own_state` back."""
-
-    def load_state_dict(self, state: Any) -> None:
-        """Go on from a state of an engine of the same layers and settings; all is checked before it is taken.
-
-        Raises
-        ------
-        StateError
-            A field is missing, altered, or of other layers.
-        """
-        if not isinstance(state, dict):
-            raise StateError(f"state: expected a dict, got {type(state).__name__}")
-        types: dict[str, type] = dict.fromkeys(("names", "damping", "health"), str)
-        types |= {"step_count": int, "seed": int} | {
-            key: type(value) for key, value in self._own_state().items() if "/" not in key
-        }
-        opened = plain_state.opened(state, self._KIND, types, parts=True)
-        names = json.loads(opened["names"])
-        if names != list(self._layers):
-            raise StateError(f"names: expected the layers {list(self._layers)}, got {names}")
-        self._refuse_others(opened)
-        parts = parted({key: value for key, value in state.items() if "/" in str(key)})
-        blocks = {name: b.restored(parts.get(str(i), {})) for i, (name, b) in enumerate(self._blocks.items())}
-        kind, value = json.loads(opened["damping"])
-        if kind != type(self._damping).__name__:
-            raise StateError(f"damping: expected {type(self._damping).__name__}, got {kind}")
-        health = [Health(**item) for item in json.loads(opened["health"])]
-        self._load_own(opened)
-        self._collect()
-        self._blocks, self._health = blocks, dict(zip(names, health, strict=True))
-        self._damping = self._damping.with_value(value)
-        self.step_count, self.seed = opened["step_count"], opened["seed"]
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({len(self._layers)} layers, {self._damping}): step {self.step_count}"

@@ -150,8 +150,9 @@ class KLDWRM(KFAC):
     -----
     *Algorithm*: Puiu, *Rethinking exponential averaging of the Fisher* (2022); see `WakeRecursion`. The
     augmented factors of Q, ``(A + lr A_k) kron (G + lr G_k)``, are a heuristic: a product of sums in the
-    place of a sum of products. In the recursion they count on steps with a new inverse only; on the others,
-    and for embeddings and scale and shift always, the curvature of the loss is taken to be the average.
+    place of a sum of products. In the recursion they count on steps that make a new inverse only; on the
+    others (with ``asynchronous`` on all but the first), and for embeddings and scale and shift always, the
+    curvature of the loss is taken to be the average.
     A clip shortens steps, which the recursion does not see.
 
     Embeddings and scale and shift are divided by 1 + lr in Q and QE, and their curvature is left out of the
@@ -212,7 +213,12 @@ class KLDWRM(KFAC):
         super().refresh()
 
     def step(
-        self, gradients: Mapping[str, Any], *, lr: float = 1.0, parameters: Mapping[str, Any] | None = None
+        self,
+        gradients: Mapping[str, Any],
+        *,
+        lr: float = 1.0,
+        statistics: Mapping[str, Any] | None = None,
+        parameters: Mapping[str, Any] | None = None,
     ) -> dict[str, Any]:
         """One step: refresh where due, precondition in the wake, clip, descend (QE), count.
 
@@ -222,6 +228,8 @@ class KLDWRM(KFAC):
             Of the same layers at every step.
         lr : float, default 1
             The step size that the directions are going to be multiplied by: here it is part of the method.
+        statistics : mapping, optional
+            Of `accumulate`, which takes them first, where the gradients are finite.
         parameters : mapping like gradients
             The network before the step. Needed by QE, unused by others.
 
@@ -243,7 +251,7 @@ class KLDWRM(KFAC):
                 f"parameters: expected the layers {list(gradients)} for QE, got {parameters!r:.60}"
             )
         step, self._lr = self.step_count, lr
-        made = super().step(gradients, lr=lr)
+        made = super().step(gradients, lr=lr, statistics=statistics)
         if self.variant != "QE" or self.step_count == step:
             return made
         assert parameters is not None

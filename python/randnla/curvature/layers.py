@@ -291,7 +291,7 @@ class ScaleShift:
             raise InputError(f"gradient: expected {self.shape[0]} arrays, got {len(parts)}")
         out = workspace.take("gradient", self.shape, dtype)
         for row, part in zip(out, parts, strict=True):
-            cast(row, sized(part, (self.size,), "gradient").reshape(-1))
+            cast(row, sized(part, (self.size,), "gradient", dtype).reshape(-1))
         return out
 
     def unpack(self, matrix: Array, gradient: Any) -> Any:

@@ -207,6 +207,7 @@ class LowRankInverse(SpectralInverse):
         "tol": float,
         "seed": int,
     }
+    _PROGRESS: ClassVar[dict[str, type]] = {"basis": np.ndarray, "refreshes": int}
 
     def _settings(self) -> dict[str, Any]:
         given = {name: getattr(self, name) for name in self._SETTINGS}

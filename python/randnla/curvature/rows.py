@@ -273,9 +273,16 @@ def parts_of(gradient: Any, *, bias: bool) -> tuple[Any, Any]:
     return (gradient[0], gradient[1]) if pair else (gradient, None)
 
 
-def sized(array: Any, shape: tuple[int, ...], name: str) -> Array:
-    """On the host, with as many numbers in the first axis and in all as `shape` says."""
+def sized(array: Any, shape: tuple[int, ...], name: str, dtype: Any) -> Array:
+    """On the host, with as many numbers in the first axis and in all as `shape` says; real if `dtype` is.
+
+    Raises
+    ------
+    InputError
+    """
     host = namespace.to_host(array, name=name)
+    if host.dtype.kind not in ("fciub" if np.dtype(dtype).kind == "c" else "fiub"):
+        raise InputError(f"{name}: expected numbers that {np.dtype(dtype)} holds, got {host.dtype}")
     if host.size != math.prod(shape) or host.ndim == 0 or (len(shape) > 1 and host.shape[0] != shape[0]):
         raise InputError(f"{name}: expected shape {shape} or a refinement of it, got {host.shape}")
     return host
@@ -283,13 +290,13 @@ def sized(array: Any, shape: tuple[int, ...], name: str) -> Array:
 
 def packed(weight: Any, bias: Any, shape: tuple[int, int], workspace: Workspace, dtype: Any) -> Array:
     """Weight and bias gradients side by side; the weight's as it is where that is possible."""
-    given = sized(weight, shape, "gradient")
+    given = sized(weight, shape, "gradient", dtype)
     if bias is None and given.dtype == dtype and (given.shape == shape or given.flags.c_contiguous):
         return given.reshape(shape)
     out = workspace.take("gradient", (shape[0], shape[1] + (bias is not None)), dtype)
     cast(out[:, : shape[1]].reshape(given.shape), given)
     if bias is not None:
-        cast(out[:, -1], sized(bias, shape[:1], "gradient").reshape(-1))
+        cast(out[:, -1], sized(bias, shape[:1], "gradient", dtype).reshape(-1))
     return out
 
 
@@ -301,10 +308,17 @@ def unpacked(matrix: Array, gradient: Any, *, bias: bool) -> Any:
 
 
 def like(array: Array, model: Any) -> Any:
-    """An array in the shape, the floating dtype and the kind of another."""
+    """An array in the shape and the kind of another, and in its dtype unless that is one of integers.
+
+    What is complex stays so.
+    """
     kind = namespace.kind_of(model)
+    model = model if hasattr(model, "dtype") else np.asarray(model)
     shape = tuple(model.shape)
     made = namespace.restore(kind, array if array.shape == shape else array.reshape(shape))
     if made.dtype == model.dtype:
+        return made
+    holding = "complex floating" if array.dtype.kind == "c" else ("real floating", "complex floating")
+    if not (np if kind.is_numpy else kind.namespace).isdtype(model.dtype, holding):
         return made
     return made.astype(model.dtype) if kind.is_numpy else kind.namespace.astype(made, model.dtype)

@@ -19,6 +19,7 @@ from randnla._backend.results import Info
 from randnla.lowrank.error import column_norms
 
 from .batch import factor_dtype
+from .resumable import Resumable
 
 
 def checked_block(V: Any, dim: int, dtype: np.dtype[Any], *, name: str = "V") -> Array:
@@ -42,7 +43,12 @@ def checked_block(V: Any, dim: int, dtype: np.dtype[Any], *, name: str = "V") ->
     return block
 
 
-class SpectralInverse:
+def column_values(values: Array, v: Any) -> Any:
+    """Numbers of the columns of v in its kind of array; a float where v is one vector."""
+    return float(values[0]) if np.ndim(v) == 1 else namespace.restore(namespace.kind_of(v), values)
+
+
+class SpectralInverse(Resumable):
     """``(U diag(s) U^H + tail (I - U U^H) + damping I)^-1``; the refreshes of its subclasses set the pairs.
 
     Attributes
@@ -61,6 +67,7 @@ class SpectralInverse:
 
     _KIND: ClassVar[str]
     _SETTINGS: ClassVar[dict[str, type]] = {}  # arguments of the constructor
+    _PROGRESS: ClassVar[dict[str, type]] = {}
 
     def __init__(self) -> None:
         self._damping = 0.0
@@ -152,7 +159,7 @@ class SpectralInverse:
         with np.errstate(over="ignore"):  # inf is what a square beyond the range is
             inside = inner @ np.abs(core.astype(np.result_type(core.dtype, np.float64))) ** 2
             values = inside + (outer * column_norms(rest) ** 2 if self.s.size < self.dim else 0.0)
-        return float(values[0]) if np.ndim(v) == 1 else values
+        return column_values(values, v)
 
     def logdet(self) -> float:
         """``log det (U diag(s) U^H + tail (I - U U^H) + damping I)``."""
@@ -178,80 +185,51 @@ class SpectralInverse:
         """Arguments that make an inverse like this one."""
         return {name: getattr(self, name) for name in self._SETTINGS}
 
+    @classmethod
+    def _types(cls) -> dict[str, type]:
+        arrays = dict.fromkeys(("U", "s"), np.ndarray)
+        scalars: dict[str, type] = {"dtype": str, "tail": float, "damping": float, "info": str}
+        return {**cls._SETTINGS, **cls._PROGRESS, **arrays, **scalars}
+
     def _progress(self) -> dict[str, Any]:
-        """What the next refresh begins from, beside the pairs."""
+        """What the next refresh begins from, beside the pairs: the fields of `_PROGRESS`."""
         return {}
 
     def _resume(self, fields: dict[str, Any]) -> None:
         """Take `_progress` back; raises StateError where it does not fit."""
 
-    def state_dict(self) -> dict[str, Any]:
-        """Plain scalars and arrays from which `load_state_dict` goes on, bit for bit."""
-        return plain_state.seal(
-            {
-                "kind": self._KIND,
-                **self._settings(),
-                **self._progress(),
-                "dtype": self.U.dtype.name,
-                "U": np.array(self.U, order="C"),
-                "s": self.s.copy(),
-                "tail": self.tail,
-                "damping": self._damping,
-                "info": json.dumps(self.info.to_dict()),
-            }
-        )
-
-    def load_state_dict(self, state: Any) -> None:
-        """Become the inverse a state describes; all fields are checked before anything changes.
-
-        Raises
-        ------
-        StateError
-            A field is missing, unknown, of another version or altered; the message names it.
-        """
-        progress = {name: type(value) for name, value in self._progress().items()}
-        arrays = {
-            "dtype": str,
-            "U": np.ndarray,
-            "s": np.ndarray,
-            "tail": float,
-            "damping": float,
-            "info": str,
+    def _fields(self) -> dict[str, Any]:
+        return {
+            **self._settings(),
+            **self._progress(),
+            "dtype": self.U.dtype.name,
+            "U": np.array(self.U, order="C"),
+            "s": self.s.copy(),
+            "tail": self.tail,
+            "damping": self._damping,
+            "info": json.dumps(self.info.to_dict()),
         }
-        fields = plain_state.opened(state, self._KIND, {**self._SETTINGS, **progress, **arrays})
-        try:
-            made = self._like({name: fields[name] for name in self._SETTINGS})
-            made.damping = fields["damping"]
-            dtype = factor_dtype(fields["dtype"])
-            made.info = Info(**json.loads(fields["info"]))
-        except (InputError, TypeError, ValueError) as problem:
-            raise StateError(f"state: {problem}") from problem
+
+    @classmethod
+    def _restored(cls, fields: dict[str, Any]) -> Self:
+        made = cls._like({name: fields[name] for name in cls._SETTINGS})
+        made.damping, made.info = fields["damping"], Info(**json.loads(fields["info"]))
         d, r = fields["U"].shape if fields["U"].ndim == 2 else (-1, -1)
-        made.U = plain_state.array_of(fields, "U", (d, r), dtype)
+        made.U = plain_state.array_of(fields, "U", (d, r), factor_dtype(fields["dtype"]))
         made.s = plain_state.array_of(fields, "s", (r,), np.float64)
         made.tail = validate.real(fields["tail"], name="tail")
         overlap = dense.gram(made.U, wide=True) - np.eye(r)
         if r > d or (made.s < 0).any() or made.tail < 0 or np.abs(overlap).max(initial=0.0) > 1e-3:
             raise StateError("U, s, tail: expected orthonormal columns and numbers >= 0")
         made._resume(fields)
-        vars(self).update(vars(made))
+        return made
 
     @classmethod
     def _like(cls, settings: dict[str, Any]) -> Self:
         return cls(**settings)
-
-    @classmethod
-    def from_state_dict(cls, state: Any) -> Self:
-        """The inverse a state describes, as `load_state_dict`."""
-        made = cls._like({name: state[name] for name in cls._SETTINGS if name in state})
-        made.load_state_dict(state)
-        return made
 
     def __copy__(self) -> Self:
         """Another that shares the arrays, which are never written to; no state is checked on the way."""
         made = object.__new__(type(self))
         vars(made).update(vars(self))
         return made
-
-    def __reduce__(self) -> Any:
-        return (type(self).from_state_dict, (self.state_dict(),))

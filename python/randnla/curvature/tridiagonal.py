@@ -110,7 +110,7 @@ class TridiagonalKFAC(KFAC):
         """Average in a batch of a layer, or of all layers.
 
         Factors change when all layers have given their batch of a step, as cross factors need both of a pair.
-        Until then arrays are kept as they are.
+        Until then copies are kept, which are no part of a state.
 
         Parameters
         ----------
@@ -122,37 +122,42 @@ class TridiagonalKFAC(KFAC):
         -------
         bool
             False where a NaN or an infinity was found; the step's batches of all layers are then dropped.
+            An error drops those that were given before it.
 
         Raises
         ------
         InputError
             There is no such layer, an array does not fit it, or batches of two layers differ in rows.
         """
-        if isinstance(name, Mapping):
-            if name.keys() != self._layers.keys():
-                raise InputError(f"name: expected all of {', '.join(self._layers)}; got {', '.join(name)}")
-            self._given = {}
-            made = [self.accumulate(key, *pair, samples=samples) for key, pair in name.items()]
-            return all(made)
-        if self._given_at != self.step_count:
-            self._given, self._given_at = {}, self.step_count
-        layer = self._layers[self._known(name)]
-        try:
-            rows = layer.rows(a, g, self._workspaces[name], dtype=self.dtype, samples=samples)
-            prepared = self._blocks[name].prepare(rows)
-        except NonFiniteError as problem:
-            self._note(name, skipped_statistics=1, reason=str(problem))
-            prepared = None
-        known = [p for p in self._given.values() if p is not None]
-        if known and prepared is not None and _rows_of(known[0]) != _rows_of(prepared):
-            wanted, got = _rows_of(known[0]), _rows_of(prepared)
-            raise InputError(f"a: expected rows and uses {wanted} as the other layers have, got {got}")
-        self._given[name] = prepared
-        if len(self._given) == len(self._layers):
-            given, self._given = self._given, {}
-            if all(p is not None for p in given.values()):
-                self._absorb([given[key] for key in self._layers])
-        return prepared is not None
+        whole = isinstance(name, Mapping)
+        if whole and name.keys() != self._layers.keys():
+            raise InputError(f"name: expected all of {', '.join(self._layers)}; got {', '.join(name)}")
+        before = {} if whole or self._given_at != self.step_count else self._given
+        self._given = {}
+        checked = self._checked(name, a, g, samples)
+        given = before | checked
+        known = [prepared for prepared in given.values() if prepared is not None]
+        for prepared in known[1:]:
+            if _rows_of(known[0]) != _rows_of(prepared):
+                wanted, got = _rows_of(known[0]), _rows_of(prepared)
+                raise InputError(f"a: expected rows and uses {wanted} as the other layers have, got {got}")
+        if len(given) < len(self._layers):
+            self._given_at = self.step_count
+            self._given = before | {key: self._kept(key, prepared) for key, prepared in checked.items()}
+        elif len(known) == len(given):
+            self._absorb([given[key] for key in self._layers])
+        return None not in checked.values()
+
+    def _kept(self, name: str, prepared: Any) -> Any:
+        """A checked batch in memory of its own: the caller's may change before the step is complete."""
+        if prepared is None:
+            return None
+        made = []
+        for side, (batch, scale) in zip(("left", "right"), prepared, strict=True):
+            rows = self._workspaces[name].take(f"kept {side}", batch.rows.shape, batch.rows.dtype)
+            np.copyto(rows, batch.rows)
+            made.append((replace(batch, rows=rows), scale))
+        return tuple(made)
 
     def _absorb(self, given: list[Any]) -> None:
         for block, prepared in zip(self._blocks.values(), given, strict=True):

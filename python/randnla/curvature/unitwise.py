@@ -129,8 +129,7 @@ class UnitwiseBlock:
         """Plain scalars and arrays."""
         state: dict[str, Any] = {"sum": self._sum.copy(), "count": self._average.count}
         if self._pairs is not None:
-            values, vectors = self._pairs
-            state |= {"values": values.copy(), "vectors": vectors.copy(), "shift": self._shift}
+            state |= self.made_state((*self._pairs, self._shift))
         return state
 
     def restored(self, state: dict[str, Any]) -> UnitwiseBlock:
@@ -147,11 +146,28 @@ class UnitwiseBlock:
         made._sum = plain_state.array_of(state, "sum", self._sum.shape, np.float64)
         made._average = Average(average.ema, average.start, int(plain_state.unwrap(state["count"])))
         if "vectors" in state:
-            shape = (self.size, self.parts, self.parts)
-            values = plain_state.array_of(state, "values", shape[:2], np.float64)
-            made._pairs = values, plain_state.array_of(state, "vectors", shape, np.float64)
-            made._shift = float(plain_state.unwrap(state["shift"]))
+            made.adopt(self.made_restored(state))
         return made
+
+    def made_state(self, made: tuple[Array, Array, float]) -> dict[str, Any]:
+        """Of what a refresh has made."""
+        return {"values": made[0].copy(), "vectors": made[1].copy(), "shift": made[2]}
+
+    def made_restored(self, state: dict[str, Any]) -> tuple[Array, Array, float]:
+        """What a refresh had made.
+
+        Raises
+        ------
+        StateError
+        """
+        shape = (self.size, self.parts, self.parts)
+        with plain_state.reading():
+            values = plain_state.array_of(state, "values", shape[:2], np.float64)
+            vectors = plain_state.array_of(state, "vectors", shape, np.float64)
+            shift = float(plain_state.unwrap(state["shift"]))
+        if (values < 0).any() or not 0 <= shift < np.inf:
+            raise StateError("values, shift: expected numbers >= 0")
+        return values, vectors, shift
 
 
 def _shift(values: Array, damping: Damping) -> float:

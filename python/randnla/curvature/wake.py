@@ -167,11 +167,9 @@ class WakeRecursion:
         own = {key: type(value) for key, value in self._scalars().items() if key != "kind"}
         arrays = [key for key in state if str(key).startswith("pull_")] if isinstance(state, dict) else []
         fields = plain_state.opened(state, self._KIND, own | dict.fromkeys(arrays, np.ndarray))
-        try:
+        with plain_state.reading():
             made = type(self)(fields["variant"], ema=fields["ema"])
-            made._lr, names = positive(fields["lr"], "lr"), json.loads(fields["names"])
-        except ValueError as problem:
-            raise StateError(f"state: {problem}") from problem
+            made._lr, names = positive(fields["lr"], "lr"), list(json.loads(fields["names"]))
         if len(names) != len(arrays) or fields["count"] < 0 or bool(names) != bool(fields["count"]):
             raise StateError(f"names, count: expected those of {len(arrays)} arrays, got {names}")
         for i, name in enumerate(names):

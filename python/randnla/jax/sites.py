@@ -111,6 +111,8 @@ class Site:
         for path in self.paths:
             if path not in leaves:
                 raise InputError(f"{name}: expected a parameter {path!r}, there are {', '.join(leaves)}")
+            if not jnp.issubdtype(leaves[path].dtype, jnp.floating):
+                raise InputError(f"{name}: expected real floating numbers, {path!r} has {leaves[path].dtype}")
         rows, columns = self.layer.shape
         size = sum(leaves[path].size for path in self.paths)
         if size != rows * columns:

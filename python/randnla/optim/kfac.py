@@ -208,10 +208,11 @@ class KFAC:
         Raises
         ------
         InputError
-            There is no such layer, or an array does not fit it.
+            There is no such layer, or an array does not fit it; nothing has changed.
         """
-        for name, (a, g) in statistics.items():
-            self.engine.accumulate(name, a, g)
+        if not isinstance(statistics, Mapping):
+            raise InputError(f"statistics: expected a mapping, got {type(statistics).__name__}")
+        self.engine.accumulate(statistics)
 
     def step(self, w: Parameters, grad: Parameters) -> dict[str, Any]:
         """Parameters after one step.
@@ -219,7 +220,7 @@ class KFAC:
         Parameters
         ----------
         w : mapping {name: (weight, bias) or weight}
-            Not changed. Layers that the engine does not know follow their plain gradient.
+            Not changed; tuples or lists. Layers that the engine does not know follow their plain gradient.
         grad : mapping
             Gradient of the mean loss without the penalty, in the structure of `w`.
 
@@ -264,7 +265,7 @@ class KFAC:
         return isinstance(self.engine, engines.KLDWRM) and self.engine.variant == "QE"
 
     def _penalized(self, here: dict[str, Array], grad: Parameters) -> dict[str, Array]:
-        slopes = leaves(grad)
+        slopes = leaves(grad, "grad")
         require_alike(slopes, here, "grad")
         if self._velocity is not None:
             require_alike(self._velocity, here, "w")
@@ -364,13 +365,14 @@ class KFAC:
         fields = plain_state.opened(state, self._KIND, types, parts=True)
         if fields["curvature"] != self.curvature:
             raise StateError(f"curvature: expected {self.curvature!r}, got {fields['curvature']!r}")
-        parts = parted({key: value for key, value in state.items() if "/" in str(key)})
-        names, arrays = json.loads(fields["names"]), parts.get("velocity", {})
-        if len(names) != len(arrays) or ("rule" in parts) != (self.rule is not None):
-            raise StateError(
-                f"names, rule: expected those of this optimizer, got {sorted(parts)} and {names}"
-            )
-        velocity = {name: np.array(arrays[str(i)]) for i, name in enumerate(names)}
+        with plain_state.reading():
+            parts = parted({key: value for key, value in fields.items() if "/" in str(key)})
+            names, arrays = list(json.loads(fields["names"])), parts.get("velocity", {})
+            if len(names) != len(arrays) or ("rule" in parts) != (self.rule is not None):
+                raise StateError(
+                    f"names, rule: expected those of this optimizer, got {sorted(parts)} and {names}"
+                )
+            velocity = {name: np.array(arrays[str(i)]) for i, name in enumerate(names)}
         if not all(value.dtype.kind == "f" and np.isfinite(value).all() for value in velocity.values()):
             raise StateError("velocity: expected finite numbers")
         rule = None if self.rule is None else self.rule.state_dict()

@@ -4,34 +4,56 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from randnla._backend.errors import InputError
+from randnla._backend.namespace import to_host
 
 from .protocols import Array, Parameters
 
 
-def leaves(tree: Parameters) -> dict[str, Array]:
-    """The arrays of all layers, under the layer's name and their number."""
-    return {
-        f"{name}.{i}": np.asarray(part)
-        for name, value in tree.items()
-        for i, part in enumerate(value if isinstance(value, tuple) else (value,))
-    }
+def leaves(tree: Parameters, name: str = "w") -> dict[str, Array]:
+    """The arrays of all layers, under the layer's name and their number.
+
+    Raises
+    ------
+    InputError
+        It is no mapping to arrays of numbers, or to tuples or lists of them.
+    """
+    if not isinstance(tree, Mapping):
+        raise InputError(f"{name}: expected a mapping from layers to arrays, got {type(tree).__name__}")
+    flat = {}
+    for layer, value in tree.items():
+        for i, part in enumerate(_parts(value)):
+            array = to_host(part, name=f"{name}[{layer!r}]")
+            if array.dtype.kind not in "fciub":
+                raise InputError(f"{name}[{layer!r}]: expected numbers, got {array.dtype}")
+            flat[f"{layer}.{i}"] = array
+    return flat
 
 
 def rebuilt(tree: Parameters, flat: dict[str, Array]) -> dict[str, Any]:
-    """Flat arrays in the structure and the dtypes of a tree."""
+    """Flat arrays in the structure of a tree, and in its dtypes unless those are of integers."""
     made: dict[str, Any] = {}
     for name, value in tree.items():
-        parts = value if isinstance(value, tuple) else (value,)
-        new = tuple(
-            flat[f"{name}.{i}"].astype(np.asarray(part).dtype, copy=False) for i, part in enumerate(parts)
-        )
-        made[name] = new if isinstance(value, tuple) else new[0]
+        new = [_like(flat[f"{name}.{i}"], part) for i, part in enumerate(_parts(value))]
+        if isinstance(value, (tuple, list)):
+            made[name] = new if isinstance(value, list) else tuple(new)
+        else:
+            made[name] = new[0]
     return made
+
+
+def _parts(value: Any) -> Sequence[Any]:
+    return value if isinstance(value, (tuple, list)) else (value,)
+
+
+def _like(array: Array, part: Any) -> Array:
+    dtype = np.asarray(part).dtype
+    return array.astype(dtype, copy=False) if np.can_cast(array.dtype, dtype, "same_kind") else array
 
 
 def require_alike(given: dict[str, Array], like: dict[str, Array], name: str) -> None:

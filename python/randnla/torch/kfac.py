@@ -16,6 +16,7 @@ from randnla import curvature as engines
 from randnla._backend import validate
 from randnla._backend.errors import InputError, StateError
 from randnla._backend.rng import seed_from
+from randnla._backend.state import reading
 from randnla.curvature.report import Line, Report
 
 from .capture import Capture, arrays_of
@@ -205,10 +206,10 @@ class KFAC:
             gradients = {name: item.structured(self._on_host(g)) for name, (item, g) in held.items()}
             if not gradients:
                 raise StateError("step: no covered parameter has a gradient, call backward first")
-            if self.engine.statistics_due and all(map(_is_finite, gradients.values())):
-                self._feed(validate.real(loss_scale, name="loss_scale"))
+            scale = validate.real(loss_scale, name="loss_scale")
+            seen = self._statistics(scale) if self.engine.statistics_due else None
             before = self.engine.step_count
-            directions = self.engine.step(gradients, lr=lr, **self._parameters(gradients))
+            directions = self.engine.step(gradients, lr=lr, statistics=seen, **self._parameters(gradients))
             if self.engine.step_count > before:  # else a gradient is not finite, and nothing has changed
                 for name, (_, targets) in held.items():
                     _write(targets, gradients[name], directions[name])
@@ -227,22 +228,21 @@ class KFAC:
             }
         }
 
-    def _feed(self, loss_scale: float) -> None:
-        """Hand the engine what was captured, all of it on the host before any of it is taken."""
+    def _statistics(self, loss_scale: float) -> dict[str, Any]:
+        """What was captured, on the host, as the engine takes it."""
         passes = self._capture.passes
         if not passes:
             raise StateError(
                 "step: statistics are due, and no forward pass of the model in training was seen; was it "
                 "called in eval mode, under no_grad, by a compiled function, or other than by itself?"
             )
-        fed = []
+        seen = {}
         for item in self._covered:
             arrays = arrays_of(item.name, passes, lambda samples: self._rescaling(samples, loss_scale))
             if arrays is not None:
                 a, g, samples = arrays
-                fed.append((item.name, self._on_host(a), self._on_host(g), samples))
-        for name, a, g, samples in fed:
-            self.engine.accumulate(name, a, g, samples=samples)
+                seen[item.name] = self._on_host(a), self._on_host(g), samples
+        return seen
 
     def _rescaling(self, samples: int, loss_scale: float) -> float:
         """What makes a gradient of the user's loss one of its sum over the samples of a pass."""
@@ -297,10 +297,11 @@ class KFAC:
             A part is missing or does not fit; nothing has changed then.
         """
         if isinstance(state, dict):
-            state = {
-                key: value.numpy(force=True) if isinstance(value, torch.Tensor) else value
-                for key, value in state.items()
-            }
+            with reading():
+                state = {
+                    key: value.numpy(force=True) if isinstance(value, torch.Tensor) else value
+                    for key, value in state.items()
+                }
         self.engine.load_state_dict(state)
         self._capture.forget()
         self._listen()
@@ -315,10 +316,6 @@ class KFAC:
 
 def _parts(made: Any) -> tuple[Any, ...]:
     return made if isinstance(made, tuple) else (made,)
-
-
-def _is_finite(gradient: Any) -> bool:
-    return all(bool(torch.isfinite(torch.as_tensor(part)).all()) for part in _parts(gradient))
 
 
 def _write(targets: tuple[torch.Tensor, ...], given: Any, made: Any) -> None:
