@@ -423,6 +423,8 @@ CURVATURE: dict[str, str] = {
     "MFAC": "curvature/test_mfac.py",
     "Moments": "curvature/test_kfac.py",
     "Piecewise": "curvature/test_kfac.py",
+    "PruneInfo": "curvature/test_pruning.py",
+    "PruneResult": "curvature/test_pruning.py",
     "QuadraticMinimum": "curvature/test_quadratic.py",
     "RMSClip": "curvature/test_kfac.py",
     "RSKFAC": "curvature/test_kfac.py",
@@ -451,6 +453,7 @@ CURVATURE: dict[str, str] = {
     "Poisson": "curvature/test_glm.py",
     "LinearModel": "curvature/test_glm.py",
     "minimize_quadratic": "curvature/test_quadratic.py",
+    "prune": "curvature/test_pruning.py",
 }
 
 # Names of the rooms of faces -> the file that tests them.
@@ -479,6 +482,7 @@ JAX: dict[str, str] = {
     "TappedModel": "jax_adapter/test_jax_tap.py",
     "kfac": "jax_adapter/test_jax_agreement.py",
     "sketchy_sgd": "jax_adapter/test_jax_sketchy.py",
+    "prune": "jax_adapter/test_jax_pruning.py",
     "tap": "jax_adapter/test_jax_tap.py",
 }
 

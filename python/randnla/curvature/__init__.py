@@ -48,6 +48,9 @@ if TYPE_CHECKING:
     from randnla.curvature.promise.subsampled import SASSN as SASSN
     from randnla.curvature.promise.subsampled import SSN as SSN
     from randnla.curvature.promise.subsampled import DiagonalPreconditioner as DiagonalPreconditioner
+    from randnla.curvature.pruning.driver import prune as prune
+    from randnla.curvature.pruning.result import PruneInfo as PruneInfo
+    from randnla.curvature.pruning.result import PruneResult as PruneResult
     from randnla.curvature.quadratic import QuadraticMinimum as QuadraticMinimum
     from randnla.curvature.quadratic import minimize_quadratic as minimize_quadratic
     from randnla.curvature.report import Report as Report
@@ -94,6 +97,8 @@ _EXPORTS = {
     "MFAC": "randnla.curvature.mfac",
     "Moments": "randnla.curvature.damping",
     "Piecewise": "randnla.curvature.schedule",
+    "PruneInfo": "randnla.curvature.pruning.result",
+    "PruneResult": "randnla.curvature.pruning.result",
     "QuadraticMinimum": "randnla.curvature.quadratic",
     "RMSClip": "randnla.curvature.clipping",
     "RSKFAC": "randnla.curvature.variants",
@@ -121,6 +126,7 @@ _EXPORTS = {
     "Multinomial": "randnla.curvature.glm.multinomial",
     "Poisson": "randnla.curvature.glm.poisson",
     "LinearModel": "randnla.curvature.glm.model",
+    "prune": "randnla.curvature.pruning.driver",
 }
 
 __all__ = sorted(_EXPORTS)
