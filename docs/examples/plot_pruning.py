@@ -33,8 +33,8 @@ weights = {name: weight for name, (weight, _) in net.parameters.items()}
 biases = {name: bias for name, (_, bias) in net.parameters.items()}
 
 # %%
-# Pruning knows arrays only. It is told gradients by a function of the weights, which it asks before every step:
-# here means over batches of four, one after the other.
+# Pruning knows arrays only. It is told gradients by a function of the weights, which it asks before every
+# step: here means over batches of four, one after the other.
 
 
 def forward(weights, images):
