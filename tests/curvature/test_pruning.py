@@ -10,7 +10,7 @@ import pytest
 from cases import BACKENDS
 
 from randnla import ConvergenceWarning, InputError, NonFiniteError
-from randnla.curvature import PruneInfo, PruneResult, prune
+from randnla.curvature import MFAC, PruneInfo, PruneResult, prune
 from randnla.curvature.pruning.units import lowest, schedule_of
 
 UPDATES = ("separate", "joint", "none")
@@ -139,6 +139,22 @@ def test_many_blocks_and_a_short_last_one(d):
         keep, new = one_shot(w, fisher(G, 0.01, block), d // 2, "separate")
         np.testing.assert_array_equal(result.mask, keep)
         np.testing.assert_allclose(w + result.update, new, atol=1e-10)
+
+
+@pytest.mark.parametrize("block", [7, 30, None])
+def test_one_shot_takes_the_inverse_of_mfac(block):
+    w, G = problem(d=50, m=20)
+    window = MFAC(50, 20, 0.01, block=block, dtype=np.float64)
+    for g in G:
+        window.add(g)
+    diagonal = window.inverse_diag()
+    gone = np.argsort(w**2 / diagonal, kind="stable")[:30]
+    x = np.zeros(50)
+    x[gone] = w[gone] / diagonal[gone]
+    result = prune(w, G, 0.6, steps=1, damping=0.01, block=block)
+    np.testing.assert_array_equal(np.flatnonzero(~result.mask), np.sort(gone))
+    expected = np.where(result.mask, -window.inverse_hvp(x), -w)
+    np.testing.assert_allclose(result.update, expected, atol=1e-10)
 
 
 def test_gradual_pruning_foretells_less_than_one_shot():
@@ -444,13 +460,13 @@ def test_order_does_not_matter():
 
 
 @pytest.mark.parametrize("block", [4, None])
-def test_singular_blocks_get_more_damping(block):
+def test_singular_blocks_are_told_of(block):
     rng = np.random.default_rng(0)
     w, g = rng.standard_normal(8), rng.standard_normal(8)
     G = np.tile(g, (5, 1)) * 1e10
     with pytest.warns(ConvergenceWarning, match="prune: .* blocks of the Fisher matrix were singular"):
         result = prune(w, G, 0.5, damping=1e-5, block=block, steps=1)
-    assert "more damping" in result.info.health
+    assert "singular to rounding" in result.info.health
     assert np.isfinite(result.update).all()
     assert np.count_nonzero(result.mask) == 4
 

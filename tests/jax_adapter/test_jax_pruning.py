@@ -27,7 +27,7 @@ def loss(params, x, y):
     return -scores[y]
 
 
-GRADIENTS = jax.vmap(jax.grad(loss), (None, 0, 0))
+GRADIENTS = jax.jit(jax.vmap(jax.grad(loss), (None, 0, 0)))
 
 
 @pytest.mark.parametrize("method", ["mfac", "fisher", "magnitude"])

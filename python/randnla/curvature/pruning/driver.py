@@ -101,12 +101,13 @@ def prune(
     NonFiniteError
         Weights or gradients, of any step, hold NaN or Inf. There is no partial result.
     BreakdownError
-        A block of F is singular in float64, with more damping, too.
+        A block of F cannot be inverted in float64, with more damping neither.
 
     Warns
     -----
     ConvergenceWarning
-        Blocks of F were singular to rounding and got more damping: `info.health` has the number.
+        Blocks of F were singular to rounding, and had to be given more damping or projected: `info.health`
+        has their number.
 
     Notes
     -----
@@ -234,7 +235,7 @@ class _Run:
     gone: Array
     increases: list[float] = field(default_factory=list)
     steps: int = 0
-    raised: int = 0
+    singular: int = 0
 
     def __post_init__(self) -> None:
         # A power of two keeps squares in range, and scales all but the increases by itself.
@@ -283,7 +284,7 @@ class _Run:
 
     def _inverted(self, G: Array) -> FisherBlocks:
         made = FisherBlocks(G, self.plan.damping, self.plan.block)
-        self.raised += made.raised
+        self.singular += made.singular
         return made
 
     def _change(self, G: Array | None, fresh: Array) -> Array:
@@ -297,13 +298,13 @@ class _Run:
         F = self._inverse
         assert F is not None
         images = F.images(removed)
-        moved = self._moved(F, G, fresh, removed)
+        moved = self._moved(F, G, fresh, removed, images)
         # Gradients of the weights that go may be zero in F by now: the others' images do not see them.
         delta = moved - removed
         self.increases.append(0.5 * F.quadform(delta, F.images(moved) - images))
         return delta
 
-    def _moved(self, F: FisherBlocks, G: Array, fresh: Array, removed: Array) -> Array:
+    def _moved(self, F: FisherBlocks, G: Array, fresh: Array, removed: Array, images: Array) -> Array:
         """How the weights that stay move, zero elsewhere."""
         left = self.keep & ~fresh
         self._inverse = None
@@ -313,7 +314,7 @@ class _Run:
             return np.where(left, -F.solve(removed / F.inverse_diagonal), 0.0)
         # The minimum of delta^T F delta with delta = -w on Q is F_KK delta_K = F_KQ w_Q on the others, K.
         # F_KK is F with the gradients of Q set to zero, which F is from the next step on anyway.
-        side = np.where(left, F.apply(removed), 0.0)
+        side = np.where(left, F.apply(removed, images), 0.0)
         if isinstance(self.source, _Given):
             next_inverse = self._inverse = self._inverted(self.source.rows(self.w, left))
         else:
@@ -329,8 +330,8 @@ class _Run:
             increases = [float(np.ldexp(value, 2 * self._exponent)) for value in self.increases]
         grouped = self.units.labels is not None
         health = ""
-        if self.raised:
-            health = f"{self.raised} blocks of the Fisher matrix were singular to rounding: got more damping"
+        if self.singular:
+            health = f"{self.singular} blocks of the Fisher matrix were singular to rounding"
             warnings.warn(f"prune: {health}", ConvergenceWarning, stacklevel=3)
         pruned = int(self.layout.size - np.count_nonzero(self.keep))
         shares = {

@@ -7,10 +7,12 @@ from __future__ import annotations
 import numpy as np
 
 from randnla._backend.errors import BreakdownError
-from randnla._backend.kernels import dense, qr
+from randnla._backend.kernels import dense
 from randnla._backend.kernels.batched import batched_inverse
 from randnla._backend.kernels.dense import Array
-from randnla._backend.kernels.woodbury import window_combine, window_dots
+from randnla._backend.kernels.woodbury import blocks_of, window_combine, window_dots
+
+from ..window_core import core_of
 
 _BYTES = 64 << 20  # of matrices that are inverted together, or of columns that are widened
 _EPS = float(np.finfo(np.float64).eps)
@@ -32,8 +34,9 @@ class FisherBlocks:
     ----------
     diagonal, inverse_diagonal : (d,) arrays of float64
         Of F, and of the inverse of the blocks.
-    raised : int
-        Blocks that were singular to rounding, and got more damping.
+    singular : int
+        Blocks that were singular to rounding: short ones got more damping, of long ones the eigenvectors that
+        are not rounding were taken.
 
     Notes
     -----
@@ -48,19 +51,19 @@ class FisherBlocks:
 
     def __init__(self, G: Array, damping: float, block: int) -> None:
         self._G, self._damping, self._block = G, damping, min(block, G.shape[1])
-        self.raised = 0
+        self.singular = 0
         m, d = G.shape
         self.diagonal = np.empty(d)
-        for columns in _slices(d, max(1, _BYTES // (8 * m))):
+        for columns in blocks_of(d, max(1, _BYTES // (8 * m))):
             wide = G[:, columns].astype(np.float64)
             self.diagonal[columns] = np.einsum("ij,ij->j", wide, wide) / m + damping
         self.inverse_diagonal = np.empty(d)
         self._inverses: list[tuple[slice, Array]] = []
-        self._places = list(_slices(d, self._block))
+        self._places = blocks_of(d, self._block)
         if self._block <= m:
             whole = d - d % self._block
             batch = self._block * max(1, _BYTES // (8 * self._block**2))
-            for columns in _slices(whole, batch):
+            for columns in blocks_of(whole, batch):
                 self._invert(columns, self._block)
             if whole < d:
                 self._invert(slice(whole, d), d - whole)
@@ -77,7 +80,7 @@ class FisherBlocks:
         if info.any():
             # Rounding of a block is some eps of its trace.
             more = 64 * _EPS * np.trace(A, axis1=1, axis2=2) * (info > 0)
-            self.raised += int(np.count_nonzero(info))
+            self.singular += int(np.count_nonzero(info))
             inverse, info = batched_inverse(A, self._damping + more)
         if info.any():
             raise BreakdownError(
@@ -88,61 +91,46 @@ class FisherBlocks:
         self._inverses += list(zip(places, kept, strict=True))
 
     def _root(self, columns: slice) -> Array:
-        """W (m, m) with ``W W^T = (G G^T + m damping I)^-1`` for the columns of a block."""
-        m, part = len(self._G), self._G[:, columns]
-        gram = np.asarray(dense.gram(part.T, wide=True), np.float64)
-        trace = float(np.trace(gram))
-        gram[np.diag_indices(m)] += m * self._damping
-        R = qr.small_cholesky(gram)
-        if R is None:
-            self.raised += 1
-            gram[np.diag_indices(m)] += 64 * _EPS * trace
-            R = qr.small_cholesky(gram)
-        if R is None:
-            raise BreakdownError("gradients: a block of the Fisher matrix is singular")
-        W = qr.triangular_solve_right(np.eye(m), R)
-        for some in _slices(part.shape[1], max(1, _BYTES // (8 * m))):
-            Z = dense.gemm(part[:, some].T.astype(np.float64), W)
+        """W (m, r) with ``W W^T = (G G^T + m damping I)^-1`` for the columns of a block."""
+        part = self._G[:, columns]
+        core = core_of(np.asarray(dense.gram(part.T, wide=True), np.float64), self._damping)
+        self.singular += core.path == "eigh"
+        for some in blocks_of(part.shape[1], max(1, _BYTES // (8 * len(part)))):
+            Z = dense.gemm(part[:, some].T.astype(np.float64), core.root)
             values = (1 - np.einsum("ij,ij->i", Z, Z)) / self._damping
             self.inverse_diagonal[columns.start + some.start : columns.start + some.stop] = values
-        return W
+        return core.root
 
     def solve(self, x: Array) -> Array:
         """``F^-1 x`` for x (d,), in float64; blocks in which x is zero are passed over."""
         y = np.zeros(x.shape)
         for columns, inner in self._inverses:
-            b = x[columns]
-            if not b.any():
+            if not x[columns].any():
                 continue
             if self._block <= len(self._G):
-                y[columns] = inner @ b
+                y[columns] = inner @ x[columns]
                 continue
-            part, side = self._G[:, columns], self._side(x, columns)
+            part, side = self._G[:, columns], self._side(x[columns])
             C = dense.gemm(inner, dense.gemm(inner.T, window_dots(part, side))) / -self._damping
             y[columns] = window_combine(part, C, 1 / self._damping, side)[0]
         return y
 
-    def apply(self, x: Array) -> Array:
-        """``F x`` for x (d,), in float64."""
+    def apply(self, x: Array, images: Array) -> Array:
+        """``F x`` for x (d,) and its images, in float64."""
         y = np.zeros(x.shape)
-        for columns in self._places:
-            if x[columns].any():
-                part, side = self._G[:, columns], self._side(x, columns)
-                C = window_dots(part, side) / len(part)
-                y[columns] = window_combine(part, C, self._damping, side)[0]
+        for columns, image in zip(self._places, images, strict=True):
+            if image.any() or x[columns].any():
+                C = (image / len(image))[:, None]
+                y[columns] = window_combine(self._G[:, columns], C, self._damping, self._side(x[columns]))[0]
         return y
 
     def images(self, x: Array) -> Array:
         """``G_b x_b`` of every block b of columns, (blocks, m) in float64."""
-        made = np.zeros((len(self._places), len(self._G)))
-        for row, columns in zip(made, self._places, strict=True):
-            if x[columns].any():
-                row[:] = window_dots(self._G[:, columns], self._side(x, columns))[:, 0]
-        return made
+        return window_dots(self._G, self._side(x), self._block)[:, :, 0]
 
-    def _side(self, x: Array, columns: slice) -> Array:
-        """A block of a vector as the compiled products take it."""
-        return np.ascontiguousarray(x[None, columns], self._G.dtype)
+    def _side(self, x: Array) -> Array:
+        """A vector as the compiled products take it."""
+        return np.ascontiguousarray(x[None], self._G.dtype)
 
     def quadform(self, x: Array, images: Array) -> float:
         """``x^T F x``, a sum of squares, of x and its images."""
@@ -175,7 +163,3 @@ class FisherBlocks:
         v = w @ Z
         core = np.linalg.solve(np.eye(len(v)) - dense.gram(Z), v)
         return self._damping * float(w @ w + v @ core)
-
-
-def _slices(size: int, step: int) -> list[slice]:
-    return [slice(start, min(start + step, size)) for start in range(0, size, step)]
