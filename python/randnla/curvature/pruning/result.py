@@ -72,6 +72,8 @@ class PruneInfo:
 def _shown(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.6g}"
+    if isinstance(value, tuple):
+        return ", ".join(map(_shown, value))
     if isinstance(value, dict):
         return ", ".join(f"{key}: {_shown(item)}" for key, item in value.items())
     return str(value)
