@@ -423,8 +423,6 @@ CURVATURE: dict[str, str] = {
     "MFAC": "curvature/test_mfac.py",
     "Moments": "curvature/test_kfac.py",
     "Piecewise": "curvature/test_kfac.py",
-    "PruneInfo": "curvature/test_pruning.py",
-    "PruneResult": "curvature/test_pruning.py",
     "QuadraticMinimum": "curvature/test_quadratic.py",
     "RMSClip": "curvature/test_kfac.py",
     "RSKFAC": "curvature/test_kfac.py",
@@ -452,8 +450,13 @@ CURVATURE: dict[str, str] = {
     "Multinomial": "curvature/test_glm.py",
     "Poisson": "curvature/test_glm.py",
     "LinearModel": "curvature/test_glm.py",
+    "ConvBlocks": "curvature/test_mini_block_fisher.py",
+    "Elementwise": "curvature/test_mini_block_fisher.py",
+    "MiniBlockFisher": "curvature/test_mini_block_fisher.py",
+    "NeuronBlocks": "curvature/test_mini_block_fisher.py",
+    "RaggedBlocks": "curvature/test_mini_block_fisher.py",
+    "SENG": "curvature/test_seng.py",
     "minimize_quadratic": "curvature/test_quadratic.py",
-    "prune": "curvature/test_pruning.py",
 }
 
 # Names of the rooms of faces -> the file that tests them.
@@ -482,7 +485,6 @@ JAX: dict[str, str] = {
     "TappedModel": "jax_adapter/test_jax_tap.py",
     "kfac": "jax_adapter/test_jax_agreement.py",
     "sketchy_sgd": "jax_adapter/test_jax_sketchy.py",
-    "prune": "jax_adapter/test_jax_pruning.py",
     "tap": "jax_adapter/test_jax_tap.py",
 }
 

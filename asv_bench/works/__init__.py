@@ -13,7 +13,6 @@ from . import (
     kfac,
     lowrank,
     matrix_functions,
-    pruning,
     qr,
     sketching_dense,
     sketching_sparse,
@@ -36,7 +35,7 @@ ROOMS = {
     "batched": batched.WORKS,
     "structured": structured.WORKS,
     "kernels": kernels.WORKS,
-    "curvature": [*curvature.WORKS, *kfac.WORKS, *torch_adapter.WORKS, *pruning.WORKS],
+    "curvature": [*curvature.WORKS, *kfac.WORKS, *torch_adapter.WORKS],
     "jax": jax_adapter.WORKS,
 }
 WORKS = [work for room in ROOMS.values() for work in room]

@@ -17,4 +17,5 @@ PYBIND11_MODULE(_core, m, pybind11::mod_gil_not_used()) {
     register_symmetric(m);
     register_kron(m);
     register_woodbury(m);
+    register_mini_blocks(m);
 }

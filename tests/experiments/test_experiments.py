@@ -23,9 +23,8 @@ CELLS = {
     "kld_wrm": {"tune", "train"},
     "spectrum_decay": {"spectra"},
     "autoencoder_lm": {"tune", "train"},
-    "pruning": {"train", "prune"},
 }
-TORCH = {"kfac_fashion_mnist", "pruning"}
+TORCH = {"kfac_fashion_mnist"}
 
 
 def run(name: str, out: Path) -> str:

@@ -42,20 +42,23 @@ if TYPE_CHECKING:
     from randnla.curvature.levenberg_marquardt import LevenbergMarquardt as LevenbergMarquardt
     from randnla.curvature.low_rank_inverse import LowRankInverse as LowRankInverse
     from randnla.curvature.mfac import MFAC as MFAC
+    from randnla.curvature.mini_block_fisher import MiniBlockFisher as MiniBlockFisher
+    from randnla.curvature.partition import ConvBlocks as ConvBlocks
+    from randnla.curvature.partition import Elementwise as Elementwise
+    from randnla.curvature.partition import NeuronBlocks as NeuronBlocks
+    from randnla.curvature.partition import RaggedBlocks as RaggedBlocks
     from randnla.curvature.promise.nystrom import Nystrom as Nystrom
     from randnla.curvature.promise.preconditioner import Preconditioner as Preconditioner
     from randnla.curvature.promise.subsampled import LESSN as LESSN
     from randnla.curvature.promise.subsampled import SASSN as SASSN
     from randnla.curvature.promise.subsampled import SSN as SSN
     from randnla.curvature.promise.subsampled import DiagonalPreconditioner as DiagonalPreconditioner
-    from randnla.curvature.pruning.driver import prune as prune
-    from randnla.curvature.pruning.result import PruneInfo as PruneInfo
-    from randnla.curvature.pruning.result import PruneResult as PruneResult
     from randnla.curvature.quadratic import QuadraticMinimum as QuadraticMinimum
     from randnla.curvature.quadratic import minimize_quadratic as minimize_quadratic
     from randnla.curvature.report import Report as Report
     from randnla.curvature.schedule import Every as Every
     from randnla.curvature.schedule import Piecewise as Piecewise
+    from randnla.curvature.seng import SENG as SENG
     from randnla.curvature.sketchy_sgd import SketchySGD as SketchySGD
     from randnla.curvature.sketchy_variants import SketchyKatyusha as SketchyKatyusha
     from randnla.curvature.sketchy_variants import SketchySAGA as SketchySAGA
@@ -75,12 +78,14 @@ _EXPORTS = {
     "CholeskyInverse": "randnla.curvature.cholesky_inverse",
     "Conv1d": "randnla.curvature.convolution",
     "Conv2d": "randnla.curvature.convolution",
+    "ConvBlocks": "randnla.curvature.partition",
     "Damping": "randnla.curvature.damping",
     "Dense": "randnla.curvature.layers",
     "DiagonalFactor": "randnla.curvature.diagonal",
     "DiagonalInverse": "randnla.curvature.diagonal",
     "EKFAC": "randnla.curvature.variants",
     "EigenInverse": "randnla.curvature.eigen_inverse",
+    "Elementwise": "randnla.curvature.partition",
     "Embedding": "randnla.curvature.layers",
     "Every": "randnla.curvature.schedule",
     "ExactWake": "randnla.curvature.exact_wake",
@@ -95,15 +100,17 @@ _EXPORTS = {
     "LevenbergMarquardt": "randnla.curvature.levenberg_marquardt",
     "LowRankInverse": "randnla.curvature.low_rank_inverse",
     "MFAC": "randnla.curvature.mfac",
+    "MiniBlockFisher": "randnla.curvature.mini_block_fisher",
     "Moments": "randnla.curvature.damping",
+    "NeuronBlocks": "randnla.curvature.partition",
     "Piecewise": "randnla.curvature.schedule",
-    "PruneInfo": "randnla.curvature.pruning.result",
-    "PruneResult": "randnla.curvature.pruning.result",
     "QuadraticMinimum": "randnla.curvature.quadratic",
+    "RaggedBlocks": "randnla.curvature.partition",
     "RMSClip": "randnla.curvature.clipping",
     "RSKFAC": "randnla.curvature.variants",
     "Relative": "randnla.curvature.damping",
     "Report": "randnla.curvature.report",
+    "SENG": "randnla.curvature.seng",
     "SREKFAC": "randnla.curvature.variants",
     "ScaleShift": "randnla.curvature.layers",
     "Shifts": "randnla.curvature.damping",
@@ -126,7 +133,6 @@ _EXPORTS = {
     "Multinomial": "randnla.curvature.glm.multinomial",
     "Poisson": "randnla.curvature.glm.poisson",
     "LinearModel": "randnla.curvature.glm.model",
-    "prune": "randnla.curvature.pruning.driver",
 }
 
 __all__ = sorted(_EXPORTS)

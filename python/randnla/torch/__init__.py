@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 the randnla developers
 # SPDX-License-Identifier: BSD-3-Clause
-"""Curvature for PyTorch: preconditions the gradients of any model, for any optimizer, and prunes weights."""
+"""Curvature for PyTorch: preconditions the gradients of any model, for any optimizer."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from randnla.torch.kfac import KFAC as KFAC
-    from randnla.torch.pruning import prune as prune
+    from randnla.torch.mini_block_fisher import MiniBlockFisher as MiniBlockFisher
     from randnla.torch.quadratic import fisher_form as fisher_form
     from randnla.torch.sketchy_sgd import SketchySGD as SketchySGD
 
 # Public name -> module that defines it, loaded at first use.
 _EXPORTS = {
     "KFAC": "randnla.torch.kfac",
+    "MiniBlockFisher": "randnla.torch.mini_block_fisher",
     "SketchySGD": "randnla.torch.sketchy_sgd",
     "fisher_form": "randnla.torch.quadratic",
-    "prune": "randnla.torch.pruning",
 }
 
 __all__ = sorted(_EXPORTS)
