@@ -423,6 +423,8 @@ CURVATURE: dict[str, str] = {
     "MFAC": "curvature/test_mfac.py",
     "Moments": "curvature/test_kfac.py",
     "Piecewise": "curvature/test_kfac.py",
+    "PruneInfo": "curvature/test_pruning.py",
+    "PruneResult": "curvature/test_pruning.py",
     "QuadraticMinimum": "curvature/test_quadratic.py",
     "RMSClip": "curvature/test_kfac.py",
     "RSKFAC": "curvature/test_kfac.py",
@@ -457,6 +459,7 @@ CURVATURE: dict[str, str] = {
     "RaggedBlocks": "curvature/test_mini_block_fisher.py",
     "SENG": "curvature/test_seng.py",
     "minimize_quadratic": "curvature/test_quadratic.py",
+    "prune": "curvature/test_pruning.py",
 }
 
 # Names of the rooms of faces -> the file that tests them.
@@ -485,6 +488,7 @@ JAX: dict[str, str] = {
     "TappedModel": "jax_adapter/test_jax_tap.py",
     "kfac": "jax_adapter/test_jax_agreement.py",
     "sketchy_sgd": "jax_adapter/test_jax_sketchy.py",
+    "prune": "jax_adapter/test_jax_pruning.py",
     "tap": "jax_adapter/test_jax_tap.py",
 }
 

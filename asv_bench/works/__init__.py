@@ -13,6 +13,7 @@ from . import (
     kfac,
     lowrank,
     matrix_functions,
+    pruning,
     qr,
     sketching_dense,
     sketching_sparse,
@@ -35,7 +36,7 @@ ROOMS = {
     "batched": batched.WORKS,
     "structured": structured.WORKS,
     "kernels": kernels.WORKS,
-    "curvature": [*curvature.WORKS, *kfac.WORKS, *torch_adapter.WORKS],
+    "curvature": [*curvature.WORKS, *kfac.WORKS, *torch_adapter.WORKS, *pruning.WORKS],
     "jax": jax_adapter.WORKS,
 }
 WORKS = [work for room in ROOMS.values() for work in room]

@@ -23,8 +23,9 @@ CELLS = {
     "kld_wrm": {"tune", "train"},
     "spectrum_decay": {"spectra"},
     "autoencoder_lm": {"tune", "train"},
+    "pruning": {"train", "prune"},
 }
-TORCH = {"kfac_fashion_mnist"}
+TORCH = {"kfac_fashion_mnist", "pruning"}
 
 
 def run(name: str, out: Path) -> str:

@@ -53,6 +53,9 @@ if TYPE_CHECKING:
     from randnla.curvature.promise.subsampled import SASSN as SASSN
     from randnla.curvature.promise.subsampled import SSN as SSN
     from randnla.curvature.promise.subsampled import DiagonalPreconditioner as DiagonalPreconditioner
+    from randnla.curvature.pruning.driver import prune as prune
+    from randnla.curvature.pruning.result import PruneInfo as PruneInfo
+    from randnla.curvature.pruning.result import PruneResult as PruneResult
     from randnla.curvature.quadratic import QuadraticMinimum as QuadraticMinimum
     from randnla.curvature.quadratic import minimize_quadratic as minimize_quadratic
     from randnla.curvature.report import Report as Report
@@ -104,6 +107,8 @@ _EXPORTS = {
     "Moments": "randnla.curvature.damping",
     "NeuronBlocks": "randnla.curvature.partition",
     "Piecewise": "randnla.curvature.schedule",
+    "PruneInfo": "randnla.curvature.pruning.result",
+    "PruneResult": "randnla.curvature.pruning.result",
     "QuadraticMinimum": "randnla.curvature.quadratic",
     "RaggedBlocks": "randnla.curvature.partition",
     "RMSClip": "randnla.curvature.clipping",
@@ -133,6 +138,7 @@ _EXPORTS = {
     "Multinomial": "randnla.curvature.glm.multinomial",
     "Poisson": "randnla.curvature.glm.poisson",
     "LinearModel": "randnla.curvature.glm.model",
+    "prune": "randnla.curvature.pruning.driver",
 }
 
 __all__ = sorted(_EXPORTS)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from randnla.jax.losses import Loss as Loss
+    from randnla.jax.pruning import prune as prune
     from randnla.jax.sites import Site as Site
     from randnla.jax.sketchy_sgd import SketchyTransformation as SketchyTransformation
     from randnla.jax.sketchy_sgd import sketchy_sgd as sketchy_sgd
@@ -31,6 +32,7 @@ _EXPORTS = {
     "TappedModel": "randnla.jax.tapping",
     "kfac": "randnla.jax.transformation",
     "sketchy_sgd": "randnla.jax.sketchy_sgd",
+    "prune": "randnla.jax.pruning",
     "tap": "randnla.jax.tapping",
 }
 

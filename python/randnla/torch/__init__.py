@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 the randnla developers
 # SPDX-License-Identifier: BSD-3-Clause
-"""Curvature for PyTorch: preconditions the gradients of any model, for any optimizer."""
+"""Curvature for PyTorch: preconditions the gradients of any model, for any optimizer, and prunes weights."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from randnla.torch.kfac import KFAC as KFAC
     from randnla.torch.mini_block_fisher import MiniBlockFisher as MiniBlockFisher
+    from randnla.torch.pruning import prune as prune
     from randnla.torch.quadratic import fisher_form as fisher_form
     from randnla.torch.sketchy_sgd import SketchySGD as SketchySGD
 
@@ -19,6 +20,7 @@ _EXPORTS = {
     "MiniBlockFisher": "randnla.torch.mini_block_fisher",
     "SketchySGD": "randnla.torch.sketchy_sgd",
     "fisher_form": "randnla.torch.quadratic",
+    "prune": "randnla.torch.pruning",
 }
 
 __all__ = sorted(_EXPORTS)
