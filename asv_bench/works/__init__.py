@@ -18,6 +18,7 @@ from . import (
     sketching_dense,
     sketching_sparse,
     sketching_trig,
+    sketchy_sgd,
     structured,
     torch_adapter,
 )
@@ -36,7 +37,7 @@ ROOMS = {
     "batched": batched.WORKS,
     "structured": structured.WORKS,
     "kernels": kernels.WORKS,
-    "curvature": [*curvature.WORKS, *kfac.WORKS, *torch_adapter.WORKS, *pruning.WORKS],
+    "curvature": [*curvature.WORKS, *kfac.WORKS, *torch_adapter.WORKS, *pruning.WORKS, *sketchy_sgd.WORKS],
     "jax": jax_adapter.WORKS,
 }
 WORKS = [work for room in ROOMS.values() for work in room]

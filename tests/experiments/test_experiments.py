@@ -24,6 +24,7 @@ CELLS = {
     "spectrum_decay": {"spectra"},
     "autoencoder_lm": {"tune", "train"},
     "pruning": {"train", "prune"},
+    "sketchy_sgd": {"minimum", "excess"},
 }
 TORCH = {"kfac_fashion_mnist", "pruning"}
 

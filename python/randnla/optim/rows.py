@@ -27,7 +27,7 @@ class Rows(Protocol):
     p: int
 
     def epoch(self, size: int, rng: np.random.Generator) -> Iterator[Batch]:
-        """Every sample once, in batches (indices, features) of at most `size`."""
+        """Every sample once, in batches (indices, features) of at most `size`, each good until the next."""
 
     def take(self, index: Index) -> Any:
         """Features of some samples, in ascending order of their indices."""
@@ -42,14 +42,21 @@ class ArrayRows:
     def __init__(self, X: Any) -> None:
         self.X = X
         self.n, self.p = X.shape
+        # Of other layouts `take` would make a copy of the whole.
+        self._plain = not namespace.is_sparse(X) and bool(X.flags.c_contiguous)
 
     def epoch(self, size: int, rng: np.random.Generator) -> Iterator[Batch]:
         """In random order."""
         order = rng.permutation(self.n)
+        # Fresh memory for every batch would take several times longer than what is copied into it.
+        held = np.empty((min(size, self.n), self.p), self.X.dtype) if self._plain else None
         for start in range(0, self.n, size):
             # Within a batch the order is of no account, and memory is read forwards.
             index = np.sort(order[start : start + size])
-            yield index, self.X[index]
+            if held is None:
+                yield index, self.X[index]
+            else:
+                yield index, np.take(self.X, index, axis=0, out=held[: len(index)], mode="clip")
 
     def take(self, index: Index) -> Any:
         """By their indices."""

@@ -215,7 +215,7 @@ class SketchyFit:
 
     def _value(self, z: Array, y: Array) -> float:
         """The objective of a batch, by predictors."""
-        return float(np.mean(self.model.losses(z, y))) + float(self.model.penalty(self._w))
+        return float(self.model.losses(z, y).sum()) / len(y) + float(self.model.penalty(self._w))
 
     def _full_gradient(self, rows: Rows, y: Array, w: Array) -> Array:
         """In a pass over the samples, flattened."""

@@ -49,14 +49,18 @@ class SpectralForm:
     def __init__(self, rows: Array, s: Array) -> None:
         self.rows, self.s = rows, s
         self.largest = float(s.max(initial=0.0))
+        self._scales: dict[tuple[float, float], tuple[Array, float]] = {}  # of the powers last asked for
 
     def power(self, X: Array, exponent: float, rho: float) -> Array:
         """``U ((s + rho)^t - rho^t) U^T x + rho^t x``; without the second term where U is square."""
-        inner, outer = (self.s + rho) ** exponent, rho**exponent
-        C = window_dots(self.rows, X)
-        if len(self.s) == X.shape[1]:
-            return window_combine(self.rows, C * inner[:, None], 0.0, X)
-        return window_combine(self.rows, C * (inner - outer)[:, None], outer, X)
+        key = (exponent, rho)
+        if key not in self._scales:
+            outer = 0.0 if len(self.s) == X.shape[1] else rho**exponent
+            if len(self._scales) > 3:
+                self._scales.clear()
+            self._scales[key] = ((self.s + rho) ** exponent - outer)[:, None], outer
+        inner, outer = self._scales[key]
+        return window_combine(self.rows, window_dots(self.rows, X) * inner, outer, X)
 
     def quadform(self, X: Array) -> Array:
         """Sums of positive terms."""

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from typing import Any, ClassVar, Self
@@ -222,6 +223,10 @@ class Preconditioner:
     def _rows(self, g: Any, name: str) -> tuple[Array, bool]:
         """g as contiguous rows (k, p), and whether it was one vector."""
         self._require_update()
+        plain = type(g) is np.ndarray and g.shape == (self.dim,) and validate.is_native(g, self.dtype)
+        # The gradient of every step: where its squares are not finite it is looked at again below.
+        if plain and g.flags.c_contiguous and math.isfinite(np.vdot(g, g)):
+            return g[None], True
         given = validate.as_array(g, name=name, ndim=(1, 2))
         if given.shape[0] != self.dim:
             raise InputError(f"{name}: expected {self.dim} rows, got shape {given.shape}")

@@ -36,33 +36,29 @@ def top_eigenvalue(
     method of as many products has its last vector: never less, and never more than the truth. The largest
     value counts, not the largest magnitude: of an indefinite H only curvature from above endangers descent.
     """
-    p = source.dim
-    start = np.empty((1, p), pre.dtype)
+    p, dtype = source.dim, pre.dtype
+    start = np.empty((1, p), dtype)
     streams.fill_dense_map(start, kind="gaussian", seed=seed, stream=stream)
     steps = min(steps, p)
-    basis = np.zeros((steps, p), pre.dtype)
+    basis = np.zeros((steps, p), dtype)
     diagonal, off = np.zeros(steps), np.zeros(steps)
-    vector = start[0].astype(np.float64)
-    vector /= np.linalg.norm(vector)
-    count = 0
+    rounding, shift = 10 * float(np.finfo(dtype).eps), dtype.type(ridge)
+    vector, count = start[0] / np.linalg.norm(start), 0
     for j in range(steps):
         basis[j] = vector
         half = pre.power(basis[j : j + 1], -0.5)
-        product = source.times(half.T.astype(source.dtype, copy=False)).T.astype(pre.dtype, copy=False)
-        product = pre.power(np.ascontiguousarray(product + pre.dtype.type(ridge) * half), -0.5)
-        after = product[0].astype(np.float64)
-        diagonal[j] = after @ basis[j]
-        count = j + 1
+        product = source.times(half.T.astype(source.dtype, copy=False)).T + shift * half
+        after = pre.power(np.ascontiguousarray(product, dtype), -0.5)[0]
+        held, count = basis[: j + 1], j + 1
+        diagonal[j] = float(after @ vector)
         if not math.isfinite(diagonal[j]):
             return math.nan
         for _ in range(2):
-            after -= basis[:count].T @ (basis[:count] @ after)
-        off[j] = math.sqrt(after @ after)
+            after = after - (held @ after) @ held
+        off[j] = float(np.linalg.norm(after))
         # What is left below rounding is no direction of its own.
-        if off[j] <= 10 * float(np.finfo(pre.dtype).eps) * np.abs(diagonal[:count]).max():
+        if off[j] <= rounding * np.abs(diagonal[:count]).max():
             break
-        vector = after / off[j]
-    values = np.linalg.eigvalsh(
-        np.diag(diagonal[:count]) + np.diag(off[: count - 1], 1) + np.diag(off[: count - 1], -1)
-    )
-    return float(values.max())
+        vector = after / dtype.type(off[j])
+    T = np.diag(diagonal[:count]) + np.diag(off[: count - 1], 1) + np.diag(off[: count - 1], -1)
+    return float(np.linalg.eigvalsh(T)[-1])
