@@ -470,6 +470,7 @@ FACES: dict[str, dict[str, str]] = {
     ),
     "optim": {
         **dict.fromkeys(("KFAC", "Loss", "Network"), "optim/test_optim_kfac.py"),
+        "MFAC": "optim/test_optim_mfac.py",
         **dict.fromkeys(
             ("SketchyKatyusha", "SketchySAGA", "SketchySGD", "SketchySVRG"), "optim/test_optim_sketchy.py"
         ),
@@ -487,6 +488,7 @@ JAX: dict[str, str] = {
     "SketchyTransformation": "jax_adapter/test_jax_sketchy.py",
     "TappedModel": "jax_adapter/test_jax_tap.py",
     "kfac": "jax_adapter/test_jax_agreement.py",
+    "mfac": "jax_adapter/test_jax_mfac.py",
     "sketchy_sgd": "jax_adapter/test_jax_sketchy.py",
     "prune": "jax_adapter/test_jax_pruning.py",
     "tap": "jax_adapter/test_jax_tap.py",

@@ -13,7 +13,7 @@ void dots(const py::array& g, const py::array& x, py::array& c) {
         const auto gv = input_matrix<T>(g, "g"), xv = input_matrix<T>(x, "x");
         const auto cv = output_matrix<double>(c, "c");
         const py::gil_scoped_release release;
-        window_dots<T>(gv, xv, cv);
+        window_dots<T, T>(gv, xv, cv);
     });
 }
 
@@ -25,8 +25,47 @@ void combine(const py::array& g, const py::array& c, double alpha, const py::arr
         const auto cv = input_matrix<double>(c, "c");
         const auto yv = output_matrix<T>(y, "y");
         const py::gil_scoped_release release;
-        window_combine<T>(gv, cv, alpha, xv, yv);
+        window_combine<T, T>(gv, cv, alpha, xv, yv);
     });
+}
+
+// Bits of sixteen, which NumPy has as uint16 whatever they stand for.
+template <class S>
+MatrixView<const S> bits_matrix(const py::array& g) {
+    const auto view = input_matrix<std::uint16_t>(g, "g");
+    return {reinterpret_cast<const S*>(view.data), view.rows, view.cols, view.row_stride,
+            view.col_stride};
+}
+
+template <class S>
+void narrow_dots(const py::array& g, const py::array& x, py::array& c) {
+    const auto gv = bits_matrix<S>(g);
+    const auto xv = input_matrix<float>(x, "x");
+    const auto cv = output_matrix<double>(c, "c");
+    const py::gil_scoped_release release;
+    window_dots<S, float>(gv, xv, cv);
+}
+
+template <class S>
+void narrow_combine(const py::array& g, const py::array& c, double alpha, const py::array& x,
+                    py::array& y) {
+    const auto gv = bits_matrix<S>(g);
+    const auto cv = input_matrix<double>(c, "c");
+    const auto xv = input_matrix<float>(x, "x");
+    const auto yv = output_matrix<float>(y, "y");
+    const py::gil_scoped_release release;
+    window_combine<S, float>(gv, cv, alpha, xv, yv);
+}
+
+template <class S>
+void register_narrow(py::module_& m, const std::string& name) {
+    m.def(("window_dots_" + name).c_str(), &narrow_dots<S>, py::arg("g").noconvert(),
+          py::arg("x").noconvert(), py::arg("c").noconvert(),
+          "window_dots of a g of uint16, which are bits of narrow numbers.");
+    m.def(("window_combine_" + name).c_str(), &narrow_combine<S>, py::arg("g").noconvert(),
+          py::arg("c").noconvert(), py::arg("alpha"), py::arg("x").noconvert(),
+          py::arg("y").noconvert(),
+          "window_combine of a g of uint16, which are bits of narrow numbers.");
 }
 
 }  // namespace
@@ -37,6 +76,8 @@ void register_woodbury(py::module_& m) {
     m.def("window_combine", &combine, py::arg("g").noconvert(), py::arg("c").noconvert(),
           py::arg("alpha"), py::arg("x").noconvert(), py::arg("y").noconvert(),
           "y = alpha x + c^T g, summed in float64; rows are contiguous.");
+    register_narrow<Half>(m, "f16");
+    register_narrow<Brain>(m, "bf16");
 }
 
 }  // namespace randnla::bindings

@@ -25,19 +25,27 @@ constexpr index_t most_sides = 16;
 // Rows times right-hand sides of the least piece of a combination between two checkpoints.
 constexpr index_t most_terms = index_t{1} << 15;
 
-template <class T>
+template <class S>
 auto dots_kernel() {
-    if constexpr (std::is_same_v<T, float>)
+    if constexpr (std::is_same_v<S, float>)
         return window_kernels().dots_f32;
-    else
+    else if constexpr (std::is_same_v<S, double>)
         return window_kernels().dots_f64;
-}
-template <class T>
-auto combine_kernel() {
-    if constexpr (std::is_same_v<T, float>)
-        return window_kernels().combine_f32;
+    else if constexpr (std::is_same_v<S, Half>)
+        return window_kernels().dots_f16;
     else
+        return window_kernels().dots_bf16;
+}
+template <class S>
+auto combine_kernel() {
+    if constexpr (std::is_same_v<S, float>)
+        return window_kernels().combine_f32;
+    else if constexpr (std::is_same_v<S, double>)
         return window_kernels().combine_f64;
+    else if constexpr (std::is_same_v<S, Half>)
+        return window_kernels().combine_f16;
+    else
+        return window_kernels().combine_bf16;
 }
 
 template <class T>
@@ -47,8 +55,8 @@ bool contiguous_rows(MatrixView<T> a) {
 
 }  // namespace
 
-template <class T>
-void window_dots(MatrixView<const T> g, MatrixView<const T> x, MatrixView<double> c) {
+template <class S, class T>
+void window_dots(MatrixView<const S> g, MatrixView<const T> x, MatrixView<double> c) {
     require(contiguous_rows(g) && contiguous_rows(x), "window: expected contiguous rows");
     require(x.cols == g.cols && c.rows == g.rows && c.cols == x.rows,
             "window: shapes do not agree");
@@ -58,7 +66,7 @@ void window_dots(MatrixView<const T> g, MatrixView<const T> x, MatrixView<double
     const index_t slabs = std::max<index_t>(1, (g.cols + slab_cols - 1) / slab_cols);
     const index_t blocks = (k + most_sides - 1) / most_sides, tasks = slabs * groups * blocks;
     const Scratch<double> partial(slabs * m * k);
-    const auto kernel = dots_kernel<T>();
+    const auto kernel = dots_kernel<S>();
     const auto run = [&](index_t task) {
         const index_t slab = task / (groups * blocks), i = task / blocks % groups * window_rows;
         const index_t first = task % blocks * most_sides, last = std::min(k, first + most_sides);
@@ -92,8 +100,8 @@ void window_dots(MatrixView<const T> g, MatrixView<const T> x, MatrixView<double
                  });
 }
 
-template <class T>
-void window_combine(MatrixView<const T> g, MatrixView<const double> c, double alpha,
+template <class S, class T>
+void window_combine(MatrixView<const S> g, MatrixView<const double> c, double alpha,
                     MatrixView<const T> x, MatrixView<T> y) {
     require(contiguous_rows(g) && contiguous_rows(x), "window: expected contiguous rows");
     require(x.cols == g.cols && y.cols == g.cols && c.rows == g.rows && c.cols == x.rows &&
@@ -111,7 +119,7 @@ void window_combine(MatrixView<const T> g, MatrixView<const double> c, double al
     const Scratch<double> columns(k * m);  // C^T, so that a kernel reads runs
     for (index_t q = 0; q < k; ++q)
         for (index_t i = 0; i < m; ++i) columns[q * m + i] = c(i, q);
-    const auto kernel = combine_kernel<T>();
+    const auto kernel = combine_kernel<S>();
     const auto run = [&](index_t task, double* sums) {
         const index_t begin = task / blocks * width, n = std::min(width, g.cols - begin);
         const index_t first = task % blocks * most, last = std::min(k, first + most);
@@ -134,11 +142,13 @@ void window_combine(MatrixView<const T> g, MatrixView<const double> c, double al
     });
 }
 
-#define RANDNLA_INSTANTIATE(T)                                                                  \
-    template void window_dots<T>(MatrixView<const T>, MatrixView<const T>, MatrixView<double>); \
-    template void window_combine<T>(MatrixView<const T>, MatrixView<const double>, double,      \
-                                    MatrixView<const T>, MatrixView<T>);
-RANDNLA_INSTANTIATE(float)
-RANDNLA_INSTANTIATE(double)
+#define RANDNLA_INSTANTIATE(S, T)                                                                  \
+    template void window_dots<S, T>(MatrixView<const S>, MatrixView<const T>, MatrixView<double>); \
+    template void window_combine<S, T>(MatrixView<const S>, MatrixView<const double>, double,      \
+                                       MatrixView<const T>, MatrixView<T>);
+RANDNLA_INSTANTIATE(float, float)
+RANDNLA_INSTANTIATE(double, double)
+RANDNLA_INSTANTIATE(Half, float)
+RANDNLA_INSTANTIATE(Brain, float)
 
 }  // namespace randnla

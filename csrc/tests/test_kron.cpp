@@ -1,6 +1,7 @@
 // SPDX-FileCopyrightText: 2026 the randnla developers
 // SPDX-License-Identifier: BSD-3-Clause
 #include <cmath>
+#include <cstring>
 #include <vector>
 
 #include "check.hpp"
@@ -98,5 +99,43 @@ TEST(window_products_of_integers_are_exact) {
                 }
             CHECK(dots);
             CHECK(sums);
+        }
+}
+
+TEST(narrow_windows_hold_integers_exactly) {
+    // Integers below 2^8 are exact in both formats, so that sums are those of the float32 window.
+    for (const index_t m : {1, 5, 13})
+        for (const index_t d : {1, 37, 70001}) {
+            const auto size = static_cast<std::size_t>(m * d);
+            std::vector<float> g(size), x(static_cast<std::size_t>(d)), y(x.size()), z(x.size());
+            std::vector<Half> half(size);
+            std::vector<Brain> brain(size);
+            for (std::size_t i = 0; i < size; ++i) {
+                const int n = int(i % 11) - 5;
+                // 2^-24, the least subnormal number, beside -5..4 of which each is digits and
+                // exponent.
+                constexpr std::uint16_t small[6] = {0, 0x3C00, 0x4000, 0x4200, 0x4400, 0x4500};
+                const unsigned sign = n < 0 ? 0x8000u : 0u;
+                half[i].bits = n == 5 ? std::uint16_t{1}
+                                      : static_cast<std::uint16_t>(small[n < 0 ? -n : n] | sign);
+                g[i] = n == 5 ? 0x1p-24F : static_cast<float>(n);
+                std::uint32_t bits;
+                std::memcpy(&bits, &g[i], sizeof bits);
+                brain[i].bits = static_cast<std::uint16_t>(bits >> 16);
+            }
+            for (std::size_t i = 0; i < x.size(); ++i) x[i] = static_cast<float>(int(i % 7) - 3);
+            const auto xv = row_major_view<const float>(x.data(), 1, d);
+            const auto gv = row_major_view<const float>(g.data(), m, d);
+            std::vector<double> wide(static_cast<std::size_t>(m)), narrow(wide.size());
+            window_dots<float>(gv, xv, row_major_view(wide.data(), m, 1));
+            const auto cv = row_major_view<const double>(wide.data(), m, 1);
+            window_combine<float>(gv, cv, 3.0, xv, row_major_view(y.data(), 1, d));
+            const auto same = [&](auto view) {
+                window_dots(view, xv, row_major_view(narrow.data(), m, 1));
+                window_combine(view, cv, 3.0, xv, row_major_view(z.data(), 1, d));
+                return narrow == wide && y == z;
+            };
+            CHECK(same(row_major_view<const Half>(half.data(), m, d)));
+            CHECK(same(row_major_view<const Brain>(brain.data(), m, d)));
         }
 }

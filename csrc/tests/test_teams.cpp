@@ -58,12 +58,12 @@ void windows(index_t m, index_t k, index_t d) {
     const auto rows = row_major_view(g.data(), m, d), sides = row_major_view(x.data(), k, d);
     same_on_teams<double>([&] {
         std::vector<double> out(static_cast<std::size_t>(m * k));
-        window_dots<T>(rows, sides, row_major_view(out.data(), m, k));
+        window_dots<T, T>(rows, sides, row_major_view(out.data(), m, k));
         return out;
     });
     same_on_teams<T>([&] {
         std::vector<T> out(static_cast<std::size_t>(k * d));
-        window_combine<T>(rows, row_major_view(c.data(), m, k), 0.5, sides,
+        window_combine<T, T>(rows, row_major_view(c.data(), m, k), 0.5, sides,
                           row_major_view(out.data(), k, d));
         return out;
     });

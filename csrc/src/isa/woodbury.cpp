@@ -26,6 +26,115 @@ inline Doubles load(const double* x) {
     return *reinterpret_cast<const Wide*>(x);
 }
 
+typedef std::uint16_t Shorts
+    __attribute__((vector_size(kernel_vector_bytes / 4), aligned(2), may_alias));
+typedef std::uint32_t Words __attribute__((vector_size(kernel_vector_bytes / 2)));
+typedef float Singles __attribute__((vector_size(kernel_vector_bytes / 2)));
+
+#if defined(__AVX512F__)
+inline Doubles load(const Brain* x) {
+    const __m128i bits = _mm_loadu_si128(reinterpret_cast<const __m128i*>(x));
+    const __m256i wide = _mm256_slli_epi32(_mm256_cvtepu16_epi32(bits), 16);
+    return __builtin_convertvector(reinterpret_cast<Singles>(wide), Doubles);
+}
+#else
+inline Doubles load(const Brain* x) {
+    const Words bits = __builtin_convertvector(*reinterpret_cast<const Shorts*>(x), Words) << 16;
+    return __builtin_convertvector(reinterpret_cast<Singles>(bits), Doubles);
+}
+#endif
+#if defined(__AVX512F__)
+inline Doubles load(const Half* x) {
+    const __m128i bits = _mm_loadu_si128(reinterpret_cast<const __m128i*>(x));
+    return __builtin_convertvector(reinterpret_cast<Singles>(_mm256_cvtph_ps(bits)), Doubles);
+}
+#elif defined(__F16C__)
+inline Doubles load(const Half* x) {
+    const __m128i bits = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(x));
+    return __builtin_convertvector(reinterpret_cast<Singles>(_mm_cvtph_ps(bits)), Doubles);
+}
+#else
+// Exponent and digits moved to their places in a float32 are 2^-112 of the number, subnormal or
+// not: its bias is 127, theirs 15.
+inline Doubles load(const Half* x) {
+    const Words bits = __builtin_convertvector(*reinterpret_cast<const Shorts*>(x), Words);
+    const Singles size = reinterpret_cast<Singles>((bits & 0x7FFFu) << 13) * 0x1p112F;
+    const Words sign = (bits & 0x8000u) << 16;
+    return __builtin_convertvector(reinterpret_cast<Singles>(reinterpret_cast<Words>(size) | sign),
+                                   Doubles);
+}
+#endif
+
+// Of narrow numbers a register of float32: their products and short sums take a third of the time.
+typedef float Sixteen __attribute__((vector_size(kernel_vector_bytes), aligned(4), may_alias));
+#if defined(__AVX512F__)
+// The maskz forms, for the reason given in kernel_lanes.hpp.
+constexpr __mmask16 whole = 0xFFFF;
+inline Floats load_single(const Brain* x) {
+    const __m256i bits = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(x));
+    const __m512i wide = _mm512_maskz_cvtepu16_epi32(whole, bits);
+    return reinterpret_cast<Floats>(_mm512_maskz_slli_epi32(whole, wide, 16));
+}
+inline Floats load_single(const Half* x) {
+    return _mm512_maskz_cvtph_ps(whole, _mm256_loadu_si256(reinterpret_cast<const __m256i*>(x)));
+}
+#elif defined(__F16C__)
+inline Floats load_single(const Brain* x) {
+    const __m128i bits = _mm_loadu_si128(reinterpret_cast<const __m128i*>(x));
+    return reinterpret_cast<Floats>(_mm256_slli_epi32(_mm256_cvtepu16_epi32(bits), 16));
+}
+inline Floats load_single(const Half* x) {
+    return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(x)));
+}
+#else
+template <class S>
+inline Floats load_single(const S* x) {
+    Floats made;
+    const Doubles low = load(x), high = load(x + lanes);
+    for (int l = 0; l < lanes; ++l) {
+        made[l] = static_cast<float>(low[l]);
+        made[l + lanes] = static_cast<float>(high[l]);
+    }
+    return made;
+}
+#endif
+
+#if defined(__AVX512F__)
+#define RANDNLA_LOWER 0, 1, 2, 3, 4, 5, 6, 7
+#define RANDNLA_UPPER 8, 9, 10, 11, 12, 13, 14, 15
+#elif defined(__AVX2__)
+#define RANDNLA_LOWER 0, 1, 2, 3
+#define RANDNLA_UPPER 4, 5, 6, 7
+#else
+#define RANDNLA_LOWER 0, 1
+#define RANDNLA_UPPER 2, 3
+#endif
+inline Doubles lower(Floats a) {
+    return __builtin_convertvector(__builtin_shufflevector(a, a, RANDNLA_LOWER), Doubles);
+}
+inline Doubles upper(Floats a) {
+    return __builtin_convertvector(__builtin_shufflevector(a, a, RANDNLA_UPPER), Doubles);
+}
+
+inline double widened(float x) {
+    return static_cast<double>(x);
+}
+inline double widened(double x) {
+    return x;
+}
+inline double from_bits(std::uint32_t bits) {
+    float x;
+    __builtin_memcpy(&x, &bits, sizeof x);
+    return static_cast<double>(x);
+}
+inline double widened(Brain x) {
+    return from_bits(static_cast<std::uint32_t>(x.bits) << 16);
+}
+inline double widened(Half x) {
+    const double size = from_bits((x.bits & 0x7FFFu) << 13) * 0x1p112;
+    return x.bits & 0x8000u ? -size : size;
+}
+
 template <class T, int rows>
 inline void fetch(const T* g, index_t ld) {
     constexpr index_t line = 64 / sizeof(T), step = vectors * lanes;
@@ -54,9 +163,39 @@ void dot_rows(const T* g, index_t ld, const T* x, index_t n, double* out, index_
         double sum = 0;
         for (int v = 0; v < vectors; ++v)
             for (int l = 0; l < lanes; ++l) sum += sums[i][v][l];
-        for (index_t k = j; k < n; ++k)
-            sum += static_cast<double>(g[i * ld + k]) * static_cast<double>(x[k]);
+        for (index_t k = j; k < n; ++k) sum += widened(g[i * ld + k]) * widened(x[k]);
         out[i * step] = sum;
+    }
+}
+
+// Products of narrow rows are rounded to float32 and summed there over so many steps, then in
+// float64: an error of some 2^-24 of the sum of their magnitudes, and less by the root of its
+// length.
+constexpr index_t short_sum = 16;
+
+template <class S, int rows>
+void narrow_dot_rows(const S* g, index_t ld, const float* x, index_t n, double* out, index_t step) {
+    constexpr index_t width = 2 * lanes;
+    double total[rows] = {};
+    index_t j = 0;
+    while (j + width <= n) {
+        Floats sums[rows] = {};
+        const index_t end = n - j < short_sum * width ? n : j + short_sum * width;
+        for (; j + width <= end; j += width) {
+            fetch<S, rows>(g + j, ld);
+            const Floats xv = *reinterpret_cast<const Sixteen*>(x + j);
+#pragma GCC unroll 8
+            for (int i = 0; i < rows; ++i)
+                sums[i] = multiply_add(load_single(g + i * ld + j), xv, sums[i]);
+        }
+        for (int i = 0; i < rows; ++i) {
+            const Doubles half = lower(sums[i]) + upper(sums[i]);
+            for (int l = 0; l < lanes; ++l) total[i] += half[l];
+        }
+    }
+    for (int i = 0; i < rows; ++i) {
+        for (index_t k = j; k < n; ++k) total[i] += widened(g[i * ld + k]) * widened(x[k]);
+        out[i * step] = total[i];
     }
 }
 
@@ -79,7 +218,7 @@ void combine_rows(const T* g, index_t ld, const double* c, index_t n, double* su
         for (int v = 0; v < vectors; ++v) *reinterpret_cast<Wide*>(sum + j + v * lanes) = total[v];
     }
     for (; j < n; ++j)
-        for (int i = 0; i < rows; ++i) sum[j] += c[i] * static_cast<double>(g[i * ld + j]);
+        for (int i = 0; i < rows; ++i) sum[j] += c[i] * widened(g[i * ld + j]);
 }
 
 template <class T>
@@ -89,6 +228,15 @@ void dots(const T* g, index_t ld, int rows, const T* x, index_t n, double* out, 
         dot_rows<T, most_rows>(g + i * ld, ld, x, n, out + i * step, step);
     for (; i + 2 <= rows; i += 2) dot_rows<T, 2>(g + i * ld, ld, x, n, out + i * step, step);
     if (i < rows) dot_rows<T, 1>(g + i * ld, ld, x, n, out + i * step, step);
+}
+
+template <class S>
+void narrow_dots(const S* g, index_t ld, int rows, const float* x, index_t n, double* out,
+                 index_t step) {
+    int i = 0;
+    for (; i + most_rows <= rows; i += most_rows)
+        narrow_dot_rows<S, most_rows>(g + i * ld, ld, x, n, out + i * step, step);
+    for (; i < rows; ++i) narrow_dot_rows<S, 1>(g + i * ld, ld, x, n, out + i * step, step);
 }
 
 template <class T>
@@ -103,6 +251,9 @@ void combine(const T* g, index_t ld, int rows, const double* c, index_t n, doubl
 }  // namespace
 
 extern const WindowKernels window_kernels;
-const WindowKernels window_kernels = {dots<float>, dots<double>, combine<float>, combine<double>};
+const WindowKernels window_kernels = {
+    dots<float>,    dots<double>,    narrow_dots<Half>, narrow_dots<Brain>,
+    combine<float>, combine<double>, combine<Half>,     combine<Brain>,
+};
 
 }  // namespace randnla::RANDNLA_ISA

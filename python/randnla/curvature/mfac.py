@@ -4,12 +4,13 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any, ClassVar, Self
 
 import numpy as np
 
+from randnla._backend import namespace, validate
 from randnla._backend import state as plain_state
-from randnla._backend import validate
 from randnla._backend.errors import InputError, NonFiniteError, StateError
 from randnla._backend.kernels import dense
 from randnla._backend.kernels.woodbury import blocks_of
@@ -215,13 +216,19 @@ class MFAC:
         return held
 
     def direction(self, gradient: Any) -> Any:
-        """``F^-1 g`` with g in the window; None, and only `skipped` changes, where g cannot be taken."""
+        """``F^-1 g`` with g in the window.
+
+        Of g as it is held: what storage rounds off would be divided by the damping. None, and only
+        `skipped` changes, where g holds NaN or Inf or its squares overflow.
+        """
         try:
             self.add(gradient)
         except NonFiniteError:
             self.skipped += 1
             return None
-        return self.inverse_hvp(gradient)
+        if self.method == "static":
+            return self.inverse_hvp(gradient)
+        return namespace.restore(namespace.kind_of(gradient), self.inverse_hvp(self._window.newest()))
 
     # -- F and its inverse ---------------------------------------------------------------------------------
 
@@ -329,6 +336,17 @@ class MFAC:
             reason="damping is below rounding of the Gram matrix" if path == "eigh" else "",
             skipped_gradients=self.skipped,
         )
+
+    def arrays(self) -> dict[str, Array]:
+        """What a window that is not static holds, in arrays whose shapes do not depend on the count."""
+        held: dict[str, Array] = self._window.arrays()
+        return held
+
+    def with_arrays(self, arrays: dict[str, Array]) -> Self:
+        """A window of these settings, but for dim, that holds arrays as `arrays` gives them."""
+        made = copy.copy(self)
+        made._window, made._prepared = self._window.with_arrays(arrays), None
+        return made
 
     # -- state -----------------------------------------------------------------------------------------------
 

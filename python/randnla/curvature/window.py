@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from typing import Any, ClassVar, Self
 
@@ -11,7 +12,7 @@ import numpy as np
 
 from randnla._backend import namespace, validate
 from randnla._backend import state as plain_state
-from randnla._backend.errors import CapacityError, InputError, StateError
+from randnla._backend.errors import CapacityError, InputError, NonFiniteError, StateError
 from randnla._backend.kernels import dense
 from randnla._backend.kernels.woodbury import widened, window_combine, window_dots
 from randnla.operators.base import Array
@@ -189,7 +190,7 @@ class GradientWindow:
         own = products[:, m].real
         if not math.isfinite(float(own.sum())):
             validate.require_finite(g, name="gradient")
-            raise InputError(
+            raise NonFiniteError(
                 f"gradient: its squares overflow float64, its largest entry is {abs(g).max():.3g}"
             )
         full = m == self.size
@@ -227,6 +228,10 @@ class GradientWindow:
     def gradients(self) -> Array:
         """A copy of what is held, (count, dim), from the oldest to the newest."""
         return self._held.read(self._order)
+
+    def newest(self) -> Array:
+        """The gradient added last, (dim,), as it is held."""
+        return self._held.read(self._order[-1])
 
     def part(self, columns: slice) -> Array:
         """Some columns of what is held, in memory order, in the precision of the Gram matrix."""
@@ -330,6 +335,22 @@ class GradientWindow:
         if self._held.scaled:
             C = C * self._held.scales[: self.count, None]
         return window_combine(self._held.rows[: self.count], C, alpha, X, self.block or self.dim)
+
+    def arrays(self) -> dict[str, Array]:
+        """What is held as arrays whose shapes do not depend on the count, by reference."""
+        order = np.full(self.size, -1, np.int32)
+        order[: self.count] = self._order
+        return {"rows": self._held.rows, "scales": self._held.scales, "gram": self._gram, "order": order}
+
+    def with_arrays(self, arrays: dict[str, Array]) -> Self:
+        """A window with these settings but for dim that holds arrays as `arrays` gives them, by reference."""
+        made = copy.copy(self)
+        made.dim, made._held = arrays["rows"].shape[1], copy.copy(self._held)
+        made._held.rows, made._held.scales = arrays["rows"], arrays["scales"]
+        made._gram, made._order = arrays["gram"], [int(i) for i in arrays["order"] if i >= 0]
+        made._blocks = len(made._gram)
+        made._forget()
+        return made
 
     # -- state -----------------------------------------------------------------------------------------
 

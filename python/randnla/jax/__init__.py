@@ -8,6 +8,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from randnla.jax.gradient_window import mfac as mfac
     from randnla.jax.losses import Loss as Loss
     from randnla.jax.pruning import prune as prune
     from randnla.jax.sites import Site as Site
@@ -31,6 +32,7 @@ _EXPORTS = {
     "SketchyTransformation": "randnla.jax.sketchy_sgd",
     "TappedModel": "randnla.jax.tapping",
     "kfac": "randnla.jax.transformation",
+    "mfac": "randnla.jax.gradient_window",
     "sketchy_sgd": "randnla.jax.sketchy_sgd",
     "prune": "randnla.jax.pruning",
     "tap": "randnla.jax.tapping",

@@ -3,7 +3,8 @@
 """Optimizers for training loops in plain NumPy."""
 
 from .kfac import KFAC
+from .mfac import MFAC
 from .protocols import Loss, Network
 from .sketchy_methods import SketchyKatyusha, SketchySAGA, SketchySGD, SketchySVRG
 
-__all__ = ["KFAC", "Loss", "Network", "SketchyKatyusha", "SketchySAGA", "SketchySGD", "SketchySVRG"]
+__all__ = ["KFAC", "MFAC", "Loss", "Network", "SketchyKatyusha", "SketchySAGA", "SketchySGD", "SketchySVRG"]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from randnla.torch.kfac import KFAC as KFAC
+    from randnla.torch.mfac import MFAC as MFAC
     from randnla.torch.mini_block_fisher import MiniBlockFisher as MiniBlockFisher
     from randnla.torch.pruning import prune as prune
     from randnla.torch.quadratic import fisher_form as fisher_form
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 _EXPORTS = {
     "KFAC": "randnla.torch.kfac",
     "MiniBlockFisher": "randnla.torch.mini_block_fisher",
+    "MFAC": "randnla.torch.mfac",
     "SketchySGD": "randnla.torch.sketchy_sgd",
     "fisher_form": "randnla.torch.quadratic",
     "prune": "randnla.torch.pruning",

@@ -12,6 +12,7 @@ import numpy as np
 from randnla import _core
 from randnla._backend.kernels.dense import Array, is_compiled
 
+_NARROW = {np.dtype(np.float16): "f16", np.dtype(np.uint16): "bf16"}
 _COLUMNS = 1 << 16  # of the window widened at a time, in NumPy
 
 
@@ -25,6 +26,11 @@ def widened(G: Array) -> Array:
 def _wide(X: Array) -> Array:
     X = widened(X)
     return X.astype(np.complex128 if np.iscomplexobj(X) else np.float64, copy=False)
+
+
+def _narrow(G: Array, X: Array) -> str:
+    """The name of the kernels of sixteen bits that take G, or nothing."""
+    return _NARROW.get(G.dtype, "") if X.dtype == np.float32 else ""
 
 
 def blocks_of(dim: int, block: int | None) -> list[slice]:
@@ -47,6 +53,11 @@ def window_dots(G: Array, X: Array, block: int | None = None) -> Array:
 def _dots(G: Array, X: Array) -> Array:
     if not (len(G) and len(X)):
         return np.zeros((len(G), len(X)), np.result_type(G, X, np.float64))
+    narrow = _narrow(G, X)
+    if narrow:
+        out = np.empty((len(G), len(X)))
+        getattr(_core, f"window_dots_{narrow}")(G.view(np.uint16), X, out)
+        return out
     if is_compiled(G, X):
         out = np.empty((len(G), len(X)))
         _core.window_dots(G, X, out)
@@ -73,6 +84,10 @@ def window_combine(G: Array, C: Array, alpha: float, X: Array, block: int | None
 
 
 def _combine(G: Array, C: Array, alpha: float, X: Array, out: Array) -> None:
+    narrow = _narrow(G, X)
+    if narrow:
+        getattr(_core, f"window_combine_{narrow}")(G.view(np.uint16), C, alpha, X, out)
+        return
     if is_compiled(G, X) and C.dtype == np.float64:
         _core.window_combine(G, C, alpha, X, out)
         return
