@@ -321,6 +321,16 @@ def test_squares_beyond_float32_are_tried_in_float64():
 
 
 @ALL
+def test_directions_that_overflow_are_refused(name):
+    pre = made(name, np.zeros((4, 7), np.float32), rho=1e-3)
+    assert pre.quadform(np.full(7, 1e38, np.float32)) == pytest.approx(7e73, rel=1e-6)
+    with pytest.raises(InputError, match=r"g: P to the power of -1 times it overflows float32"):
+        pre.direction(np.full(7, 1e37, np.float32))
+    large = pre.direction(np.full(7, 1e34, np.float32))  # squares of it overflow, it does not
+    np.testing.assert_allclose(large, 1e37, rtol=1e-6)
+
+
+@ALL
 def test_gradients_that_are_not_finite_are_refused(name):
     pre = made(name, root())
     before = pre.state_dict()

@@ -190,6 +190,24 @@ def test_half_vectors_of_float32_and_tensors():
     assert engine.logdet() < 0
 
 
+@pytest.mark.parametrize("word", WORDS)
+@pytest.mark.parametrize("scale", [1e19, 1e25])
+def test_rates_beyond_float32_are_found_in_float64(word, scale):
+    # Products of float32 overflow; by scaling, the rate is that of the problem in units of its own.
+    R = root(dtype=np.float32)
+    engine, plain = (SketchySGD(4, 1e-3, preconditioner=word, steps=20, rng=0) for _ in range(2))
+    engine.rho = 1e-3 * scale  # rho relative to the Hessian does not matter for what is tested
+    engine.update(R * np.float32(scale), fresh=R * np.float32(scale))
+    assert engine.health.reason == "" or engine.health.fallback == "float64"
+    H = (R.astype(float).T @ R) * scale**2
+    eye = np.eye(20)
+    half = np.stack([engine.preconditioner.power(eye[k : k + 1], -0.5)[0] for k in range(20)])
+    truth = np.linalg.eigvalsh(half @ H @ half)[-1]
+    assert engine.learning_rate == pytest.approx(0.5 / truth, rel=1e-3)
+    plain.update(R, fresh=R)
+    assert plain.health.fallback == ""
+
+
 @pytest.mark.parametrize("p", [-8, 5])
 def test_powers_of_two_change_no_digit(p):
     R, fresh, x = root(), root(seed=1), np.ones(20)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from hostile_targets import Array, Target, exponent, precision, rescale, slack
 
-from randnla.curvature import BrandFactor, GradientWindow, KroneckerFactor, LowRankInverse
+from randnla.curvature import SSN, BrandFactor, GradientWindow, KroneckerFactor, LowRankInverse, Nystrom
 
 RANK = 5
 
@@ -142,6 +142,23 @@ def inverse_for(A: Any) -> LowRankInverse:
     return inverse
 
 
+def real_dtype(A: Any) -> Any:
+    """The preconditioners are real; they refuse complex vectors."""
+    return np.float32 if precision(A) > 1e-10 else np.float64
+
+
+def newton_for(A: Any) -> SSN:
+    pre = SSN(0.5)
+    pre.update((gradients(side(A, 0)) / 3**0.5).astype(real_dtype(A)))
+    return pre
+
+
+def nystrom_for(A: Any) -> Nystrom:
+    pre = Nystrom(3, 0.5, rng=0)
+    pre.update((gradients(side(A, 0)) / 3**0.5).astype(real_dtype(A)))
+    return pre
+
+
 def matrix(n: int) -> Array:
     """What the window stands for, and the inverse inverts: damping and the gradients."""
     G = gradients(n)
@@ -213,7 +230,18 @@ def _targets() -> list[Target]:
             ("V", "v"),
             {"apply": check_linear(-1), "quadform": check_quadratic(-1)},
         ),
+        *(
+            (
+                name,
+                make,
+                ("g", "v"),
+                {"apply": check_linear(1), "direction": check_linear(-1), "quadform": check_quadratic(1)},
+            )
+            for name, make in (("SSN", newton_for), ("Nystrom", nystrom_for))
+        ),
     ):
+        if name in ("SSN", "Nystrom"):
+            vectors = {**vectors, "real": True}
         for method, check in checks.items():
 
             def call(A: Any, *, make: Any = make, method: str = method, **keywords: Any) -> Any:

@@ -37,6 +37,7 @@ class Target:
     needed_axis: int = 0  # whose length that is
     dense_only: bool = False
     takes_vectors: bool = False  # one axis is no mistake there
+    real: bool = False  # complex numbers are a mistake there
     mapped_tolerance: float = 1e-8  # a memmap is another kind of input, by a route that `info` names
     refuses: Callable[[Array], bool] = lambda truth: False  # matrices that are no input of it
     breaks: Callable[[Array, float], bool] = lambda truth, eps: False  # matrices that it breaks down for

@@ -142,6 +142,9 @@ def test_matrix(worker: Worker, target: Target, case: Hostile) -> None:
     if target.dense_only and not isinstance(case.make(target.base()), (np.ndarray, list, tuple)):
         assert_error(outcome, "InputError", named(r"^A\b", target))
         return
+    if target.real and getattr(case.make(target.base()), "dtype", None) in (np.complex64, np.complex128):
+        assert_error(outcome, "InputError", named(r"^A: expected real numbers", target))
+        return
     if case.promise == "NonFiniteError" and not target.sees_all and outcome["kind"] == "value":
         return  # the rows drawn hold no NaN
     if case.promise != "value":

@@ -105,12 +105,14 @@ def test_resumed_fits_are_those_without_a_stop(method, loss):
     whole = method(loss, **options).fit(X, y)
     half = method(loss, **{**options, "epochs": 2}).fit(X, y)
     state = half.state_dict()
-    other = method(loss, batch=17, rng=99)
+    other = method(loss, batch=17, preconditioner="ssn", rank=3, rng=99)
     other.load_state_dict(state)
     for going in (half, other, pickle.loads(pickle.dumps(half))):
         going.resume(X, y, 3)
         np.testing.assert_array_equal(going.coef_, whole.coef_)
         assert going.history == whole.history
+        assert repr(going) == repr(whole)
+        assert going.preconditioner == "nystrom"
     again = method(loss, **options).fit(X, y)
     again.fit(X, y)  # starts anew
     np.testing.assert_array_equal(again.coef_, whole.coef_)
@@ -145,6 +147,7 @@ def test_mapped_files_and_streams(method, tmp_path):
     least = minimum(streamed.model, X, y)
     gained = (start - streamed.objective(stream, y)) / (start - whole.objective(X, y))
     assert 0.9 <= gained <= (start - least) / (start - whole.objective(X, y)) * (1 + 1e-9)
+    np.testing.assert_allclose(streamed.predict_mean(stream), streamed.predict_mean(X))
     # A pass an epoch, two for its Hessian and its rate; the others are for full gradients and the objective.
     assert stream.passes >= 4 * 3 + 1
 
@@ -206,6 +209,11 @@ def test_history_callback_and_plain_steps():
     assert model.loss(X, y, w) - minimum(model, X, y) < 1e-3
     np.testing.assert_array_equal(optimizer.step(w, np.full(6, np.nan)), w)
     assert optimizer.health.skipped_gradients == 1
+    with pytest.raises(StateError, match="expected a fit before"):
+        optimizer.state_dict()
+    twin = pickle.loads(pickle.dumps(optimizer))
+    g = model.gradient(X, y, w)
+    np.testing.assert_array_equal(twin.step(w, g), optimizer.step(w, g))
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from .blocks import joined, parted
 from .health import Health
 from .promise.nystrom import Nystrom
 from .promise.preconditioner import Preconditioner
-from .promise.sources import source_of
+from .promise.sources import Source, source_of
 from .promise.subsampled import LESSN, SASSN, SSN, DiagonalPreconditioner
 from .promise.top_eigenvalue import top_eigenvalue
 
@@ -222,18 +222,25 @@ class SketchySGD:
             why = other.problem or f"the largest preconditioned curvature is {top}"
             self._note = f"the learning rate is that of before: {why}"
 
-    def _measured(self, source: Any) -> float:
-        try:
-            return top_eigenvalue(
-                self.preconditioner,
-                source,
-                self.ridge,
-                steps=self.steps,
-                seed=self.seed,
-                stream=2 * self._updates + 1,
-            )
-        except np.linalg.LinAlgError:
-            return math.nan
+    def _measured(self, source: Source) -> float:
+        """The top eigenvalue; in float64 where it overflows."""
+        found = math.nan
+        for tried in (source, source.widened()):
+            try:
+                with np.errstate(over="ignore", invalid="ignore"):
+                    found = top_eigenvalue(
+                        self.preconditioner,
+                        tried,
+                        self.ridge,
+                        steps=self.steps,
+                        seed=self.seed,
+                        stream=2 * self._updates + 1,
+                    )
+            except np.linalg.LinAlgError:
+                continue
+            if math.isfinite(found):
+                break
+        return found
 
     def direction(self, g: Any) -> Any:
         """``P^-1 g`` for a gradient of shape (p,), an array of the kind of g.

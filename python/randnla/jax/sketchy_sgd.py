@@ -55,7 +55,8 @@ class SketchyRule:
         whole = (U.shape[0] == U.shape[1]) & (engine["updates"] > 0)
         # A square U spans everything: 1 / rho would only cancel.
         d = U @ (C * (1 / (s + rho) - jnp.where(whole, 0, outer))) + jnp.where(whole, 0, outer) * g
-        return engine["rate"] * d, engine
+        d = engine["rate"] * d
+        return jnp.where(jnp.all(jnp.isfinite(d)), d, 0), engine  # no step where it overflows
 
 
 class SketchyTransformation(optax.GradientTransformationExtraArgs):  # type: ignore[misc]

@@ -144,7 +144,7 @@ class SketchyFit:
         """
         validate.callback(callback)
         epochs = validate.integer(epochs, name="epochs", low=1)
-        if self.engine is None:
+        if self.model is None:
             raise StateError(f"{self._KIND}: expected a fit, or a loaded state, to go on from")
         rows = rows_of(X)
         if self.model.shape(rows.p) != self._w.shape:
@@ -242,8 +242,8 @@ class SketchyFit:
         """Means of y: predictors, probabilities of the label 1 or of all labels, or rates."""
         if self.model is None:
             raise StateError(f"{self._KIND}: expected a fit first")
-        made: Array = self.model.mean(self.model.predictors(rows_of(X).X, self._w))  # type: ignore[attr-defined]
-        return made
+        parts = [self.model.predictors(block, self._w) for _, block in rows_of(X).blocks()]
+        return np.asarray(self.model.mean(np.concatenate(parts)))
 
     # -- state ---------------------------------------------------------------------------------------------
 
@@ -255,7 +255,7 @@ class SketchyFit:
         StateError
             There has been no fit.
         """
-        if self.engine is None:
+        if self.model is None:
             raise StateError(f"{self._KIND}: expected a fit before its state is taken")
         own = {
             "kind": self._KIND,
@@ -299,7 +299,9 @@ class SketchyFit:
         made.engine = getattr(engines, self._KIND.removeprefix("optim.")).from_state_dict(
             inner.get("engine", {})
         )
-        made.rank, made.rho = getattr(made.engine.preconditioner, "rank", self.rank), made.engine.rho
+        pre = made.engine.preconditioner
+        made.rank, made.rho = getattr(pre, "rank", self.rank), made.engine.rho
+        made.preconditioner = next(word for word, kind in PRECONDITIONERS.items() if type(pre) is kind)
         shape = fields["w"].shape
         if not shape or made.model.shape(shape[0]) != shape or math.prod(shape) != made.engine.dim:
             raise StateError(f"w: expected {made.engine.dim} weights, got shape {shape}")

@@ -234,9 +234,13 @@ class SketchySGD(FlatOptimizer):
 
     def _direction(self, engine: Any, g: Any, group: dict[str, Any]) -> Any:
         engine.rho = group["rho"]
-        made = engine.direction(g)
+        try:
+            made = engine.direction(g)
+        except InputError:  # it overflows
+            return None
         if group["rate"] == "auto":
-            made = made * g.dtype.type(engine.learning_rate)
+            with np.errstate(over="ignore"):
+                made = made * g.dtype.type(engine.learning_rate)
         return made if np.isfinite(made).all() else None
 
     def _restored(self, state: dict[str, Any], group: dict[str, Any]) -> Any:

@@ -106,7 +106,7 @@ class Nystrom(Preconditioner):
                     return _absolute(source, Y, self.seed), fallback, reason
                 Y = ggn.times(Q)
         if not dense.screen(Y).finite:
-            normalize(Y, name="hvp")  # raises
+            normalize(Y, name="Hessian")  # raises
         U, s = nystrom_pairs(*turn_to_ritz(Q, Y))
         return SpectralForm(np.ascontiguousarray(U.T), s), fallback, reason
 
@@ -118,7 +118,7 @@ class Nystrom(Preconditioner):
 def _least_ritz_value(Q: Array, Y: Array) -> float:
     """The least eigenvalue of Q^T Y over the norm of Y where that is more than rounding, else 0."""
     Y = Y.copy()
-    _, magnitude = normalize(Y, name="hvp")
+    _, magnitude = normalize(Y, name="Hessian")
     if magnitude == 0.0:
         return 0.0
     least = float(qr.small_eigh(symmetric.crossed_gram(Q, Y))[0][0]) / magnitude
@@ -128,10 +128,10 @@ def _least_ritz_value(Q: Array, Y: Array) -> float:
 def _absolute(source: Source, Y: Array, seed: int) -> Form:
     """The Ritz pairs of an indefinite H in the range of Y = H Omega, with absolute values."""
     Y = Y.copy()
-    normalize(Y, name="hvp")
+    normalize(Y, name="Hessian")
     Q, _, _ = qr.cholesky_qr(Y, seed=seed)
     Z = source.times(Q)
-    exponent, _ = normalize(Z, name="hvp")
+    exponent, _ = normalize(Z, name="Hessian")
     w, V = qr.small_eigh(symmetric.crossed_gram(Q, Z))
     order = np.argsort(-np.abs(w))
     rows = np.ascontiguousarray(dense.gemm(Q, V[:, order].astype(Q.dtype)).T)

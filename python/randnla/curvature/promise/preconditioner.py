@@ -179,7 +179,7 @@ class Preconditioner:
         StateError
             There has been no update.
         InputError, NonFiniteError
-            g does not fit, or holds NaN or Inf.
+            g does not fit, holds NaN or Inf, or the direction overflows.
         """
         return self._powered(g, -1.0)
 
@@ -194,8 +194,9 @@ class Preconditioner:
     def quadform(self, v: Any) -> Any:
         """``v^T P v`` of v (p,), or of every column of v (p, k), in float64: never negative."""
         X, vector = self._rows(v, "v")
-        own = self.rho * np.einsum("ij,ij->i", X, X, dtype=np.float64)
-        values = own if self._form is None else own + self._form.quadform(X)
+        with np.errstate(over="ignore"):  # inf is what a square beyond the range is
+            own = self.rho * np.einsum("ij,ij->i", X, X, dtype=np.float64)
+            values = own if self._form is None else own + self._form.quadform(X)
         return float(values[0]) if vector else values
 
     def logdet(self) -> float:
@@ -213,7 +214,13 @@ class Preconditioner:
 
     def _powered(self, g: Any, exponent: float) -> Any:
         X, vector = self._rows(g, "g")
-        Y = self.power(X, exponent)
+        with np.errstate(over="ignore"):  # looked at next
+            Y = self.power(X, exponent)
+        if not math.isfinite(np.vdot(Y, Y)) and not dense.screen(Y).finite:
+            raise InputError(
+                f"g: P to the power of {exponent:g} times it overflows {self.dtype}; "
+                f"its largest entry is {np.abs(X).max():.3g}, rho is {self.rho:.3g}"
+            )
         return namespace.restore(namespace.kind_of(g), Y[0] if vector else Y.T)
 
     def _require_update(self) -> None:

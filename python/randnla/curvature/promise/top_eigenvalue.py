@@ -23,7 +23,7 @@ def top_eigenvalue(
     ----------
     pre : Preconditioner
     source : Source
-        Of H.
+        Of H; vectors have its dtype.
     ridge : float
     steps : int
         Products with H, at most.
@@ -36,7 +36,7 @@ def top_eigenvalue(
     method of as many products has its last vector: never less, and never more than the truth. The largest
     value counts, not the largest magnitude: of an indefinite H only curvature from above endangers descent.
     """
-    p, dtype = source.dim, pre.dtype
+    p, dtype = source.dim, source.dtype
     start = np.empty((1, p), dtype)
     streams.fill_dense_map(start, kind="gaussian", seed=seed, stream=stream)
     steps = min(steps, p)
@@ -47,7 +47,7 @@ def top_eigenvalue(
     for j in range(steps):
         basis[j] = vector
         half = pre.power(basis[j : j + 1], -0.5)
-        product = source.times(half.T.astype(source.dtype, copy=False)).T + shift * half
+        product = source.times(half.T).T + shift * half
         after = pre.power(np.ascontiguousarray(product, dtype), -0.5)[0]
         held, count = basis[: j + 1], j + 1
         diagonal[j] = float(after @ vector)
