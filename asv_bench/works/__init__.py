@@ -13,6 +13,7 @@ from . import (
     kfac,
     lowrank,
     matrix_functions,
+    mfac,
     pruning,
     qr,
     sketching_dense,
@@ -37,7 +38,14 @@ ROOMS = {
     "batched": batched.WORKS,
     "structured": structured.WORKS,
     "kernels": kernels.WORKS,
-    "curvature": [*curvature.WORKS, *kfac.WORKS, *torch_adapter.WORKS, *pruning.WORKS, *sketchy_sgd.WORKS],
+    "curvature": [
+        *curvature.WORKS,
+        *kfac.WORKS,
+        *torch_adapter.WORKS,
+        *mfac.WORKS,
+        *pruning.WORKS,
+        *sketchy_sgd.WORKS,
+    ],
     "jax": jax_adapter.WORKS,
 }
 WORKS = [work for room in ROOMS.values() for work in room]

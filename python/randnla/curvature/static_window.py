@@ -42,29 +42,50 @@ def orthogonalize(A: Array, damping: float, L: Array, q: Array, *, wide: bool) -
         Products in float64, rounded to the dtype of A once.
     """
     m, dtype = A.shape[1], np.dtype(np.float64) if wide else A.dtype
-    for start in range(0, m, PANEL):
-        stop = min(start + PANEL, m)
-        C = np.zeros((stop, stop - start))
-        parts = blocks_of(len(A), _SLAB if wide else None)
-        for part in parts if start else ():
-            C[:start] += dense.gemm(_as(A[part, :start], dtype).T, _as(A[part, start:stop], dtype))
-        C[:start] /= q[:start, None]
-        L[start:stop, :start] = C[:start].T
-        W = np.empty((len(A), stop - start), A.dtype)
-        inner = np.zeros((stop - start, stop - start))
-        for part in parts:
-            G = _as(A[part, start:stop], dtype)
-            left = G * dtype.type(1 / damping)
-            if start:
-                dense.gemm(_as(A[part, :start], dtype), _as(C[:start], dtype), left, alpha=-1.0, beta=1.0)
-            W[part] = left
-            inner += dense.gemm(_as(W[part], dtype).T, G)
-        # As in the recursion a coefficient is v_j^T g_i with j < i, which differs from w_i^T g_j by rounding.
-        small, q[start:stop] = _factored(np.triu(inner) + np.triu(inner, 1).T, float(m))
-        L[start:stop, start:stop] = small
-        inverse = qr.triangular_solve_right(np.eye(stop - start), np.ascontiguousarray(small.T))
-        for part in parts:
-            A[part, start:stop] = dense.gemm(_as(W[part], dtype), _as(inverse, dtype))
+    # Products with few columns are slow: several panels at once meet what is before all of them. In float64
+    # W would be rounded in between.
+    several = 1 if wide else max(1, min(4, m // (4 * PANEL)))
+    for first in range(0, m, several * PANEL):
+        last = min(first + several * PANEL, m)
+        W = np.empty((len(A), last - first), A.dtype)
+        _reduce(A, slice(0, first), slice(first, last), W, L, q, dtype, start=1 / damping)
+        for start in range(first, last, PANEL):
+            here = slice(start, min(start + PANEL, last))
+            part = W[:, here.start - first : here.stop - first]
+            if start > first:
+                _reduce(A, slice(first, start), here, part, L, q, dtype)
+            _orthogonalize_panel(A, here, part, L, q, dtype)
+
+
+def _reduce(
+    A: Array, before: slice, here: slice, W: Array, L: Array, q: Array, dtype: Any, start: float | None = None
+) -> None:
+    """``W - V (V^T G / q)`` of some v and gradients of A, or with `start` times G in the place of W."""
+    C = np.zeros((before.stop - before.start, here.stop - here.start))
+    parts = blocks_of(len(A), _SLAB if dtype != A.dtype else None)
+    for part in parts if len(C) else ():
+        C += dense.gemm(_as(A[part, before], dtype).T, _as(A[part, here], dtype))
+    C /= q[before, None]
+    L[here, before] = C.T
+    for part in parts:
+        left = _as(W[part], dtype) if start is None else A[part, here] * dtype.type(start)
+        if len(C):
+            dense.gemm(_as(A[part, before], dtype), _as(C, dtype), left, alpha=-1.0, beta=1.0)
+        W[part] = left
+
+
+def _orthogonalize_panel(A: Array, here: slice, W: Array, L: Array, q: Array, dtype: Any) -> None:
+    """Of a panel, from what is left of its gradients."""
+    parts = blocks_of(len(A), _SLAB if dtype != A.dtype else None)
+    inner = np.zeros((W.shape[1], W.shape[1]))
+    for part in parts:
+        inner += dense.gemm(_as(W[part], dtype).T, _as(A[part, here], dtype))
+    # As in the recursion a coefficient is v_j^T g_i with j < i, which differs from w_i^T g_j by rounding.
+    small, q[here] = _factored(np.triu(inner) + np.triu(inner, 1).T, float(A.shape[1]))
+    L[here, here] = small
+    inverse = qr.triangular_solve_right(np.eye(len(small)), np.ascontiguousarray(small.T))
+    for part in parts:
+        A[part, here] = dense.gemm(_as(W[part], dtype), _as(inverse, dtype))
 
 
 def _as(A: Array, dtype: Any) -> Array:

@@ -21,7 +21,7 @@ from .steps import shapes_of
 class MFACRule:
     """Directions of a window whose arrays are those of a state."""
 
-    def __init__(self, window: int, damping: float, callback: bool, **settings: Any) -> None:
+    def __init__(self, window: int, damping: float, *, callback: bool, **settings: Any) -> None:
         self.window, self.damping, self.callback, self.settings = window, damping, callback, settings
 
     def _engine(self, dim: int, dtype: Any) -> curvature.MFAC:
@@ -126,7 +126,7 @@ def mfac(
     True
     """
     callback = validate.choice(refresh, ("host", "callback"), name="refresh") == "callback"
-    rule = MFACRule(window, damping, callback, block=block, storage=storage)
+    rule = MFACRule(window, damping, callback=callback, block=block, storage=storage)
     rule._engine(1, np.float32)  # raises where a setting does not fit
     return flat_transformation(
         rule, learning_rate=learning_rate, momentum=momentum, weight_decay=weight_decay

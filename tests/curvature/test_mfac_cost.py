@@ -1,0 +1,134 @@
+# SPDX-FileCopyrightText: 2026 the randnla developers
+# SPDX-License-Identifier: BSD-3-Clause
+"""How the cost of M-FAC grows with the parameters and the window, what it drifts by, what memory it takes."""
+
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from randnla import num_threads, set_num_threads
+from randnla.curvature import MFAC
+from randnla.curvature.static_window import orthogonalize
+
+
+def seconds(call):
+    """The least of five, of the processor."""
+    times = []
+    for _ in range(5):
+        start = time.process_time()
+        call()
+        times.append(time.process_time() - start)
+    return min(times)
+
+
+def slope(sizes, times):
+    return np.polyfit(np.log(sizes), np.log(times), 1)[0]
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    before = num_threads()
+    set_num_threads(1)
+    yield
+    set_num_threads(before)
+
+
+def window_of(d, m):
+    rng = np.random.default_rng(0)
+    made = MFAC(d, m, 0.1)
+    for _ in range(m):
+        made.add(rng.standard_normal(d, dtype=np.float32))
+    made.inverse_hvp(np.ones(d, np.float32))
+    return made
+
+
+@pytest.mark.serial
+def test_products_are_linear_in_parameters_and_in_the_window():
+    """Of sizes that leave the caches."""
+    dims, windows = [1 << 17, 1 << 18, 1 << 19, 1 << 20], [16, 32, 64, 128]
+    by_dim = []
+    for d in dims:
+        made, x = window_of(d, 16), np.ones(d, np.float32)
+        by_dim.append(seconds(lambda made=made, x=x: made.inverse_hvp(x)))
+    by_window = []
+    for m in windows:
+        made, x = window_of(1 << 17, m), np.ones(1 << 17, np.float32)
+        by_window.append(seconds(lambda made=made, x=x: made.inverse_hvp(x)))
+    assert 0.8 <= slope(dims, by_dim) <= 1.2
+    assert 0.7 <= slope(windows, by_window) <= 1.2  # what does not depend on the window is a pass, too
+
+
+@pytest.mark.serial
+def test_the_recursion_is_linear_in_parameters_and_quadratic_in_the_window():
+    rng = np.random.default_rng(0)
+
+    def build(d, m):
+        A = rng.standard_normal((d, m), dtype=np.float32) / np.float32(d**0.5)
+        return seconds(lambda: orthogonalize(A.copy(), 0.1, np.eye(m), np.empty(m), wide=False))
+
+    dims, windows = [1 << 13, 1 << 14, 1 << 15, 1 << 16], [64, 128, 256, 512]
+    assert 0.8 <= slope(dims, [build(d, 128) for d in dims]) <= 1.2
+    # Panels are 32 wide whatever m is, so that short windows pay more for them.
+    assert 1.4 <= slope(windows, [build(1 << 14, m) for m in windows]) <= 2.2
+
+
+@pytest.mark.parametrize("storage", [None, "bfloat16", "float16"])
+def test_a_window_in_blocks_does_not_drift(storage):
+    rng = np.random.default_rng(0)
+    d, m, damping = 24, 6, 1e-3
+    G = rng.standard_normal((10_000 if storage else 100_000, d)).astype(np.float32)
+    made = MFAC(d, m, damping, block=10, storage=storage)
+    for g in G:
+        made.add(g)
+    held = made.gradients().astype(np.float64)
+    np.testing.assert_allclose(held, G[-m:], rtol=2.0**-8 if storage else 0)
+    x = rng.standard_normal(d).astype(np.float32)
+    exact = np.empty(d)
+    for part in (slice(0, 10), slice(10, 20), slice(20, 24)):
+        F = held[:, part].T @ held[:, part] / m + damping * np.eye(part.stop - part.start)
+        exact[part] = np.linalg.solve(F, x[part].astype(np.float64))
+    # One rounding of the result; with narrow storage inner products have those of float32, over the
+    # relative damping.
+    limit = 1e-6 if storage is None else 1e-4
+    assert np.linalg.norm(made.inverse_hvp(x) - exact) <= limit * np.linalg.norm(exact)
+
+
+PAGED = """
+import resource, sys
+import numpy as np
+from randnla.curvature import MFAC
+d, m = 400_000, 100  # 160 MB in the file
+one = np.ones(d, np.float32)
+one[::3] = -2.0
+made = MFAC(d, m, 0.5, method=sys.argv[1], path=sys.argv[2])
+made.add(one); made.inverse_hvp(one); made = None
+import os; os.remove(sys.argv[2])
+with open("/proc/self/status") as status:
+    held = next(int(line.split()[1]) for line in status if line.startswith("VmData")) << 10
+resource.setrlimit(resource.RLIMIT_DATA, (held + (128 << 20),) * 2)  # less than the window
+made = MFAC(d, m, 0.5, method=sys.argv[1], path=sys.argv[2])
+for k in range(m):
+    one[k] += 1.0
+    made.add(one)
+y = made.inverse_hvp(one)
+print(float(np.linalg.norm(made.hvp(y) - one) / np.linalg.norm(one)))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="limits what a process may allocate as Linux counts it")
+@pytest.mark.parametrize("method", ["dual", "static"])
+def test_a_window_in_a_file_takes_less_memory_than_it_is_long(method, tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", PAGED, method, str(tmp_path / "window")],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    # F of nearly parallel gradients of length 900 has condition 2e6.
+    assert float(done.stdout) <= 1e-2
