@@ -14,14 +14,16 @@ from randnla.curvature import MFAC
 from randnla.curvature.static_window import orthogonalize
 
 
-def seconds(call):
-    """The least of five, of the processor."""
-    times = []
+def seconds(calls):
+    """The least of five rounds of each, of the processor; every round has all of them."""
+    rounds = []
     for _ in range(5):
-        start = time.process_time()
-        call()
-        times.append(time.process_time() - start)
-    return min(times)
+        rounds.append([])
+        for call in calls:
+            start = time.process_time()
+            call()
+            rounds[-1].append(time.process_time() - start)
+    return np.min(rounds, axis=0)
 
 
 def slope(sizes, times):
@@ -36,27 +38,21 @@ def _one_thread():
     set_num_threads(before)
 
 
-def window_of(d, m):
+def product_of(d, m):
     rng = np.random.default_rng(0)
-    made = MFAC(d, m, 0.1)
+    made, x = MFAC(d, m, 0.1), np.ones(d, np.float32)
     for _ in range(m):
         made.add(rng.standard_normal(d, dtype=np.float32))
-    made.inverse_hvp(np.ones(d, np.float32))
-    return made
+    made.inverse_hvp(x)
+    return lambda: made.inverse_hvp(x)
 
 
 @pytest.mark.serial
 def test_products_are_linear_in_parameters_and_in_the_window():
     """Of sizes that leave the caches."""
     dims, windows = [1 << 17, 1 << 18, 1 << 19, 1 << 20], [16, 32, 64, 128]
-    by_dim = []
-    for d in dims:
-        made, x = window_of(d, 16), np.ones(d, np.float32)
-        by_dim.append(seconds(lambda made=made, x=x: made.inverse_hvp(x)))
-    by_window = []
-    for m in windows:
-        made, x = window_of(1 << 17, m), np.ones(1 << 17, np.float32)
-        by_window.append(seconds(lambda made=made, x=x: made.inverse_hvp(x)))
+    by_dim = seconds([product_of(d, 16) for d in dims])
+    by_window = seconds([product_of(1 << 17, m) for m in windows])
     assert 0.8 <= slope(dims, by_dim) <= 1.2
     assert 0.7 <= slope(windows, by_window) <= 1.2  # what does not depend on the window is a pass, too
 
@@ -67,12 +63,15 @@ def test_the_recursion_is_linear_in_parameters_and_quadratic_in_the_window():
 
     def build(d, m):
         A = rng.standard_normal((d, m), dtype=np.float32) / np.float32(d**0.5)
-        return seconds(lambda: orthogonalize(A.copy(), 0.1, np.eye(m), np.empty(m), wide=False))
+        return lambda: orthogonalize(A.copy(), 0.1, np.eye(m), np.empty(m), wide=False)
 
     dims, windows = [1 << 13, 1 << 14, 1 << 15, 1 << 16], [64, 128, 256, 512]
-    assert 0.8 <= slope(dims, [build(d, 128) for d in dims]) <= 1.2
+    by_dim, by_window = (
+        seconds(calls) for calls in ([build(d, 128) for d in dims], [build(1 << 14, m) for m in windows])
+    )
+    assert 0.8 <= slope(dims, by_dim) <= 1.2
     # Panels are 32 wide whatever m is, so that short windows pay more for them.
-    assert 1.4 <= slope(windows, [build(1 << 14, m) for m in windows]) <= 2.2
+    assert 1.4 <= slope(windows, by_window) <= 2.2
 
 
 @pytest.mark.parametrize("storage", [None, "bfloat16", "float16"])
@@ -103,6 +102,7 @@ from randnla.curvature import MFAC
 d, m = 400_000, 100  # 160 MB in the file
 one = np.ones(d, np.float32)
 one[::3] = -2.0
+one *= 1e-3
 made = MFAC(d, m, 0.5, method=sys.argv[1], path=sys.argv[2])
 made.add(one); made.inverse_hvp(one); made = None
 import os; os.remove(sys.argv[2])
@@ -111,7 +111,7 @@ with open("/proc/self/status") as status:
 resource.setrlimit(resource.RLIMIT_DATA, (held + (128 << 20),) * 2)  # less than the window
 made = MFAC(d, m, 0.5, method=sys.argv[1], path=sys.argv[2])
 for k in range(m):
-    one[k] += 1.0
+    one[k] += 0.1
     made.add(one)
 y = made.inverse_hvp(one)
 print(float(np.linalg.norm(made.hvp(y) - one) / np.linalg.norm(one)))
@@ -130,5 +130,5 @@ def test_a_window_in_a_file_takes_less_memory_than_it_is_long(method, tmp_path):
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    # F of nearly parallel gradients of length 900 has condition 2e6.
-    assert float(done.stdout) <= 1e-2
+    # Gradients are of length 1, F has a condition below 10.
+    assert float(done.stdout) <= 1e-5

@@ -23,10 +23,11 @@ CELLS = {
     "kld_wrm": {"tune", "train"},
     "spectrum_decay": {"spectra"},
     "autoencoder_lm": {"tune", "train"},
+    "mfac_optimizer": {"tune", "train"},
     "pruning": {"train", "prune"},
     "sketchy_sgd": {"minimum", "excess"},
 }
-TORCH = {"kfac_fashion_mnist", "pruning"}
+TORCH = {"kfac_fashion_mnist", "mfac_optimizer", "pruning"}
 
 
 def run(name: str, out: Path) -> str:

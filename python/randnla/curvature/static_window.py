@@ -20,7 +20,7 @@ from .window_core import core_of
 
 PANEL = 32  # gradients that are orthogonalized among themselves in small matrices
 _NOISE = 1e-4  # of pivots, relative: above it the recursion is in float64
-_SLAB = 1 << 12  # parameters of a panel that are in cache
+_SLAB = 1 << 14  # parameters that meet a panel at a time
 _BUFFERED = 16  # gradients that are transposed at a time: a line of float32
 
 
@@ -55,6 +55,7 @@ def orthogonalize(A: Array, damping: float, L: Array, q: Array, *, wide: bool) -
             if start > first:
                 _reduce(A, slice(first, start), here, part, L, q, dtype)
             _orthogonalize_panel(A, here, part, L, q, dtype)
+        del W, part  # before the next one is made
 
 
 def _reduce(
@@ -62,7 +63,7 @@ def _reduce(
 ) -> None:
     """``W - V (V^T G / q)`` of some v and gradients of A, or with `start` times G in the place of W."""
     C = np.zeros((before.stop - before.start, here.stop - here.start))
-    parts = blocks_of(len(A), _SLAB if dtype != A.dtype else None)
+    parts = blocks_of(len(A), _SLAB)
     for part in parts if len(C) else ():
         C += dense.gemm(_as(A[part, before], dtype).T, _as(A[part, here], dtype))
     C /= q[before, None]
@@ -76,7 +77,7 @@ def _reduce(
 
 def _orthogonalize_panel(A: Array, here: slice, W: Array, L: Array, q: Array, dtype: Any) -> None:
     """Of a panel, from what is left of its gradients."""
-    parts = blocks_of(len(A), _SLAB if dtype != A.dtype else None)
+    parts = blocks_of(len(A), _SLAB)
     inner = np.zeros((W.shape[1], W.shape[1]))
     for part in parts:
         inner += dense.gemm(_as(W[part], dtype).T, _as(A[part, here], dtype))
@@ -194,7 +195,7 @@ class StaticWindow:
 
     def _flush(self) -> None:
         held = self.count % len(self._buffer) or len(self._buffer) if self.count else 0
-        step = 1 << 12
+        step = 1 << 12  # a tile of it and of the buffer are in cache
         for j in range(0, self.dim, step):
             self._columns[j : j + step, self.count - held : self.count] = self._buffer[:held, j : j + step].T
 
@@ -207,6 +208,7 @@ class StaticWindow:
         if self._built_with:
             return
         self._flush()
+        self._buffer = self._buffer[:0, :0].copy()
         m = self.count
         # What rounding adds to a pivot, which is at least m.
         noise = float(np.finfo(self.dtype).eps) * self._largest**2 / (self._damping * max(1, m))
@@ -215,7 +217,6 @@ class StaticWindow:
         self._q = np.full((len(self._parts), m), float(m))
         for i, part in enumerate(self._parts):
             orthogonalize(self._columns[part, :m], self._damping, self._L[i], self._q[i], wide=wide)
-        self._buffer = self._buffer[:0, :0].copy()
         self._built_with, self._weights = self._damping, None
 
     # -- F and its inverse ---------------------------------------------------------------------------------
