@@ -420,6 +420,15 @@ def by_hand_rpcholesky(X: Array, h: float, k: int, rng: np.random.Generator) -> 
 # Low rank, rows in blocks.
 
 
+def by_hand_hutchpp(A: Array, budget: int, rng: np.random.Generator) -> float:
+    """Meyer, Musco, Musco and Woodruff (2021), a third of the products each for range, trace and rest."""
+    n, k = len(A), budget // 3
+    Q = np.linalg.qr(A @ rng.choice([-1.0, 1.0], (n, k)))[0]
+    G = rng.choice([-1.0, 1.0], (n, k))
+    G -= Q @ (Q.T @ G)
+    return float(np.einsum("ij,ij->", Q, A @ Q) + np.einsum("ij,ij->", G, A @ G) / k)
+
+
 def by_hand_single_pass(A: Array, k: int, step: int, rng: np.random.Generator) -> SVD:
     """Range and corange sketches of l = 3 k and 2 l + 1 columns, maps held, a block of rows at a time."""
     m, n, l = *A.shape, 3 * k  # noqa: E741

@@ -14,7 +14,7 @@ import scipy.sparse
 import scipy.sparse.linalg
 
 import randnla
-from randnla import operators, sketching
+from randnla import estimate, operators, sketching
 from randnla.matrix_functions import SqrtUpdate
 
 # False alarm probability of one statistical assertion.
@@ -369,6 +369,59 @@ DECOMPOSITIONS: dict[str, Decomposition] = {
 }
 AVAILABLE_DECOMPOSITIONS = {name: row for name, row in DECOMPOSITIONS.items() if name in randnla.__all__}
 
+# -- estimators: numbers found from products with an (n, n) array -------------------------------------
+
+
+@dataclass(frozen=True)
+class Estimator:
+    """call(A, rng=...) -> Estimate of truth(A); `symmetric` as above; A -> 2^p A makes it 2^(degree p);
+    not `random`: the same for every seed, to rounding."""
+
+    call: Callable[..., Any]
+    truth: Callable[[np.ndarray], Any]
+    symmetric: bool = False
+    degree: float = 1.0
+    random: bool = True
+
+
+def _estimate(name: str, **options: Any) -> Callable[..., Any]:
+    return lambda A, **more: getattr(estimate, name)(A, **{**options, **more})
+
+
+ESTIMATORS: dict[str, Estimator] = {
+    **{
+        f"trace_{method}": Estimator(
+            _estimate("trace", budget=12, method=method), np.trace, symmetric=method == "xnystrace"
+        )
+        for method in ("xtrace", "xnystrace", "hutchpp", "hutchinson")
+    },
+    **{
+        f"diag_{method}": Estimator(
+            _estimate("diag", budget=12, method=method), np.diag, symmetric=method == "xnysdiag"
+        )
+        for method in ("xdiag", "xnysdiag", "hutchinson")
+    },
+    "squared_row_norms": Estimator(
+        _estimate("squared_row_norms", budget=12), lambda A: (np.abs(A) ** 2).sum(axis=1), degree=2.0
+    ),
+    "norm_2": Estimator(_estimate("norm"), lambda A: np.linalg.norm(A, 2), random=False),
+    "norm_schatten": Estimator(
+        lambda A, **more: estimate.norm(
+            operators.as_operator(A) @ operators.Diagonal(np.ones(A.shape[1], np.float32)),
+            "schatten",
+            p=4.0,
+            **more,
+        ),
+        lambda A: float((np.linalg.svd(A, compute_uv=False) ** 4).sum() ** 0.25),
+    ),
+    "estimate_rank": Estimator(
+        _estimate("estimate_rank", tol=0.03),
+        lambda A: np.count_nonzero(np.linalg.svd(A, compute_uv=False) > 0.03 * np.linalg.norm(A, 2)),
+        degree=0.0,
+        random=False,
+    ),
+}
+
 # Public names that are neither maps, operators nor decompositions, with the file that tests them.
 OTHERS: dict[str, str] = {
     "BreakdownError": "backend/test_errors.py",
@@ -378,6 +431,11 @@ OTHERS: dict[str, str] = {
     "NonFiniteError": "backend/test_errors.py",
     "StateError": "backend/test_errors.py",
     "KernelMatrix": "operators/test_kernel_matrix.py",
+    "trace": "estimate/test_trace.py",
+    "diag": "estimate/test_trace.py",
+    **dict.fromkeys(
+        ("cond", "estimate_rank", "logdet", "norm", "spectral_density"), "estimate/test_functions.py"
+    ),
     "LinearOperator": "operators/test_operators.py",
     "as_operator": "operators/test_operators.py",
     "FrequentDirections": "lowrank/test_updates.py",

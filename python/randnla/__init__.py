@@ -17,6 +17,13 @@ if TYPE_CHECKING:
     from randnla._backend.system import info as info
     from randnla._backend.threads import num_threads as num_threads
     from randnla._backend.threads import set_num_threads as set_num_threads
+    from randnla.estimate.density import spectral_density as spectral_density
+    from randnla.estimate.diag import diag as diag
+    from randnla.estimate.logdet import logdet as logdet
+    from randnla.estimate.norm import norm as norm
+    from randnla.estimate.rank import cond as cond
+    from randnla.estimate.rank import estimate_rank as estimate_rank
+    from randnla.estimate.trace import trace as trace
     from randnla.lowrank.cur import cur as cur
     from randnla.lowrank.eigh import eigh as eigh
     from randnla.lowrank.frequent_directions import FrequentDirections as FrequentDirections
@@ -70,6 +77,13 @@ _EXPORTS = {
     "info": "randnla._backend.system",
     "num_threads": "randnla._backend.threads",
     "set_num_threads": "randnla._backend.threads",
+    "cond": "randnla.estimate.rank",
+    "diag": "randnla.estimate.diag",
+    "estimate_rank": "randnla.estimate.rank",
+    "logdet": "randnla.estimate.logdet",
+    "norm": "randnla.estimate.norm",
+    "spectral_density": "randnla.estimate.density",
+    "trace": "randnla.estimate.trace",
     "cur": "randnla.lowrank.cur",
     "eigh": "randnla.lowrank.eigh",
     "interpolative": "randnla.lowrank.interpolative",

@@ -282,7 +282,7 @@ class CholeskyLowRank(Result):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Estimate(Result):
-    """A number found at random: its `value` and the standard deviation `std_error` estimated for it.
+    """A number, or an array of them, found at random: `value`, and its estimated deviation `std_error`.
 
     Examples
     --------
@@ -291,8 +291,8 @@ class Estimate(Result):
     2.0
     """
 
-    value: float
-    std_error: float
+    value: Any
+    std_error: Any
     info: Info = field(default_factory=Info, kw_only=True)
 
     def __float__(self) -> float:

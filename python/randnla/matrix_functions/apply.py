@@ -15,6 +15,7 @@ import numpy as np
 from randnla._backend import namespace, validate
 from randnla._backend.errors import BreakdownError, ConvergenceWarning, InputError
 from randnla._backend.results import Info
+from randnla.estimate.scalar import Array, Function, evaluate, resolve
 from randnla.lowrank.error import frobenius
 from randnla.lowrank.scaling import exponent_of, in_units, largest_magnitude, scale_by_power, unit_roundoff
 from randnla.operators import Dense, LinearOperator, as_operator
@@ -22,7 +23,6 @@ from randnla.operators.factored import is_hermitian
 
 from .lanczos import Lanczos
 from .results import FunctionResult
-from .scalar import Array, Function, evaluate, resolve
 
 LOOKAHEAD = 5
 """Steps between the iterates that are compared, and a tenth of all steps where that is more."""
