@@ -20,7 +20,7 @@ from .window_core import core_of
 
 PANEL = 32  # gradients that are orthogonalized among themselves in small matrices
 _NOISE = 1e-4  # of pivots, relative: above it the recursion is in float64
-_SLAB = 1 << 14  # parameters that meet a panel at a time
+_SLAB = 1 << 12  # parameters that meet a panel at a time
 _BUFFERED = 16  # gradients that are transposed at a time: a line of float32
 
 
@@ -263,10 +263,18 @@ class StaticWindow:
         out = np.empty_like(X)
         for i, part in enumerate(self._parts):
             V = self._columns[part, : self.count]
-            c = scale * small(dense.gemm(V.T, X[part]).astype(np.float64), i)
+            c = scale * small(self._products(part, X), i)
             out[part] = X[part]
             dense.gemm(V, c.astype(self.dtype), out[part], beta=alpha)
         return namespace.restore(namespace.kind_of(x), out.reshape(np.shape(x)))
+
+    def _products(self, part: slice, X: Array) -> Array:
+        """``V^T X`` of a block; sums of float32 are short, and added up in float64."""
+        total = np.zeros((self.count, X.shape[1]))
+        for inner in blocks_of(part.stop - part.start, _SLAB):
+            here = slice(part.start + inner.start, part.start + inner.stop)
+            total += dense.gemm(self._columns[here, : self.count].T, X[here])
+        return total
 
     def _sides(self, x: Any) -> Array:
         given = validate.as_array(x, name="x", ndim=(1, 2))
@@ -283,7 +291,7 @@ class StaticWindow:
         X = self._sides(x)
         values = self._damping * np.square(X, dtype=np.float64).sum(axis=0)
         for i, part in enumerate(self._parts):
-            c = self._L[i] @ dense.gemm(self._columns[part, : self.count].T, X[part]).astype(np.float64)
+            c = self._L[i] @ self._products(part, X)
             values += self._built_with**2 / max(1, self.count) * np.square(c).sum(axis=0)
         return float(values[0]) if np.ndim(x) == 1 else values
 
