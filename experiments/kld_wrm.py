@@ -143,13 +143,16 @@ def tune_and_train(cells: Cells, setting: Setting, data: Data) -> None:
         history = train(optimizer, part, test, epochs=epochs, batch=setting.batch, seed=seed, checkpoint=path)
         return optimizer, history
 
+    rates = {}
     for method in METHODS:
 
         def loss_at(rate: float, m: str = method) -> float:
             return float(trained(m, rate, 0, setting.tuned, setting.tune_epochs)[1][-1]["loss"])
 
-        rate = best_rate(cells, method, setting.rates, loss_at)
-        for seed in setting.seeds:
+        rates[method] = best_rate(cells, method, setting.rates, loss_at)
+    # Seed by seed, so that a stopped experiment has the same seeds of all methods.
+    for seed in setting.seeds:
+        for method, rate in rates.items():
             key = f"train {method} seed={seed}"
 
             def cell(m: str = method, r: float = rate, s: int = seed, k: str = key) -> dict[str, Any]:

@@ -520,10 +520,6 @@ REFUSED = {
         lambda: rows_of(Dense(3, 2), [X((5, 3)), X((4, 3))], [X((5, 2)), X((4, 2))], samples=5),
         r"samples: expected 9, or the length of every array, \[5, 4\]; got 5",
     ),
-    "unlike_parts": (
-        lambda: rows_of(Dense(3, 2), [X((5, 2, 3)), X((4, 1, 3))], [X((5, 2, 2)), X((4, 1, 2))]),
-        r"a: expected as many positions in every part of a batch, got \[2, 1\]",
-    ),
     "complex": (
         lambda: rows_of(Dense(3, 2), X((5, 3)) * 1j, X((5, 2))),
         r"a: expected real numbers, got complex128",
@@ -563,6 +559,28 @@ REFUSED = {
         r"gradient: expected 2 arrays, got 1",
     ),
 }
+
+
+@pytest.mark.parametrize("sharing", ["expand", "reduce"])
+@pytest.mark.parametrize("layer", [Dense, Embedding, ScaleShift])
+def test_parts_of_a_batch_with_other_positions_have_the_rows_of_each(layer, sharing):
+    made = {
+        Dense: Dense(3, 2, sharing=sharing),
+        Embedding: Embedding(7, 2),
+        ScaleShift: ScaleShift(2, channel_axis=-1),
+    }[layer]
+    shapes = [(5, 4), (2, 1), (3, 6)]
+    inputs = [normal(*s, {Dense: 3, ScaleShift: 2}.get(layer, 1)) for s in shapes]
+    if layer is Embedding:
+        inputs = [(np.abs(x[..., 0]) * 3).astype(int) % 7 for x in inputs]
+    outputs = [normal(*s, 2) for s in shapes]
+    whole = rows_of(made, inputs, outputs)
+    parts = [rows_of(made, x, y) for x, y in zip(inputs, outputs, strict=True)]
+    np.testing.assert_array_equal(whole.a, np.concatenate([part.a for part in parts]))
+    np.testing.assert_array_equal(whole.g, np.concatenate([part.g for part in parts]))
+    assert whole.samples == 10
+    assert whole.uses * whole.samples == len(whole.g)
+    assert [n for n, _ in whole.groups] in ([5, 2, 3], [10])
 
 
 @pytest.mark.parametrize(("call", "message"), REFUSED.values(), ids=REFUSED.keys())

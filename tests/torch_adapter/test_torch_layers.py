@@ -467,18 +467,51 @@ def test_a_module_may_be_used_at_inputs_of_several_sizes():
     check(double(Pyramid()), squares(normal(5, 3, 6, 4)), ["head", "scale"])
 
 
-def test_of_passes_of_several_lengths_those_with_most_samples_count():
+@pytest.mark.parametrize("curvature", ["exact", "ekfac"])
+def test_passes_of_several_lengths_all_count_with_their_samples(curvature):
     model = double(nn.Sequential(nn.Linear(5, 4), nn.Tanh(), nn.Linear(4, 3)))
-    pre = KFAC(model, fisher="empirical", reduction="sum", rng=0)
+    pre = KFAC(model, curvature, fisher="empirical", reduction="sum", stats_every=1, rng=0)
+    parts = [normal(4, 3, 5), normal(3, 7, 5), 2 * normal(4, 3, 5), normal(6, 1, 5)]
+    for _ in range(2):  # at the second, E-KFAC has moments of its own
+        seen = recorded(pre)
+        model.zero_grad()
+        for part in parts:
+            squares(part)(model).backward()
+        before = [block.right.value for block in _bases(pre)], [b.left.value for b in _bases(pre)]
+        pre.step()
+    [(a, g, samples)] = seen["0"]
+    assert samples == sum(map(len, a)) == 17
+    # Every use of every sample, averaged over the 17 samples, or over all 51 rows.
+    A = sum(np.einsum("nti,ntj->ij", *[np.concatenate([x, np.ones((*x.shape[:2], 1))], 2)] * 2) for x in a)
+    G = sum(np.einsum("nti,ntj->ij", y, y) for y in g)
+    right, left = _bases(pre)[0].right, _bases(pre)[0].left
+    for factor, old, now in ((right, before[0][0], A / 17), (left, before[1][0], G / 51)):
+        share = (1 - 0.95) / (1 - 0.95**2)
+        np.testing.assert_allclose(factor.value, share * now + (1 - share) * old, rtol=1e-9, atol=1e-14)
+    assert not any(health.fallback for health in pre.health.values())
+
+
+def _bases(pre):
+    return [getattr(block, "base", block) for block in pre.engine.blocks.values()]
+
+
+def test_of_passes_that_share_a_layer_at_several_lengths_those_with_most_samples_count():
+    class Twice(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner = nn.Linear(5, 5)
+
+        def forward(self, x):
+            return self.inner(torch.tanh(self.inner(x)))
+
+    pre = KFAC(model := double(Twice()), fisher="empirical", reduction="sum", rng=0)
     seen = recorded(pre)
-    parts = [normal(4, 3, 5), normal(3, 7, 5), 2 * normal(4, 3, 5), normal(6, 2, 5)]
-    for part in parts:
+    for part in (normal(4, 3, 5), normal(3, 7, 5), 2 * normal(4, 3, 5), normal(6, 2, 5)):
         squares(part)(model).backward()
     pre.step()
-    [(a, _, samples)] = seen["0"]
+    [(a, _, samples)] = seen["inner"]
     assert samples == 8
-    for given, expected in zip(a, (parts[0], parts[2]), strict=True):
-        np.testing.assert_array_equal(given, expected)
+    assert [x.shape for x in a] == [(8, 3, 5)] * 2
     assert not any(health.fallback for health in pre.health.values())
 
 

@@ -107,7 +107,8 @@ class EigenbasisBlock:
         if self.moments is None or before is None:
             s, t = (side.spectral for side in (inverse.left, inverse.right))
             if s is not None and t is not None:
-                self.moments = np.multiply.outer(s[1], t[1]).astype(P.real.dtype)
+                product = np.ldexp(np.multiply.outer(s[1], t[1]), sum(inverse.exponents))
+                self.moments = product.astype(P.real.dtype)
         else:
             left, right = (
                 np.abs(dense.gemm(X.conj().T, Y)) ** 2 for X, Y in zip((P, Q), before, strict=True)
@@ -212,7 +213,7 @@ def second_moments(rows: Rows, P: Array, Q: Array, workspace: Workspace | None =
     result lies in the workspace.
     """
     space = workspace or Workspace()
-    count, m, n = rows.samples * rows.uses, P.shape[1], Q.shape[1]
+    count, m, n = len(rows.g), P.shape[1], Q.shape[1]
     g = dense.gemm(rows.g, P, space.take("g", (count, m), P.dtype))
     a = dense.gemm(rows.a, Q, space.take("a", (count, n), Q.dtype))
     total = space.take("moments", (m, n), P.dtype)
@@ -223,10 +224,12 @@ def second_moments(rows: Rows, P: Array, Q: Array, workspace: Workspace | None =
     else:
         total.fill(0)
         each = space.take("sample", (m, n), P.dtype)
-        for start in range(0, count, rows.uses):
-            part = slice(start, start + rows.uses)
+        start = 0
+        for uses in (uses for samples, uses in rows.groups for _ in range(samples)):
+            part = slice(start, start + uses)
             dense.gemm(g[part].T, a[part], each)
             np.multiply(each, each, out=each)
             np.add(total, each, out=total)
+            start += uses
     total /= P.dtype.type(rows.samples)
     return total

@@ -105,8 +105,12 @@ class KroneckerFactor(Averaged, Resumable):
     @property
     def value(self) -> Array:
         """The average as a new (d, d) array."""
-        whole = symmetric.unfold(self._whole(), self.scale)
-        whole[np.diag_indices(self.dim)] += self.dtype.type(self.ridge)
+        return self.value_over(0)
+
+    def value_over(self, exponent: int) -> Array:
+        """The average over 2^exponent: squares of tiny and huge numbers need not lie within the dtype."""
+        whole = symmetric.unfold(self._whole(), math.ldexp(self.scale, -exponent))
+        whole[np.diag_indices(self.dim)] += self.dtype.type(math.ldexp(self.ridge, -exponent))
         return whole
 
     @property

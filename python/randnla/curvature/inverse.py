@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Protocol, Self
 
 import numpy as np
@@ -80,6 +81,33 @@ class FactorInverse(Protocol):
 
     def load_state_dict(self, state: Any) -> None:
         """Become what a state describes."""
+
+
+class ScaledFactor:
+    """A `KroneckerFactor` over 2^exponent, as a refresh reads it."""
+
+    def __init__(self, factor: Any, exponent: int) -> None:
+        self._factor, self._exponent = factor, exponent
+        self.dim, self.dtype = factor.dim, factor.dtype
+        self.trace, self.scale, self.ridge = (
+            math.ldexp(value, -exponent) for value in (factor.trace, factor.scale, factor.ridge)
+        )
+
+    @property
+    def value(self) -> Array:
+        """The scaled average as an array."""
+        made: Array = self._factor.value_over(self._exponent)
+        return made
+
+    def sum_times(self, X: Array) -> Array:
+        """The sum times X."""
+        product: Array = self._factor.sum_times(X)
+        return product
+
+
+def extreme(value: float) -> int:
+    """The binary exponent of a number whose inverse and square float32 may not hold, 0 of all others."""
+    return 0 if value == 0.0 or 2.0**-60 < value < 2.0**60 else math.frexp(value)[1]
 
 
 class WideFactor:

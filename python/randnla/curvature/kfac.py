@@ -53,6 +53,9 @@ class KFAC(LayerBlocks, Checkpoint):
         factors of 3 (rank + oversample) rows and more, and treat narrower ones as cholesky does.
     rank, oversample, power_iters, continuation, solver, warm_start
         Of `LowRankInverse`; 220, 10, 1, "trace", "nystrom", True.
+    negligible : float, default 0.01
+        Of low-rank inverses: eigenpairs of at most this share of the damping of their factor are not applied,
+        but left to the continuation, which changes the inverse by that share at most. 0 applies all.
     stats_every, inv_every : int or Every, default 10 and 30
         Steps from one batch of statistics to the next, and from refresh to refresh.
     clip : KLClip, RMSClip or None
@@ -121,6 +124,7 @@ class KFAC(LayerBlocks, Checkpoint):
         continuation: str = "trace",
         solver: str = "nystrom",
         warm_start: bool = True,
+        negligible: float = 0.01,
         stats_every: int | Every = 10,
         inv_every: int | Every = 30,
         clip: KLClip | RMSClip | None = None,
@@ -148,6 +152,7 @@ class KFAC(LayerBlocks, Checkpoint):
             "solver": solver,
             "warm_start": warm_start,
         }
+        self.negligible = validate.real(negligible, name="negligible", low=0.0, high=1.0)
         self.stats_every, self.inv_every = (
             every(stats_every, name="stats_every"),
             every(inv_every, name="inv_every"),
@@ -177,7 +182,8 @@ class KFAC(LayerBlocks, Checkpoint):
 
     def _kronecker_block(self, layer: Layer, index: int) -> Any:
         (m, n), (left, right) = layer.shape, layer.sides
-        inverse = TwoSidedInverse(self._inverse(m, left, 2 * index), self._inverse(n, right, 2 * index + 1))
+        sides = self._inverse(m, left, 2 * index), self._inverse(n, right, 2 * index + 1)
+        inverse = TwoSidedInverse(*sides, negligible=self.negligible)
         return KroneckerBlock(self._factor(m, left), self._factor(n, right), layer.sides, inverse)
 
     def _factor(self, dim: int, source: str) -> Any:

@@ -42,7 +42,7 @@ class LayerBlocks:
             With a mapping all batches are checked before one of them is taken.
         a : array or list of arrays, first axis the samples
             Inputs of the layer (indices for `Embedding`, normalized inputs for `ScaleShift`). Several arrays
-            are several uses of a shared layer, or parts of one batch.
+            are several uses of a shared layer, or parts of one batch, which may differ in their positions.
         g : array or list of arrays
             Gradients of the summed loss with respect to the outputs of the layer.
         samples : int, optional

@@ -177,7 +177,8 @@ class Embedding:
         outputs = [plain(x, "g", self.dim, dtype) for x in listed(g)]
         batch = arrangement(indices, outputs, samples)
         flat = stacked(indices, batch, workspace, "a", np.int64)
-        return Rows(flat[:, 0], stacked(outputs, batch, workspace, "g", dtype), batch.samples, batch.uses)
+        g = stacked(outputs, batch, workspace, "g", dtype)
+        return Rows(flat[:, 0], g, batch.samples, batch.uses, batch.groups)
 
     def _indices(self, a: Any) -> Plain:
         host = namespace.to_host(a, name="a")

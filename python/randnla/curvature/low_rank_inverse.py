@@ -4,13 +4,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, ClassVar, Self
 
 import numpy as np
 
 from randnla._backend import state as plain_state
 from randnla._backend import validate
-from randnla._backend.errors import InputError
+from randnla._backend.errors import InputError, StateError
 from randnla._backend.kernels import qr, streams
 from randnla._backend.kernels.dense import Array
 from randnla._backend.results import Info
@@ -121,6 +122,9 @@ class LowRankInverse(SpectralInverse):
         self.seed = seed_from(rng)
         super().__init__()
         self._basis: Array | None = None  # (d, l)
+        self._pairs_s = np.zeros(0)  # of all pairs that the last refresh has kept; `U` and `s` may be fewer
+        self._rest = 0.0  # what continues all of them
+        self._left = 0.0  # the share of the trace that is not in them
         self._refreshes = 0
 
     def refresh(self, factor: Factor | BrandFactor, damping: float | None = None) -> None:
@@ -155,6 +159,7 @@ class LowRankInverse(SpectralInverse):
         self.U, self.s = U[:, :kept], s[:kept]
         smallest = float(s[kept - 1]) if rest and kept else 0.0
         self.tail = {"trace": mean, "none": 0.0, "min": smallest}[self.continuation]
+        self._pairs_s, self._rest, self._left = self.s, self.tail, residual / trace if trace > 0 else 0.0
         self._damping = damping
         self._refreshes += 1
         floor = 4 * float(np.finfo(U.dtype).eps) * trace
@@ -188,7 +193,35 @@ class LowRankInverse(SpectralInverse):
         For adapters that keep the state of an inverse elsewhere; nothing is checked or copied.
         """
         self._basis, self.U, self.s, self._refreshes = basis, basis[:, : s.size], s, refreshes
+        self._pairs_s, self._left = s, left
         self.info = Info(rank=s.size, method="none", error_relative=left, converged=True)
+
+    @property
+    def left(self) -> float:
+        """The share of the trace that the last refresh has left out of its pairs."""
+        return self._left
+
+    def leave_to_tail(self, limit: float) -> None:
+        """Let `U` and `s` be the pairs above a limit, one at least, and the tail stand for the others.
+
+        Of the pairs of the last refresh: what a higher limit has left out, a lower one takes back. With
+        a damping lambda and a limit of delta lambda the inverse changes by the share delta at most.
+        """
+        known, basis = self._pairs_s, self._basis
+        kept = max(1, int(np.count_nonzero(known > limit)))
+        if basis is None or kept >= known.size == self.s.size:
+            return
+        kept, self.tail = min(kept, known.size), self._rest
+        self.U, self.s = basis[:, :kept], known[:kept]
+        dropped = known[kept:]
+        if self.continuation == "trace" and dropped.size:
+            rest = basis.shape[0] - known.size
+            self.tail = (rest * self._rest + float(dropped.sum())) / (rest + dropped.size)
+        total = float(known.sum())
+        share = self._left + 4 * float(np.finfo(basis.dtype).eps)
+        share += (1.0 - self._left) * float(dropped.sum()) / total if total > 0 else 0.0
+        trace = total / (1.0 - self._left) if self._left < 1.0 else 0.0
+        self.info = replace(self.info, rank=kept, error_relative=share, error_estimate=share * trace)
 
     def cast(self, dtype: Any) -> Self:
         """Hold the vectors, and those that the next refresh begins from, in another dtype."""
@@ -207,7 +240,13 @@ class LowRankInverse(SpectralInverse):
         "tol": float,
         "seed": int,
     }
-    _PROGRESS: ClassVar[dict[str, type]] = {"basis": np.ndarray, "refreshes": int}
+    _PROGRESS: ClassVar[dict[str, type]] = {
+        "basis": np.ndarray,
+        "all_s": np.ndarray,
+        "rest": float,
+        "left": float,
+        "refreshes": int,
+    }
 
     def _settings(self) -> dict[str, Any]:
         given = {name: getattr(self, name) for name in self._SETTINGS}
@@ -215,12 +254,22 @@ class LowRankInverse(SpectralInverse):
 
     def _progress(self) -> dict[str, Any]:
         basis = self.U[:, :0] if self._basis is None else self._basis
-        return {"basis": np.array(basis, order="C"), "refreshes": self._refreshes}
+        return {
+            "basis": np.array(basis, order="C"),
+            "all_s": self._pairs_s.copy(),
+            "rest": self._rest,
+            "left": self._left,
+            "refreshes": self._refreshes,
+        }
 
     def _resume(self, fields: dict[str, Any]) -> None:
         basis = fields["basis"]
         shape = (self.dim, basis.shape[1] if basis.ndim == 2 else -1)
         self._basis = plain_state.array_of(fields, "basis", shape, self.U.dtype) if basis.size else None
+        self._pairs_s = plain_state.array_of(fields, "all_s", (fields["all_s"].size,), np.float64)
+        if not self.s.size <= self._pairs_s.size <= max(basis.shape[-1], self.s.size):
+            raise StateError("all_s: expected as many values as `s` has, up to those of the basis")
+        self._rest, self._left = (validate.real(fields[key], name=key) for key in ("rest", "left"))
         self._refreshes = fields["refreshes"]
 
     @classmethod
@@ -281,14 +330,14 @@ class LowRankInverse(SpectralInverse):
     def _has_jumped(self, factor: Factor, w: Array) -> bool:
         """Whether the basis is far off: its pairs leave much more of the trace than before, or too little."""
         trace = factor.trace
-        kept = np.maximum(factor.scale * w + factor.ridge, 0.0)[: self.s.size]
+        kept = np.maximum(factor.scale * w + factor.ridge, 0.0)[: self._pairs_s.size]
         left = trace - float(kept.sum())
-        before, rounding = self.info.error_relative or 0.0, 16 * float(np.finfo(factor.dtype).eps) * trace
+        before, rounding = self._left, 16 * float(np.finfo(factor.dtype).eps) * trace
         return not -rounding <= left <= 1.25 * before * trace + rounding
 
     def _adapted_size(self) -> int:
         """Columns for the next refresh: as many as were needed, with room to find out that it takes more."""
-        known = self.s.size
+        known = self._pairs_s.size
         if known == 0:
             return min(32, self.rank) + self.oversample
         grow = 2 if not self.info.converged else 1

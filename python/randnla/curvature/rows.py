@@ -30,14 +30,22 @@ class Rows:
         Inputs with the 1 of the bias last; (samples * uses,) indices of an embedding.
     g : (samples * uses, rows) array
         Gradients with respect to outputs.
-    samples, uses : int
-        The factors are ``uses * mean(a a^T)`` and ``mean(g g^T)`` over rows.
+    samples : int
+    uses : float
+        A sample's, in the mean. The factors are ``uses * mean(a a^T)`` and ``mean(g g^T)`` over rows.
+    groups : tuple of (samples, uses)
+        Samples with as many uses each, one after the other; of one group unless given.
     """
 
     a: Array
     g: Array
     samples: int
-    uses: int
+    uses: float
+    groups: tuple[tuple[int, int], ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.groups:
+            object.__setattr__(self, "groups", ((self.samples, int(self.uses)),))
 
 
 class Part(Protocol):
@@ -137,15 +145,27 @@ class Arrangement:
 
     Attributes
     ----------
-    samples, uses : int
+    samples : int
         Of the batch.
     places : tuple of (slice, slice)
         The samples and the uses that each array stands for.
+    groups : tuple of (samples, uses)
+        As of `Rows`: several where parts of a batch have different numbers of positions.
     """
 
     samples: int
-    uses: int
     places: tuple[tuple[slice, slice], ...]
+    groups: tuple[tuple[int, int], ...]
+
+    @property
+    def rows(self) -> int:
+        """Of all uses of all samples."""
+        return sum(samples * uses for samples, uses in self.groups)
+
+    @property
+    def uses(self) -> float:
+        """Of a sample, in the mean; an integer where it is the same of all."""
+        return self.groups[0][1] if len(self.groups) == 1 else self.rows / self.samples
 
 
 def arrangement(inputs: Sequence[Part], outputs: Sequence[Part], samples: int | None) -> Arrangement:
@@ -169,12 +189,13 @@ def arrangement(inputs: Sequence[Part], outputs: Sequence[Part], samples: int | 
     lengths, uses = [x.samples for x in inputs], [math.prod(x.positions) for x in inputs]
     total = sum(lengths)
     if samples is None or validate.integer(samples, name="samples", low=1) == total:
-        if len(set(uses)) > 1:
-            raise InputError(f"a: expected as many positions in every part of a batch, got {uses}")
-        return Arrangement(total, uses[0], tuple((place, slice(None)) for place in _runs(lengths)))
+        alike = len(set(uses)) == 1
+        groups = ((total, uses[0]),) if alike else tuple(zip(lengths, uses, strict=True))
+        return Arrangement(total, tuple((place, slice(None)) for place in _runs(lengths)), groups)
     if any(length != samples for length in lengths):
         raise InputError(f"samples: expected {total}, or the length of every array, {lengths}; got {samples}")
-    return Arrangement(samples, sum(uses), tuple((slice(None), place) for place in _runs(uses)))
+    places = tuple((slice(None), place) for place in _runs(uses))
+    return Arrangement(samples, places, ((samples, sum(uses)),))
 
 
 def _runs(lengths: Sequence[int]) -> list[slice]:
@@ -202,11 +223,14 @@ def shared_rows(
     batch = arrangement(inputs, outputs, samples)
     if sharing == "reduce" and batch.uses > 1:
         a = summed(inputs, batch, workspace, "a", dtype, ones=ones)
-        body = a[:, : inputs[0].width]
-        body /= batch.uses
+        start = 0
+        for count, uses in batch.groups:
+            a[start : start + count, : inputs[0].width] /= uses
+            start += count
         return Rows(a, summed(outputs, batch, workspace, "g", dtype), batch.samples, 1)
     a = stacked(inputs, batch, workspace, "a", dtype, ones=ones)
-    return Rows(a, stacked(outputs, batch, workspace, "g", dtype), batch.samples, batch.uses)
+    g = stacked(outputs, batch, workspace, "g", dtype)
+    return Rows(a, g, batch.samples, batch.uses, batch.groups)
 
 
 def stacked(
@@ -226,12 +250,19 @@ def stacked(
     there = parts[0].flat(dtype) if len(parts) == 1 and not ones else None
     if there is not None:
         return there
-    out = workspace.take(name, (batch.samples, batch.uses, width + ones), dtype)
-    for part, (chosen, uses) in zip(parts, batch.places, strict=True):
-        part.write(out[chosen, uses, :width])
+    out = workspace.take(name, (batch.rows, width + ones), dtype)
+    if len(batch.groups) == 1:
+        whole = out.reshape(batch.samples, -1, width + ones)
+        for part, (chosen, uses) in zip(parts, batch.places, strict=True):
+            part.write(whole[chosen, uses, :width])
+    else:
+        ends = np.cumsum([samples * uses for samples, uses in batch.groups])
+        for part, (samples, each), end in zip(parts, batch.groups, ends.tolist(), strict=True):
+            block = out[end - samples * each : end].reshape(samples, each, width + ones)
+            part.write(block[:, :, :width])
     if ones:
-        out[:, :, width] = 1
-    return out.reshape(-1, width + ones)
+        out[:, width] = 1
+    return out
 
 
 def summed(

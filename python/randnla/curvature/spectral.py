@@ -163,10 +163,11 @@ class SpectralInverse(Resumable):
 
     def logdet(self) -> float:
         """``log det (U diag(s) U^H + tail (I - U U^H) + damping I)``."""
-        inner, outer = self._reciprocals()
-        return float(-np.log(inner).sum() - (self.dim - inner.size) * math.log(outer))
+        values, rest = self._damped()
+        return float(np.log(values).sum() + (self.dim - values.size) * math.log(rest))
 
-    def _reciprocals(self) -> tuple[Array, float]:
+    def _damped(self) -> tuple[Array, float]:
+        """The damped eigenvalues, and that of the complement."""
         if self.dim == 0:
             raise StateError("inverse: expected a refresh before it is applied")
         values, rest = self.s + self._damping, self.tail + self._damping
@@ -174,6 +175,10 @@ class SpectralInverse(Resumable):
             rest = 1.0  # there is nothing beyond the pairs
         if rest <= 0.0 or (values <= 0.0).any():
             raise InputError("damping: expected a positive number, for the factor is singular; got 0.0")
+        return values, rest
+
+    def _reciprocals(self) -> tuple[Array, float]:
+        values, rest = self._damped()
         if min(rest, values.min(initial=rest)) < 4 / float(np.finfo(self.U.dtype).max):
             raise InputError(
                 f"damping: {self._damping} is too small for {self.U.dtype}: the inverse of a singular factor "

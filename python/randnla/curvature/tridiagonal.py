@@ -139,7 +139,7 @@ class TridiagonalKFAC(KFAC):
         known = [prepared for prepared in given.values() if prepared is not None]
         for prepared in known[1:]:
             if _rows_of(known[0]) != _rows_of(prepared):
-                wanted, got = _rows_of(known[0]), _rows_of(prepared)
+                wanted, got = ("({}, {:g})".format(*_rows_of(each)) for each in (known[0], prepared))
                 raise InputError(f"a: expected rows and uses {wanted} as the other layers have, got {got}")
         if len(given) < len(self._layers):
             self._given_at = self.step_count
@@ -296,9 +296,9 @@ def _require_factored(damping: Damping) -> None:
         raise InputError("damping: Exact is not for a block-tridiagonal inverse; Tikhonov is the paper's")
 
 
-def _rows_of(prepared: Any) -> tuple[int, int]:
+def _rows_of(prepared: Any) -> tuple[int, float]:
     """Rows of a checked batch and its uses."""
-    return len(prepared[1][0].rows), int(prepared[1][1])
+    return len(prepared[1][0].rows), float(prepared[1][1])
 
 
 def _shifted(factor: Any, shift: float) -> Array:

@@ -105,8 +105,8 @@ class UnitwiseBlock:
             return V.copy()
         values, X = self._known()
         core = np.einsum("kij,ik->kj", X, V) / values
-        out: Array = np.einsum("kij,kj->ik", X, core)
-        return out.astype(V.dtype)
+        with np.errstate(over="ignore"):  # what does not fit is seen as such
+            return np.asarray(np.einsum("kij,kj->ik", X, core), V.dtype)
 
     def quadform(self, V: Array) -> float:
         """``<V, inverse applied to V>``."""
@@ -180,6 +180,7 @@ def _decomposed(blocks: Array, damping: Damping) -> tuple[Array, Array, float]:
     values, vectors = np.linalg.eigh(blocks)
     values = np.maximum(values, 0.0)
     shift = _shift(values, damping)
-    if not values.min(initial=1.0) + shift > 4 / float(np.finfo(np.float32).max):
+    least, smallest = float(values.min(initial=1.0)) + shift, 4 / float(np.finfo(np.float32).max)
+    if not (least > 1e-290 and least > smallest * (float(values.max(initial=0.0)) + shift)):
         raise BreakdownError("damping: expected a positive number, for a block is singular")
     return values, vectors, shift

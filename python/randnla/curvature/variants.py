@@ -38,7 +38,8 @@ class RSKFAC(KFAC):
     -----
     *Algorithm*: Puiu, *Randomized K-FACs: speeding up K-FAC with randomized numerical linear algebra*
     (2022). Where ours differs: warm Nystrom steps instead of cold randomized SVDs, what the eigenpairs leave
-    counts as its mean instead of zero, and factors start unbiased instead of from the identity.
+    counts as its mean instead of zero, pairs far below the damping count with it, and factors start unbiased
+    instead of from the identity.
 
     Examples
     --------
@@ -55,6 +56,7 @@ class RSKFAC(KFAC):
         "continuation": "none",
         "warm_start": False,
         "power_iters": 4,
+        "negligible": 0.0,
         "start": "identity",
         "damping": Relative(0.1),
     }

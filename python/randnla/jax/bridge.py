@@ -154,7 +154,9 @@ def _kronecker(proto: KroneckerBlock, layer: LayerState, record: dict[str, Any])
             _resume(side, layer.inverse[name], record["refreshes"])
         sides.append(side)
     left, right = factors
-    return KroneckerBlock(left, right, proto.sources, TwoSidedInverse(*sides))
+    return KroneckerBlock(
+        left, right, proto.sources, TwoSidedInverse(*sides, negligible=proto.inverse.negligible)
+    )
 
 
 def _factor(proto: Any, held: Any, count: int) -> Any:
@@ -202,7 +204,7 @@ def _side(side: Any, before: dict[str, Any]) -> dict[str, Any]:
         numbers = {
             "s": padded(side.s[None], width, side.tail)[0],
             "tail": side.tail,
-            "left": side.info.error_relative,
+            "left": side.left,
         }
         return {"U": padded(side.basis, width), **_typed(numbers, before)}
     if "U" not in before:

@@ -211,8 +211,8 @@ def arrays_of(
     """Inputs and gradients of a layer over all passes, as `KFAC.accumulate` takes them; None of no use.
 
     Several forward passes are parts of one batch; several uses in a pass are those of a shared layer; several
-    gradients of a use (of the generalized Gauss-Newton matrix) are as many samples. Of passes that use the
-    layer at other positions (sequences of several lengths), those count that have most samples.
+    gradients of a use (of the generalized Gauss-Newton matrix) are as many samples. Of passes that use a
+    shared layer at other positions (sequences of several lengths), those count that have most samples.
 
     Parameters
     ----------
@@ -222,7 +222,10 @@ def arrays_of(
         What gradients of a pass with as many samples are multiplied by.
     """
     of_use: list[list[tuple[torch.Tensor, torch.Tensor]]] = []
-    for uses in _alike([seen[name] for seen in passes if name in seen]):
+    of_passes = [seen[name] for seen in passes if name in seen]
+    if any(len(uses) > 1 for uses in of_passes):
+        of_passes = _alike(of_passes)
+    for uses in of_passes:
         for k, use in enumerate(uses):
             if k == len(of_use):
                 of_use.append([])

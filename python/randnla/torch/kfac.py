@@ -88,8 +88,9 @@ class KFAC:
     leaves everything as it is; call ``scaler.unscale_(optimizer)`` before it.
 
     The first axis of inputs is that of the samples. Where the forward passes of one step have inputs of
-    several lengths, statistics are of those with most samples. The model has to be called itself, and not by
-    a function that is compiled around it.
+    several lengths every sample counts with all of its positions; of a layer that a pass uses several times
+    those passes count that have most samples. The model has to be called itself, and not by a function that
+    is compiled around it.
 
     A Fisher matrix is of the loss summed over the positions of an output that has any, and averaged over the
     samples.
