@@ -11,7 +11,7 @@ import pytest
 
 from randnla._backend import state as plain_state
 from randnla._backend.errors import StateError
-from randnla.curvature import EKFAC, KFAC, KLDWRM, RSKFAC, BrandKFAC, Dense, Exact, Relative, ScaleShift
+from randnla.curvature import EKFAC, KFAC, KLDWRM, RSKFAC, SENG, BrandKFAC, Dense, Exact, Relative, ScaleShift
 
 LAYERS = {"first": Dense(9, 7), "norm": ScaleShift(7, channel_axis=-1), "last": Dense(7, 3)}
 ENGINES = {
@@ -20,6 +20,7 @@ ENGINES = {
     "low rank": (RSKFAC, {"rank": 2, "oversample": 1}),
     "eigenbasis": (EKFAC, {}),
     "brand": (BrandKFAC, {"rank": 2, "oversample": 1}),
+    "samples": (SENG, {}),
     "wake": (KLDWRM, {"variant": "Q", "inverse": "eigen"}),
 }
 

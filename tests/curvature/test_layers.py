@@ -581,6 +581,9 @@ def test_parts_of_a_batch_with_other_positions_have_the_rows_of_each(layer, shar
     assert whole.samples == 10
     assert whole.uses * whole.samples == len(whole.g)
     assert [n for n, _ in whole.groups] in ([5, 2, 3], [10])
+    if layer is Dense:  # the gradient of every sample, with zeros for the uses it does not have
+        products = [np.einsum("nti,ntj->nij", *part.by_sample()) for part in (whole, *parts)]
+        np.testing.assert_allclose(products[0], np.concatenate(products[1:]), rtol=1e-12, atol=1e-14)
 
 
 @pytest.mark.parametrize(("call", "message"), REFUSED.values(), ids=REFUSED.keys())

@@ -47,6 +47,22 @@ class Rows:
         if not self.groups:
             object.__setattr__(self, "groups", ((self.samples, int(self.uses)),))
 
+    def by_sample(self) -> tuple[Array, Array]:
+        """a and g as (samples, uses, width); where samples have fewer uses than others, rows of zeros."""
+        if len(self.groups) == 1:
+            shape = self.groups[0]
+            return self.a.reshape(*shape, self.a.shape[-1]), self.g.reshape(*shape, self.g.shape[-1])
+        most, made = max(uses for _, uses in self.groups), []
+        for rows in (self.a, self.g):
+            out = np.zeros((self.samples, most, rows.shape[-1]), rows.dtype)
+            sample = start = 0
+            for count, uses in self.groups:
+                block = rows[start : start + count * uses]
+                out[sample : sample + count, :uses] = block.reshape(count, uses, -1)
+                sample, start = sample + count, start + count * uses
+            made.append(out)
+        return made[0], made[1]
+
 
 class Part(Protocol):
     """One of the arrays of a batch, or what is made of it: numbers for every position of every sample."""

@@ -93,12 +93,12 @@ class SampleBlock:
         """The gradients of a batch, checked."""
         for array, name in ((rows.a, "a"), (rows.g, "g")):
             validate.require_finite(array, name=name)
-        a, g = (x.reshape(rows.samples, rows.uses, -1) for x in (rows.a, rows.g))
+        a, g = rows.by_sample()
         with np.errstate(over="ignore", invalid="ignore"):
             made, left_out = sample_gradients(a, g, self.settings.rank)
         if isinstance(made, FormedGradients):
             validate.require_finite(made.u.reshape(rows.samples, -1), name="g")
-        elif made.a.shape[1] < rows.uses:
+        elif made.a.shape[1] < a.shape[1]:
             validate.require_finite(made.a.reshape(rows.samples, -1), name="a")
         return made, left_out
 
@@ -193,14 +193,27 @@ class SampleBlock:
         parts = {f"batch {i}": arrays_of(batch) for i, batch in enumerate(self._batches)}
         state: dict[str, Any] = {"count": self.count, "truncated": self.truncated}
         if self._solved is not None:
-            held = self._solved
-            solved = {**arrays_of(held.gradients), "values": held.values.copy()}
-            solved |= {"vectors": held.vectors.copy(), "shift": held.shift}
-            if held.gradients.sketches is not None:
-                rows, columns = held.gradients.sketches
-                solved |= {"rows": rows.indices.copy(), "columns": columns.indices.copy()}
-            parts["solved"] = solved
+            parts["solved"] = self.made_state(self._solved)
         return {**state, **joined(parts)}
+
+    def made_state(self, made: Solved) -> dict[str, Any]:
+        """Of what a refresh has made."""
+        solved = {**arrays_of(made.gradients), "values": made.values.copy()}
+        solved |= {"vectors": made.vectors.copy(), "shift": made.shift}
+        if made.gradients.sketches is not None:
+            rows, columns = made.gradients.sketches
+            solved |= {"rows": rows.indices.copy(), "columns": columns.indices.copy()}
+        return solved
+
+    def made_restored(self, state: dict[str, Any]) -> Solved:
+        """What a refresh had made.
+
+        Raises
+        ------
+        StateError
+        """
+        with plain_state.reading():
+            return self._solved_of(state)
 
     def restored(self, state: dict[str, Any]) -> SampleBlock:
         """One like this in the state described.
