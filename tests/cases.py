@@ -529,6 +529,7 @@ FACES: dict[str, dict[str, str]] = {
     "optim": {
         **dict.fromkeys(("KFAC", "Loss", "Network"), "optim/test_optim_kfac.py"),
         "MFAC": "optim/test_optim_mfac.py",
+        "MiniBlockFisher": "optim/test_optim_mini_blocks.py",
         **dict.fromkeys(
             ("SketchyKatyusha", "SketchySAGA", "SketchySGD", "SketchySVRG"), "optim/test_optim_sketchy.py"
         ),
@@ -544,9 +545,11 @@ JAX: dict[str, str] = {
     "Loss": "jax_adapter/test_jax_tap.py",
     "Site": "jax_adapter/test_jax_tap.py",
     "SketchyTransformation": "jax_adapter/test_jax_sketchy.py",
+    "MiniBlockState": "jax_adapter/test_jax_mini_blocks.py",
     "TappedModel": "jax_adapter/test_jax_tap.py",
     "kfac": "jax_adapter/test_jax_agreement.py",
     "mfac": "jax_adapter/test_jax_mfac.py",
+    "mini_block_fisher": "jax_adapter/test_jax_mini_blocks.py",
     "sketchy_sgd": "jax_adapter/test_jax_sketchy.py",
     "prune": "jax_adapter/test_jax_pruning.py",
     "tap": "jax_adapter/test_jax_tap.py",

@@ -15,6 +15,7 @@ from . import (
     lowrank,
     matrix_functions,
     mfac,
+    mini_blocks,
     pruning,
     qr,
     sketching_dense,
@@ -47,6 +48,7 @@ ROOMS = {
         *mfac.WORKS,
         *pruning.WORKS,
         *sketchy_sgd.WORKS,
+        *mini_blocks.WORKS,
     ],
     "jax": jax_adapter.WORKS,
 }

@@ -23,11 +23,12 @@ CELLS = {
     "kld_wrm": {"tune", "train"},
     "spectrum_decay": {"spectra"},
     "autoencoder_lm": {"tune", "train"},
+    "mini_blocks": {"tune", "train"},
     "mfac_optimizer": {"tune", "train"},
     "pruning": {"train", "prune"},
     "sketchy_sgd": {"minimum", "excess"},
 }
-TORCH = {"kfac_fashion_mnist", "mfac_optimizer", "pruning"}
+TORCH = {"kfac_fashion_mnist", "mfac_optimizer", "mini_blocks", "pruning"}
 
 
 def run(name: str, out: Path) -> str:

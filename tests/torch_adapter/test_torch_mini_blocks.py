@@ -44,7 +44,7 @@ def backward(model, seed):
 
 def test_steps_are_those_of_the_engine() -> None:
     model = net(dtype=torch.float64)
-    optimizer = Optimizer(model.named_parameters(), 0.05, other_lr=0.01, damping=0.7, inv_every=2)
+    optimizer = Optimizer(model.named_parameters(), 0.05, other_lr=0.01, damping=0.7, inv_every=2, clip=None)
     engine = MiniBlockFisher(
         {
             "0.weight": ConvBlocks(5, 2, (3, 3)),
@@ -152,13 +152,14 @@ def test_gradients_with_nan_change_nothing_in_any_group() -> None:
 
 def test_groups_have_rates_and_decay_of_their_own() -> None:
     one, two = net(dtype=torch.float64), net(dtype=torch.float64)
-    plain = Optimizer(one.parameters(), 0.1)
+    plain = Optimizer(one.parameters(), 0.1, clip=None)
     grouped = Optimizer(
         [
             {"params": list(two.parameters())[:4]},
             {"params": list(two.parameters())[4:], "lr": 0.2, "other_lr": 0.002, "weight_decay": 0.5},
         ],
         0.1,
+        clip=None,
     )
     before = [p.detach().clone() for p in one.parameters()]
     for model, optimizer in ((one, plain), (two, grouped)):
@@ -207,7 +208,9 @@ def test_a_partition_of_ones_own_is_asked_first() -> None:
     def own(name, tensor):
         return RaggedBlocks([8, 16]) if name == "weight" else None
 
-    optimizer = Optimizer(layer.named_parameters(), partition=own, damping=Absolute(0.5), momentum=0.0)
+    optimizer = Optimizer(
+        layer.named_parameters(), partition=own, damping=Absolute(0.5), momentum=0.0, lr=0.01
+    )
     layer.weight.grad, layer.bias.grad = torch.ones(4, 6), torch.ones(4)
     before = layer.weight.detach().clone()
     optimizer.step()

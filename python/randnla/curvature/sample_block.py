@@ -192,6 +192,7 @@ class SampleBlock:
         """Plain scalars and arrays."""
         parts = {f"batch {i}": arrays_of(batch) for i, batch in enumerate(self._batches)}
         state: dict[str, Any] = {"count": self.count, "truncated": self.truncated}
+        state["seed"] = self.settings.seed
         if self._solved is not None:
             parts["solved"] = self.made_state(self._solved)
         return {**state, **joined(parts)}
@@ -222,10 +223,13 @@ class SampleBlock:
         ------
         StateError
         """
-        made = SampleBlock(self.shape, self.settings, self.dtype)
-        for key in ("count", "truncated"):
+        for key in ("count", "truncated", "seed"):
             if key not in state:
                 raise StateError(f"{key}: missing field")
+        seed = plain_state.unwrap(state["seed"])
+        if type(seed) is not int or seed < 0:
+            raise StateError(f"seed: expected an integer >= 0, got {seed!r}")
+        made = SampleBlock(self.shape, replace(self.settings, seed=seed), self.dtype)
         count = plain_state.unwrap(state["count"])
         if type(count) is not int or count < 0:
             raise StateError(f"count: expected the number of batches, got {count!r}")

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from randnla.jax.gradient_window import mfac as mfac
     from randnla.jax.losses import Loss as Loss
+    from randnla.jax.mini_blocks import MiniBlockState as MiniBlockState
+    from randnla.jax.mini_blocks import mini_block_fisher as mini_block_fisher
     from randnla.jax.pruning import prune as prune
     from randnla.jax.sites import Site as Site
     from randnla.jax.sketchy_sgd import SketchyTransformation as SketchyTransformation
@@ -28,6 +30,8 @@ _EXPORTS = {
     "KFACTransformation": "randnla.jax.transformation",
     "LayerState": "randnla.jax.state",
     "Loss": "randnla.jax.losses",
+    "mini_block_fisher": "randnla.jax.mini_blocks",
+    "MiniBlockState": "randnla.jax.mini_blocks",
     "Site": "randnla.jax.sites",
     "SketchyTransformation": "randnla.jax.sketchy_sgd",
     "TappedModel": "randnla.jax.tapping",

@@ -4,7 +4,18 @@
 
 from .kfac import KFAC
 from .mfac import MFAC
+from .mini_block_fisher import MiniBlockFisher
 from .protocols import Loss, Network
 from .sketchy_methods import SketchyKatyusha, SketchySAGA, SketchySGD, SketchySVRG
 
-__all__ = ["KFAC", "MFAC", "Loss", "Network", "SketchyKatyusha", "SketchySAGA", "SketchySGD", "SketchySVRG"]
+__all__ = [
+    "KFAC",
+    "MFAC",
+    "Loss",
+    "MiniBlockFisher",
+    "Network",
+    "SketchyKatyusha",
+    "SketchySAGA",
+    "SketchySGD",
+    "SketchySVRG",
+]

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from randnla.torch.mini_block_fisher import MiniBlockFisher as MiniBlockFisher
     from randnla.torch.pruning import prune as prune
     from randnla.torch.quadratic import fisher_form as fisher_form
+    from randnla.torch.seng import SENG as SENG
     from randnla.torch.sketchy_sgd import SketchySGD as SketchySGD
 
 # Public name -> module that defines it, loaded at first use.
@@ -20,6 +21,7 @@ _EXPORTS = {
     "KFAC": "randnla.torch.kfac",
     "MiniBlockFisher": "randnla.torch.mini_block_fisher",
     "MFAC": "randnla.torch.mfac",
+    "SENG": "randnla.torch.seng",
     "SketchySGD": "randnla.torch.sketchy_sgd",
     "fisher_form": "randnla.torch.quadratic",
     "prune": "randnla.torch.pruning",

@@ -30,6 +30,7 @@ CURVATURES = {
     "ekfac": "EKFAC",
     "brand": "BrandKFAC",
     "kld_wrm": "KLDWRM",
+    "seng": "SENG",
 }
 _OF_NUMPY = (torch.float32, torch.float64, torch.int64, torch.int32)
 FISHERS = ("mc", "empirical", "ggn")
@@ -42,8 +43,8 @@ class KFAC:
     ----------
     model : Module
         As it is called in training; give the compiled one where there is one.
-    curvature : {"rs", "sre", "exact", "ekfac", "brand", "kld_wrm"}, default "rs"
-        `RSKFAC`, `SREKFAC`, `KFAC`, `EKFAC`, `BrandKFAC` or `KLDWRM` of `randnla.curvature`.
+    curvature : {"rs", "sre", "exact", "ekfac", "brand", "kld_wrm", "seng"}, default "rs"
+        `RSKFAC`, `SREKFAC`, `KFAC`, `EKFAC`, `BrandKFAC`, `KLDWRM` or `SENG` of `randnla.curvature`.
     rank : int, default 220
         Eigenpairs kept of a factor, at most.
     damping : Damping, float or callable (step) -> either, default 0.1
@@ -114,7 +115,7 @@ class KFAC:
         model: nn.Module,
         curvature: str = "rs",
         *,
-        rank: int = 220,
+        rank: int | None = 220,
         damping: Any = None,
         ema: float | None = None,
         stats_every: Any = None,

@@ -27,13 +27,16 @@ class MiniBlockFisher(torch.optim.Optimizer):  # type: ignore[misc]
     params : iterable of tensors, of (name, tensor) pairs, or of groups
         As in torch. Where names are given a bias goes with the weight of its module; else with the dense
         weight right before it, of as many outputs.
-    lr : float, default 1e-2
+    lr : float, default 3e-3
         Of parameters with blocks.
     other_lr : float, default 1e-3
         Of the others, which follow Adam's rule.
     damping : Relative, Absolute, float or callable (step) -> either, default 1.0
-    ema, momentum, stats_every, inv_every, clip
+    ema, momentum, stats_every, inv_every
         As of `randnla.curvature.MiniBlockFisher`.
+    clip : RMSClip, KLClip or None, default RMSClip(1.0)
+        The default bounds steps by the learning rate, as Adam's are: lengths of these natural gradients go
+        with the inverse of those of gradients.
     weight_decay : float, default 0
         Parameters shrink by ``lr * weight_decay`` (``other_lr * weight_decay``) a step, as in AdamW.
     shared : bool, default True
@@ -87,7 +90,7 @@ class MiniBlockFisher(torch.optim.Optimizer):  # type: ignore[misc]
     def __init__(
         self,
         params: Iterable[Any],
-        lr: float = 1e-2,
+        lr: float = 3e-3,
         *,
         other_lr: float = 1e-3,
         damping: Any = 1.0,
@@ -95,7 +98,7 @@ class MiniBlockFisher(torch.optim.Optimizer):  # type: ignore[misc]
         momentum: float = 0.9,
         stats_every: Any = 1,
         inv_every: Any = engines.Every(20, first=10),  # noqa: B008 (frozen)
-        clip: Any = None,
+        clip: Any = engines.RMSClip(1.0),  # noqa: B008 (frozen)
         weight_decay: float = 0.0,
         shared: bool = True,
         largest: int = 2048,
