@@ -112,13 +112,14 @@ TEST(narrow_windows_hold_integers_exactly) {
             std::vector<Brain> brain(size);
             for (std::size_t i = 0; i < size; ++i) {
                 const int n = int(i % 11) - 5;
-                // 2^-24, the least subnormal number, beside -5..4 of which each is digits and
-                // exponent.
+                // Every other row is of multiples of 2^-24, the least subnormal number.
+                const bool tiny = i / static_cast<std::size_t>(d) % 2 == 1;
                 constexpr std::uint16_t small[6] = {0, 0x3C00, 0x4000, 0x4200, 0x4400, 0x4500};
+                const int digits = n < 0 ? -n : n;
                 const unsigned sign = n < 0 ? 0x8000u : 0u;
-                half[i].bits = n == 5 ? std::uint16_t{1}
-                                      : static_cast<std::uint16_t>(small[n < 0 ? -n : n] | sign);
-                g[i] = n == 5 ? 0x1p-24F : static_cast<float>(n);
+                half[i].bits = static_cast<std::uint16_t>(
+                    (tiny ? static_cast<unsigned>(digits) : unsigned{small[digits]}) | sign);
+                g[i] = static_cast<float>(n) * (tiny ? 0x1p-24F : 1.0F);
                 std::uint32_t bits;
                 std::memcpy(&bits, &g[i], sizeof bits);
                 brain[i].bits = static_cast<std::uint16_t>(bits >> 16);
