@@ -180,7 +180,7 @@ def _by_series(
 ) -> tuple[Array, Array]:
     if width is not None:
         raise InputError("width: of method='slq' only; the degree sets the resolution of 'kpm'")
-    low, high = enclose(product, start)
+    low, high = enclose(product, start[:, :2])
     center, half = (low + high) / 2, _span(low, high) / 2 * 1.01
     real = start.real.dtype.type
 

@@ -32,12 +32,15 @@ class Factors:
     along : (k,) array
         ``f_i^H w_i``: the squares are ``w_i^H E_i w_i`` of the error E_i without vector i.
     shift : float
+    gram : (k, k) array
+        Omega^T Omega.
     """
 
     F: Array
     lost: Array
     along: Array
     shift: float
+    gram: Array
 
 
 class Nystrom:
@@ -82,12 +85,13 @@ class Nystrom:
         core = hermitian_part(dense.gemm(Omega.conj().T, Y))
         gram = widen(dense.gemm(self.Omega.T, self.Omega))
         size = frobenius(Y)
-        _require_semidefinite(core, size * math.sqrt(n), u, n)
         shift = 2 * u * size / math.sqrt(n)
-        for _ in range(4):
+        for attempt in range(4):
             C = qr.small_cholesky(core + shift * gram) if size > 0 else None
             if C is not None:
                 break
+            if attempt == 0:
+                _require_semidefinite(core, size * math.sqrt(n), u, n)
             shift *= 10
         Ynu = Y + Y.real.dtype.type(shift) * Omega
         if C is None:  # vectors of signs that depend on each other, or A = 0
@@ -105,7 +109,7 @@ class Nystrom:
             inverse = qr.triangular_solve_right(np.eye(C.shape[0], dtype=C.dtype), C)
             S = inverse.conj().T
             lost = dense.gemm(F, S / np.linalg.norm(S, axis=0))
-        return Factors(F, lost, inner_products(lost, self.Omega), shift)
+        return Factors(F, lost, inner_products(lost, self.Omega), shift, gram)
 
 
 def _require_semidefinite(core: Array, magnitude: float, roundoff: float, n: int) -> None:
@@ -134,8 +138,10 @@ class XNysTrace(Nystrom):
         rest = np.abs(found.along) ** 2
         if self.call.resphere:
             # 1 / (G^-1)_ii of the Gram matrix G is the square of what w_i has outside the others.
-            w, X = qr.small_eigh(widen(dense.gemm(self.Omega.T, self.Omega)))
-            rest = rest * (n - k + 1) * ((X / w) * X).sum(axis=1)
+            C = qr.small_cholesky(found.gram)
+            if C is None:
+                raise BreakdownError("probes: Gaussian vectors that depend on each other")
+            rest = rest * (n - k + 1) * (qr.triangular_solve_right(np.eye(k), C) ** 2).sum(axis=1)
         lost = (np.abs(found.lost) ** 2).sum(axis=0)
         known = float((np.abs(widen(found.F)) ** 2).sum()) - n * found.shift
         return known - lost + rest, self.rounding
