@@ -3,7 +3,8 @@
 """Accuracy over sparsity without any fine-tuning: magnitude, diagonal Fisher and M-FAC.
 
     python experiments/pruning.py --small    # a minute
-    python experiments/pruning.py --full     # three seeds; stop it at any time, it goes on
+    python experiments/pruning.py --bars     # three seeds
+    python experiments/pruning.py --full     # more of everything; stop it at any time, it goes on
 
 Parts are the networks: 784-300-100-10 and a small convolutional one, trained by Adam. All methods see the
 same networks, and equally many gradients of batches of 16. One-shot methods prune the dense network once
@@ -77,6 +78,7 @@ class Setting:
 STAGES = ((0.5, 4), (0.8, 5), (0.9, 4), (0.95, 4), (0.98, 4))
 SETTINGS = {
     "small": Setting(("mlp", "cnn"), 5000, 1000, 3, 64, 64, ((0.8, 4), (0.95, 4)), (0,)),
+    "bars": Setting(("mlp", "cnn"), 10_000, 2000, 3, 64, 64, ((0.8, 5), (0.9, 3), (0.95, 3)), (0, 1, 2)),
     "full": Setting(("mlp", "cnn"), 20_000, None, 6, 256, 128, STAGES, (0, 1, 2)),
     "tiny": Setting(("mlp",), 512, 500, 1, 16, 16, ((0.5, 2), (0.9, 2)), (0,)),
 }

@@ -14,7 +14,7 @@ from randnla._backend.kernels.woodbury import blocks_of, window_combine, window_
 
 from ..window_core import core_of
 
-_BYTES = 64 << 20  # of matrices that are inverted together, or of columns that are widened
+_BYTES = 8 << 20  # of matrices that are inverted together, or of columns that are widened
 _EPS = float(np.finfo(np.float64).eps)
 
 
