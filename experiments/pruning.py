@@ -53,7 +53,8 @@ class Setting:
 
     Attributes
     ----------
-    nets : tuple of {"mlp", "cnn"}
+    seeds : dict {"mlp" or "cnn": tuple of int}
+        The networks, and the seeds of each.
     count, test : int or None
         Images to train on, and to take the accuracy on.
     epochs : int
@@ -62,25 +63,24 @@ class Setting:
     block : int
     stages : tuple of (sparsity, steps)
         `steps` is what a gradual method takes from the sparsity before.
-    seeds : tuple of int
     """
 
-    nets: tuple[str, ...]
+    seeds: dict[str, tuple[int, ...]]
     count: int | None
     test: int | None
     epochs: int
     gradients: int
     block: int
     stages: tuple[tuple[float, int], ...]
-    seeds: tuple[int, ...]
 
 
 STAGES = ((0.5, 4), (0.8, 5), (0.9, 4), (0.95, 4), (0.98, 4))
+THREE = (0, 1, 2)
 SETTINGS = {
-    "small": Setting(("mlp", "cnn"), 5000, 1000, 3, 64, 64, ((0.8, 4), (0.95, 4)), (0,)),
-    "bars": Setting(("mlp", "cnn"), 10_000, 2000, 3, 64, 64, ((0.8, 5), (0.9, 3), (0.95, 3)), (0, 1, 2)),
-    "full": Setting(("mlp", "cnn"), 20_000, None, 6, 256, 128, STAGES, (0, 1, 2)),
-    "tiny": Setting(("mlp",), 512, 500, 1, 16, 16, ((0.5, 2), (0.9, 2)), (0,)),
+    "small": Setting({"mlp": (0,), "cnn": (0,)}, 5000, 1000, 3, 64, 64, ((0.8, 4), (0.95, 4))),
+    "bars": Setting({"mlp": THREE, "cnn": (0,)}, 10_000, 2000, 3, 64, 64, ((0.8, 5), (0.9, 3), (0.95, 3))),
+    "full": Setting({"mlp": THREE, "cnn": THREE}, 20_000, None, 6, 256, 128, STAGES),
+    "tiny": Setting({"mlp": (0,)}, 512, 500, 1, 16, 16, ((0.5, 2), (0.9, 2))),
 }
 
 
@@ -180,8 +180,8 @@ class Bench:
 def report(cells: Cells, setting: Setting) -> None:
     """Accuracies, means over the seeds."""
     sparsities = [sparsity for sparsity, _ in setting.stages]
-    for kind in setting.nets:
-        dense = [cells[f"train {kind} seed={seed}"]["history"][-1]["accuracy"] for seed in setting.seeds]
+    for kind, seeds in setting.seeds.items():
+        dense = [cells[f"train {kind} seed={seed}"]["history"][-1]["accuracy"] for seed in seeds]
         print(
             f"\n{kind}, dense {np.mean(dense):.4f}\n{'method':26}" + "".join(f"{s:>9.0%}" for s in sparsities)
         )
@@ -192,17 +192,16 @@ def report(cells: Cells, setting: Setting) -> None:
 
 def accuracies(cells: Cells, setting: Setting, kind: str, method: str, sparsity: float) -> list[float]:
     """Of every seed."""
-    return [
-        cells[f"prune {kind} {method} sparsity={sparsity} seed={seed}"]["accuracy"] for seed in setting.seeds
-    ]
+    names = [f"prune {kind} {method} sparsity={sparsity} seed={seed}" for seed in setting.seeds[kind]]
+    return [cells[name]["accuracy"] for name in names]
 
 
 def draw(cells: Cells, setting: Setting) -> None:
     """Accuracy over sparsity, means of the seeds in a band from the least to the largest."""
     figure, axes = plt.subplots(
         1,
-        len(setting.nets),
-        figsize=(5.8 * len(setting.nets), 4),
+        len(setting.seeds),
+        figsize=(5.8 * len(setting.seeds), 4),
         layout="constrained",
         sharey=True,
         squeeze=False,
@@ -210,8 +209,8 @@ def draw(cells: Cells, setting: Setting) -> None:
     sparsities = [sparsity for sparsity, _ in setting.stages]
     places = np.arange(len(sparsities))
     titles = {"mlp": "784-300-100-10", "cnn": "four convolutions, two dense layers"}
-    for axis, kind in zip(axes[0], setting.nets, strict=True):
-        dense = [cells[f"train {kind} seed={seed}"]["history"][-1]["accuracy"] for seed in setting.seeds]
+    for axis, (kind, seeds) in zip(axes[0], setting.seeds.items(), strict=True):
+        dense = [cells[f"train {kind} seed={seed}"]["history"][-1]["accuracy"] for seed in seeds]
         axis.axhline(np.mean(dense), color="black", lw=0.8, ls=":", label="dense")
         for method, color in COLORS.items():
             found = np.array([accuracies(cells, setting, kind, method, s) for s in sparsities])
@@ -233,12 +232,12 @@ def main() -> None:
     data = load(setting.count, setting.test)
     cells = Cells(options.out, f"pruning-{options.setting}", data)
     bench = Bench(cells, setting, data)
-    for kind in setting.nets:
-        for seed in setting.seeds if kind in options.part else ():
+    for kind, seeds in setting.seeds.items():
+        for seed in seeds if kind in options.part else ():
             bench.trained(kind, seed)
             for method in METHODS:
                 bench.prune(kind, method, seed)
-    if set(setting.nets) <= set(options.part):
+    if set(setting.seeds) <= set(options.part):
         report(cells, setting)
         draw(cells, setting)
 
