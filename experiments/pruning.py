@@ -233,10 +233,8 @@ def main() -> None:
     cells = Cells(options.out, f"pruning-{options.setting}", data)
     bench = Bench(cells, setting, data)
     for kind, seeds in setting.seeds.items():
-        for seed in seeds if kind in options.part else ():
-            bench.trained(kind, seed)
-            for method in METHODS:
-                bench.prune(kind, method, seed)
+        for seed, method in itertools.product(seeds if kind in options.part else (), METHODS):
+            bench.prune(kind, method, seed)
     if set(setting.seeds) <= set(options.part):
         report(cells, setting)
         draw(cells, setting)
