@@ -34,6 +34,8 @@
                                         const int*, int*, std::size_t);                            \
     void RANDNLA_BLAS_SYMBOL(P##stedc_)(const char*, const int*, T*, T*, T*, const int*, T*,       \
                                         const int*, int*, const int*, int*, std::size_t);          \
+    void RANDNLA_BLAS_SYMBOL(P##laed1_)(const int*, T*, T*, const int*, int*, const T*,            \
+                                        const int*, T*, int*, int*);                               \
     void RANDNLA_BLAS_SYMBOL(P##ormtr_)(                                                           \
         const char*, const char*, const char*, const int*, const int*, const T*, const int*,       \
         const T*, T*, const int*, T*, const int*, int*, std::size_t, std::size_t, std::size_t);    \
@@ -88,6 +90,7 @@ struct Routines;
         static constexpr auto sygst = RANDNLA_BLAS_SYMBOL(P##sygst_);      \
         static constexpr auto sytrd = RANDNLA_BLAS_SYMBOL(P##sytrd_);      \
         static constexpr auto stedc = RANDNLA_BLAS_SYMBOL(P##stedc_);      \
+        static constexpr auto laed1 = RANDNLA_BLAS_SYMBOL(P##laed1_);      \
         static constexpr auto ormtr = RANDNLA_BLAS_SYMBOL(P##ormtr_);      \
         static constexpr auto gesdd = RANDNLA_BLAS_SYMBOL(P##gesdd_);      \
         static constexpr auto geqrf = RANDNLA_BLAS_SYMBOL(P##geqrf_);      \

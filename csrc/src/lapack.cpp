@@ -122,6 +122,20 @@ index_t stedc(T* diagonal, T* off_diagonal, MatrixView<T> v) {
 }
 
 template <class T>
+index_t merge_torn(T* diagonal, MatrixView<T> v, index_t cut, T coupling, int_t* order) {
+    const int_t n = narrow(v.rows, "order"), ld = stride_of(v), first = narrow(cut, "order");
+    require_workspace(4.0 * n + 1.0 * n * n);
+    const Scratch<T> work(4 * v.rows + v.rows * v.rows);
+    const Scratch<int_t> iwork(4 * v.rows);
+    for (int_t i = 0; i < n; ++i) order[i] = 1 + (i < first ? i : i - first);
+    int_t info = 0;
+    Routines<T>::laed1(&n, diagonal, v.data, &ld, order, &coupling, &first, work.data(),
+                       iwork.data(), &info);
+    for (int_t i = 0; i < n; ++i) --order[i];
+    return checked(info, "laed1");
+}
+
+template <class T>
 void ormtr_upper(MatrixView<const T> a, const T* tau, MatrixView<T> x) {
     if (x.empty()) return;
     const int_t n = narrow(a.rows, "order"), k = narrow(x.rows, "vectors"), lda = stride_of(a),
@@ -248,6 +262,7 @@ void getrf(MatrixView<T> a, int_t* swaps) {
     template void sygst_upper<T>(MatrixView<const T>, MatrixView<T>);           \
     template void sytrd_upper<T>(MatrixView<T>, T*, T*, T*);                    \
     template index_t stedc<T>(T*, T*, MatrixView<T>);                           \
+    template index_t merge_torn<T>(T*, MatrixView<T>, index_t, T, int_t*);      \
     template void ormtr_upper<T>(MatrixView<const T>, const T*, MatrixView<T>); \
     template index_t gesdd<T>(MatrixView<T>, MatrixView<T>, T*, MatrixView<T>); \
     template void geqrf_orgqr<T>(MatrixView<T>, MatrixView<T>);                 \

@@ -3,6 +3,8 @@
 #include "randnla/symmetric_eigh.hpp"
 
 #include <algorithm>
+#include <cmath>
+#include <numeric>
 
 #include "randnla/blas.hpp"
 #include "randnla/threads.hpp"
@@ -17,23 +19,57 @@ index_t grain_of(index_t n) {
     return std::clamp((n + blocks - 1) / blocks, least, most);
 }
 
+// From here on the two halves of a tridiagonal matrix are decomposed side by side.
+constexpr index_t worth_halving = 128;
+
+// Eigenpairs of a tridiagonal matrix as stedc gives them but for their order, which `order` tells.
+// The last tearing of divide and conquer is ours, so that its two halves run on two threads.
+template <class T>
+index_t divide_and_conquer(T* d, T* e, MatrixView<T> v, blas::int_t* order) {
+    const index_t n = v.rows, cut = n / 2;
+    std::iota(order, order + n, 0);
+    T size = 0;
+    for (index_t i = 0; i < n; ++i) size = std::max(size, std::abs(d[i]));
+    for (index_t i = 0; i + 1 < n; ++i) size = std::max(size, std::abs(e[i]));
+    if (n < worth_halving || !(size > 0)) return lapack::stedc<T>(d, e, v);
+    for (index_t i = 0; i < n; ++i) d[i] /= size;
+    for (index_t i = 0; i + 1 < n; ++i) e[i] /= size;
+    const T coupling = e[cut - 1];
+    d[cut - 1] -= std::abs(coupling);
+    d[cut] -= std::abs(coupling);
+    std::fill(v.data, v.data + n * n, T(0));
+    index_t failed[2] = {0, 0};
+    parallel_for(2, 1, [&](index_t half, index_t) {
+        const index_t i0 = half == 0 ? 0 : cut, i1 = half == 0 ? cut : n;
+        failed[half] = lapack::stedc<T>(d + i0, e + i0, v.block(i0, i1, i0, i1));
+    });
+    if (failed[0] != 0 || failed[1] != 0) return std::max(failed[0], failed[1]);
+    const index_t unmerged = lapack::merge_torn<T>(d, v, cut, coupling, order);
+    for (index_t i = 0; i < n; ++i) d[i] *= size;
+    return unmerged;
+}
+
 // Eigenpairs of A = Q T Q^T as symmetric_eigh gives them. R, if any, is an upper triangle whose
 // inverse is applied to the vectors too.
 template <class T>
 index_t tridiagonal_eigh(MatrixView<T> a, const MatrixView<const T>* r, T* w) {
     const index_t n = a.rows;
-    const Scratch<T> off_diagonal(n), tau(n), memory(n * n);
-    lapack::sytrd_upper<T>(a, w, off_diagonal.data(), tau.data());
+    const Scratch<T> diagonal(n), off_diagonal(n), tau(n), memory(n * n);
+    const Scratch<blas::int_t> order(n);
+    lapack::sytrd_upper<T>(a, diagonal.data(), off_diagonal.data(), tau.data());
     const auto vectors = row_major_view(memory.data(), n, n);  // one in a row
-    const index_t failed = lapack::stedc<T>(w, off_diagonal.data(), vectors);
+    const index_t failed =
+        divide_and_conquer<T>(diagonal.data(), off_diagonal.data(), vectors, order.data());
     if (failed != 0) return failed;
     parallel_for(n, grain_of(n), [&](index_t begin, index_t end) {
         const auto mine = vectors.block(begin, end, 0, n);
         lapack::ormtr_upper<T>(a, tau.data(), mine);
         if (r != nullptr) blas::trsm_right_upper_transposed<T>(*r, mine);
     });
-    for (index_t i = 0; i < n; ++i)
-        std::copy(memory.data() + i * n, memory.data() + (i + 1) * n, &a(i, 0));
+    for (index_t i = 0; i < n; ++i) {
+        w[i] = diagonal[order[i]];
+        std::copy_n(memory.data() + order[i] * n, n, &a(i, 0));
+    }
     return 0;
 }
 

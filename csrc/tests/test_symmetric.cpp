@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <vector>
 
 #include "check.hpp"
@@ -127,6 +128,40 @@ void on_teams() {
     set_num_threads(0);
 }
 
+// |A x - w x|, the inner products of the vectors and the order of the values, for a matrix of order
+// n with a gap in its coupling, repeated values and vectors that a rotation of it moves.
+template <class T>
+void check_eigh(index_t n, bool split) {
+    Storage<T> a(n, n);
+    for (index_t i = 0; i < n; ++i)
+        for (index_t j = i; j < n; ++j) {
+            const bool apart = split && (i < n / 2) != (j < n / 2);
+            const T value =
+                i == j ? static_cast<T>(i % 3) : T(1) / static_cast<T>(1 + (j - i) * (j - i));
+            a.view(i, j) = a.view(j, i) = apart ? T(0) : value;
+        }
+    Storage<T> v(n, n);
+    v.data = a.data;
+    std::vector<T> w(static_cast<std::size_t>(n));
+    CHECK(symmetric_eigh<T>(v.view, w.data()) == 0);
+    CHECK(std::is_sorted(w.begin(), w.end()));
+    double residual = 0, overlap = 0;
+    for (index_t j = 0; j < n; ++j)
+        for (index_t i = 0; i < n; ++i) {
+            double product = 0, inner = i == j ? -1 : 0;
+            for (index_t p = 0; p < n; ++p) {
+                product += double(a.view(i, p)) * double(v.view(j, p));
+                inner += double(v.view(i, p)) * double(v.view(j, p));
+            }
+            const double value = double(w[static_cast<std::size_t>(j)]);
+            residual = std::max(residual, std::abs(product - value * double(v.view(j, i))));
+            overlap = std::max(overlap, std::abs(inner));
+        }
+    // ||A|| is below 6; sums of n roundings, most of which cancel.
+    const double small = 10 * std::sqrt(double(n)) * double(std::numeric_limits<T>::epsilon());
+    CHECK(residual < 6 * small && overlap < small);
+}
+
 // |C x - w G x| and the inner products of the vectors, for a pencil of order n.
 void check_pencil(index_t n) {
     Storage<double> c(n, n), g(n, n), c0(n, n), g0(n, n);
@@ -169,11 +204,23 @@ TEST(triangles) {
 }
 
 TEST(pencils) {
-    for (const index_t n : {1, 2, 33, 60}) check_pencil(n);
+    for (const index_t n : {1, 2, 33, 130}) check_pencil(n);
     Storage<double> c(2, 2), g(2, 2);
     g.data = {1, 2, 2, 1};  // indefinite
     c.data = {1, 2, 3, 4};
     double w[2];
     CHECK(symmetric_pencil<double>(c.view, g.view, w) == -1);
     CHECK(c.data == (std::vector<double>{1, 2, 3, 4}));
+}
+
+TEST(eigenpairs_by_halves) {
+    for (int members = 1; members <= 2; ++members) {
+        set_num_threads(members);
+        for (const index_t n : {1, 2, 127, 128, 231})
+            for (const bool split : {false, true}) {
+                check_eigh<float>(n, split);
+                check_eigh<double>(n, split);
+            }
+    }
+    set_num_threads(0);
 }

@@ -80,6 +80,13 @@ void sytrd_upper(MatrixView<T> a, T* diagonal, T* off_diagonal, T* tau);
 template <class T>
 index_t stedc(T* diagonal, T* off_diagonal, MatrixView<T> v);
 
+// The same where the matrix has been torn after row `cut`: its entries are of size 1 at most, the
+// coupling is off the two diagonal entries beside it, and `diagonal` and the diagonal blocks of v
+// hold the eigenpairs of the two parts, each ascending, with zeros in the other blocks. Row
+// order[i] of v and of `diagonal` becomes the pair number i.
+template <class T>
+index_t merge_torn(T* diagonal, MatrixView<T> v, index_t cut, T coupling, blas::int_t* order);
+
 // x := Q x for the rows x of the row-major X, Q of sytrd_upper.
 template <class T>
 void ormtr_upper(MatrixView<const T> a, const T* tau, MatrixView<T> x);

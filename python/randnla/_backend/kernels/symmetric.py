@@ -65,6 +65,17 @@ def crossed_gram(A: Array, B: Array) -> Array:
     return unfold(matmul(A.conj().T.astype(wide), B.astype(wide)))
 
 
+def is_definite(C: Array) -> bool:
+    """Whether a finite Hermitian matrix has a Cholesky factor. C is overwritten."""
+    if is_compiled(C):
+        return not _core.small_cholesky(C)
+    try:
+        np.linalg.cholesky(C, upper=True)
+    except np.linalg.LinAlgError:
+        return False
+    return True
+
+
 def pencil(C: Array, G: Array) -> tuple[Array, Array] | None:
     """Eigenpairs of ``C x = w G x``, both float64 or complex128; None where G is not positive definite.
 
