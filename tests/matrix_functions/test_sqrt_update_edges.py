@@ -231,6 +231,21 @@ def test_small_columns_beside_large_ones_count_in_inverse_roots(columns, factor,
         assert found.info.converged
 
 
+@pytest.mark.parametrize("method", ["rational", "dense", "exact"])
+@pytest.mark.parametrize("gap", [1e-6, 1e-10, 1e-14, 0.0])
+def test_nearly_parallel_columns(gap, method):
+    """What Z adds beside a column that it repeats but for `gap` is as good as nothing, or counts as it is."""
+    rng = np.random.default_rng(6)
+    d = np.ones(10) if method == "exact" else np.geomspace(0.01, 1, 10)
+    z, y = rng.standard_normal((2, 10))
+    Z = np.stack([z, z + gap * y], axis=1)
+    found = sqrt_update(Diagonal(d), Z, inverse=True, method=method, tol=1e-10)
+    true = inverse_backward_error(d, Z, found)
+    assert found.info.converged
+    assert true <= 1e-10 + 1e-14
+    assert abs(true - found.info.residual) <= 0.1 * true + 1e-14
+
+
 @pytest.mark.parametrize("method", ["rational", "exact"])
 def test_certificates_of_what_nearly_nothing_is_left_of(method):
     """(A + Z Z^H)^-1 of 1e-36 beside A^-1 = I is rounding of it: the result says that nothing is known."""
