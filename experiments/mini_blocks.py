@@ -24,11 +24,12 @@ from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 import randnla.torch
-from randnla.curvature import Relative
+from randnla.curvature import Relative, RMSClip
 
 mpl.use("Agg")
 import matplotlib.pyplot as plt
 
+CLIP = RMSClip(0.07)  # of K-FAC and SENG, as in the paper on randomized K-FAC
 METHODS = ("Adam", "MBF", "K-FAC", "SENG")
 COLORS = dict(zip(METHODS, ("#4b4f55", "#1f5fa8", "#d9680f", "#2f8f5b"), strict=True))
 
@@ -61,8 +62,8 @@ class Setting:
 RATES = {
     "Adam": (1e-3, 3e-3, 1e-2),
     "MBF": (1e-3, 3e-3, 1e-2),
-    "K-FAC": (0.03, 0.3, 1.0),
-    "SENG": (0.1, 1.0, 10.0),
+    "K-FAC": (0.01, 0.03, 0.1, 0.3),
+    "SENG": (0.003, 0.01, 0.03, 0.1),
 }
 SETTINGS = {
     "small": Setting(
@@ -126,10 +127,11 @@ def optimizer_of(method: str, kind: str, model: nn.Module, rate: float, seed: in
     optimizer = torch.optim.SGD(model.parameters(), rate, momentum=0.9)
     likelihood = "bernoulli" if kind == "autoencoder" else "categorical"
     if method == "SENG":
-        # The mean over pixels makes small gradients of those of the sum: damping goes with their squares.
-        pre: Any = randnla.torch.SENG(model, damping=Relative(0.1), rng=seed)
+        pre: Any = randnla.torch.SENG(model, damping=Relative(0.1), clip=CLIP, rng=seed)
         return optimizer, pre
-    pre = randnla.torch.KFAC(model, "exact", damping=Relative(0.1), likelihood=likelihood, rng=seed)
+    pre = randnla.torch.KFAC(
+        model, "exact", damping=Relative(0.1), clip=CLIP, likelihood=likelihood, rng=seed
+    )
     return optimizer, pre
 
 
