@@ -23,7 +23,8 @@ from .quadrature import Product
 from .spectral_sum import Plan, make_plan, nystrom_start, spectral_sum, symmetric_product
 
 CHOLESKY_ORDER = 8000
-"""Up to this order a dense matrix is factored: samples would take as long for three digits."""
+"""Up to this order a dense matrix is factored: 256 samples of 14 steps, which three digits of the determinant
+of a grid took, are as many operations at n = 21000, and it gives all digits."""
 
 RANK = 32
 
