@@ -50,6 +50,14 @@ def test_every_name_of_a_face_has_a_row(room):
     assert set(module.__all__) <= set(dir(module))
 
 
+@pytest.mark.parametrize("room", ["curvature", *cases.FACES])
+def test_no_name_is_that_of_a_module_beside_it(room):
+    # Importing a module puts it under its name in the package, in the place of a function of that name.
+    module = importlib.import_module(f"randnla.{room}")
+    files = {path.stem for path in Path(module.__file__).parent.iterdir()}
+    assert set(module.__all__) & files == set()
+
+
 def test_every_map_and_operator_class_has_a_row():
     made = {type(case.make(2, 4, rng=0)).__name__ for case in cases.SKETCHES.values()}
     assert made == {name for name in sketching.__all__ if _is_map(getattr(sketching, name))}

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from randnla.jax.mini_blocks import mini_block_fisher as mini_block_fisher
     from randnla.jax.pruning import prune as prune
     from randnla.jax.sites import Site as Site
-    from randnla.jax.sketchy_sgd import SketchyTransformation as SketchyTransformation
-    from randnla.jax.sketchy_sgd import sketchy_sgd as sketchy_sgd
+    from randnla.jax.sketched_hessian import SketchyTransformation as SketchyTransformation
+    from randnla.jax.sketched_hessian import sketchy_sgd as sketchy_sgd
     from randnla.jax.state import KFACState as KFACState
     from randnla.jax.state import LayerState as LayerState
     from randnla.jax.tapping import TappedModel as TappedModel
@@ -33,11 +33,11 @@ _EXPORTS = {
     "mini_block_fisher": "randnla.jax.mini_blocks",
     "MiniBlockState": "randnla.jax.mini_blocks",
     "Site": "randnla.jax.sites",
-    "SketchyTransformation": "randnla.jax.sketchy_sgd",
+    "SketchyTransformation": "randnla.jax.sketched_hessian",
     "TappedModel": "randnla.jax.tapping",
     "kfac": "randnla.jax.transformation",
     "mfac": "randnla.jax.gradient_window",
-    "sketchy_sgd": "randnla.jax.sketchy_sgd",
+    "sketchy_sgd": "randnla.jax.sketched_hessian",
     "prune": "randnla.jax.pruning",
     "tap": "randnla.jax.tapping",
 }

@@ -44,8 +44,8 @@ class MFAC(FlatOptimizer):
     -----
     *Algorithm*: Frantar, Kurtic and Alistarh (2021), the M-FAC optimizer, by `randnla.curvature.MFAC`.
     Two things are not as in the authors' code. Their window starts as zeros and the average is over its size,
-    so that the first direction is ``m g / (m damping + |g|^2)``, m times what it is here: the average is over the
-    gradients held, and the steps grow to their size while the window fills, as g^T direction is below the
+    so that the first direction is ``m g / (m damping + |g|^2)``, m times what it is here: the average is over
+    the gradients held, and the steps grow to their size while the window fills, as g^T direction is below the
     number of gradients held. And their velocity is an average, ``momentum v + (1 - momentum) direction``:
     their step size is lr / (1 - momentum) here.
 
