@@ -75,8 +75,8 @@ def costs(
     )
     if centered:  # pca needs scores, no orthonormal factor; the Gram matrix comes with the means
         subspace += _MEANS * width * entries
-    else:
-        gram += _ORTH * width * long * rank**2
+    else:  # an orthonormal factor, and an SVD of its triangle
+        gram += _ORTH * width * long * rank**2 + _SVD[0] * rank**3 + _SVD[1] * rank**2
     full = (
         _SVD[0] * short**3
         + _SVD[1] * short**2
@@ -103,7 +103,7 @@ def choose_svd(
     """
     if np.dtype(dtype).kind == "c" or kind in ("sparse", "operator"):
         return "full" if size >= min(shape) and max(shape) <= 4 * size else "subspace"
-    if kind == "dense" and not centered and shape[0] * shape[1] <= _TINY:
+    if kind == "dense" and shape[0] * shape[1] <= _TINY:
         return "full"
     table = costs(shape, dtype, rank, size, power_iters, centered=centered)
     if kind == "stream":

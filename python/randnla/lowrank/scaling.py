@@ -106,17 +106,16 @@ def column_extremes(U: Array) -> tuple[Array, Array]:
     return np.max(high, axis=0), np.min(low, axis=0)
 
 
-def _signs(U: Array) -> Array:
+def _negative(U: Array) -> Array:
+    """Which columns of a real matrix have a negative entry of largest magnitude; the first of equal ones."""
     if U.size <= 1 << 12:
-        largest = U[np.abs(U).argmax(axis=0), np.arange(U.shape[1])]
-        return np.asarray(np.where(largest < 0, U.dtype.type(-1), U.dtype.type(1)))
+        return np.asarray(U[np.abs(U).argmax(axis=0), np.arange(U.shape[1])] < 0)
     high, low = column_extremes(U)
-    signs = np.ones(U.shape[1], U.dtype)
-    signs[-low > high] = -1
+    negative = np.asarray(-low > high)
     for j in np.flatnonzero((-low == high) & (high > 0)):
         column = U[:, j]
-        signs[j] = np.sign(column[np.argmax(np.abs(column))])
-    return signs
+        negative[j] = column[np.argmax(np.abs(column))] < 0
+    return negative
 
 
 def fix_signs(U: Array, V: Array | None = None) -> None:
@@ -127,18 +126,20 @@ def fix_signs(U: Array, V: Array | None = None) -> None:
     """
     if U.size == 0:
         return
-    if not np.iscomplexobj(U):
-        phase = _signs(U)
-        turned = bool(np.any(phase != 1))
-    else:
-        rows, columns = np.argmax(np.abs(U), axis=0), np.arange(U.shape[1])
-        magnitude = np.abs(U[rows, columns])
-        phase = np.where(magnitude > 0, U[rows, columns] / np.where(magnitude > 0, magnitude, 1), 1)
-        phase, turned = phase.astype(U.dtype).conj(), True
-    if turned:
-        U *= phase
-        if V is not None:
-            V *= phase
-    if np.iscomplexobj(U):
-        # The rotation leaves an imaginary part of a rounding error: the rule says real.
-        U[rows, columns] = magnitude
+    if U.dtype.kind != "c":
+        negative = _negative(U)
+        if negative.any():
+            phase = np.where(negative, U.dtype.type(-1), U.dtype.type(1))
+            U *= phase
+            if V is not None:
+                V *= phase
+        return
+    rows, columns = np.argmax(np.abs(U), axis=0), np.arange(U.shape[1])
+    magnitude = np.abs(U[rows, columns])
+    phase = np.where(magnitude > 0, U[rows, columns] / np.where(magnitude > 0, magnitude, 1), 1)
+    phase = phase.astype(U.dtype).conj()
+    U *= phase
+    if V is not None:
+        V *= phase
+    # The rotation leaves an imaginary part of a rounding error: the rule says real.
+    U[rows, columns] = magnitude

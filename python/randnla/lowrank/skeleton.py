@@ -50,8 +50,8 @@ def choose_rows(Y: Array, count: int, method: str, seed: int) -> Array:
 
 
 def _narrow(Y: Array, count: int, seed: int) -> Array:
-    """Y times a Gaussian matrix of 3/2 count columns where it has many more: pivoting costs m l^2."""
-    size = count + max(SPARE, count // 2)
+    """Y times a Gaussian matrix of 2 count columns where it has many more: pivoting costs m l^2."""
+    size = count + max(SPARE, count)
     if Y.shape[1] <= size + SPARE:
         return Y
     rows = np.empty((size, Y.shape[1]), Y.real.dtype)
