@@ -7,7 +7,7 @@ import pickle
 import numpy as np
 import pytest
 
-from randnla import InputError, NonFiniteError, StateError
+from randnla import CapacityError, InputError, NonFiniteError, StateError
 from randnla.curvature import MFAC
 from randnla.curvature.static_window import PANEL, _factored
 
@@ -295,3 +295,80 @@ def test_states_of_others_are_refused_and_nothing_changes(method):
     with pytest.raises(StateError, match="digest: the fields do not match"):
         made.load_state_dict({**good, key: good[key] + 1})
     assert made.state_dict()["digest"] == good["digest"]
+
+
+@pytest.mark.parametrize("method", ["dual", "dynamic", "static"])
+def test_files_that_exist_are_refused_and_stay(method, tmp_path):
+    """What is in a file is lost for good once a window is mapped onto it."""
+    path = tmp_path / "window"
+    path.write_bytes(b"precious")
+    with pytest.raises(InputError, match="path: expected a new file"):
+        MFAC(3, 2, 1.0, method=method, path=path)
+    assert path.read_bytes() == b"precious"
+    with pytest.raises(InputError, match="damping"):
+        MFAC(3, 2, -1.0, method=method, path=tmp_path / "other")
+    with pytest.raises(CapacityError, match="fit"):
+        MFAC(1 << 58, 4, 1.0, method=method, block=None, path=tmp_path / "other")
+    assert not (tmp_path / "other").exists()
+    for bad in (tmp_path / "no" / "folder", 1.5):
+        with pytest.raises(InputError, match="path: expected where a new file can be made"):
+            MFAC(3, 2, 1.0, method=method, path=bad)
+
+
+@pytest.mark.parametrize("method", ["dual", "dynamic", "static"])
+@pytest.mark.parametrize("scale", [1e-15, 1.0, 1e6, 1e15])
+@pytest.mark.parametrize("block", [None, 7])
+def test_all_forms_stand_ratios_that_no_factor_resolves(method, scale, block):
+    """``|F^-1 x| <= |x| / damping`` is left of an inverse whose condition is up to 1e36.
+
+    Beside that, errors are rounding of an inverse in float64: eps / damping, and eps |F| / damping^2.
+    """
+    rng = np.random.default_rng(5)
+    G, x = rng.standard_normal((5, 23)) * scale, rng.standard_normal(23)
+    G[3] = G[1]
+    for damping in (1.0, 1e-6, scale**2 * 1e-3):
+        held = MFAC(23, 5, damping, method=method, block=block, dtype=np.float64)
+        for g in G:
+            held.add(g)
+        F = np.zeros((23, 23))
+        for part in np.split(np.arange(23), range(block or 23, 23, block or 23)):
+            F[np.ix_(part, part)] = G[:, part].T @ G[:, part] / 5 + damping * np.eye(len(part))
+        w, V = np.linalg.eigh(F)
+        expected = V @ (V.T @ x / np.maximum(w, damping))
+        eps = np.finfo(np.float64).eps
+        bound = 200 * eps * (1 / damping + w.max() / damping**2) * np.linalg.norm(x)
+        error = np.abs(held.inverse_hvp(x) - expected).max()
+        # Beyond eps the recursion in panels has no digit left; it still gives numbers.
+        resolved = method != "static" or w.max() * eps < damping
+        assert error <= bound if resolved else np.isfinite(error)
+        if resolved:
+            assert np.abs(held.hvp(x) - F @ x).max() <= 100 * eps * w.max() * np.linalg.norm(x)
+
+
+def test_products_stand_dampings_whose_square_is_beyond_the_dtype():
+    """V is the gradients over damping: its coefficients in ``F x`` are up to damping squared."""
+    rng = np.random.default_rng(6)
+    for scale, damping in ((1e15, 1e27), (1e-15, 1e-33)):
+        g, x = (scale * rng.standard_normal(9)).astype(np.float32), rng.standard_normal(9).astype(np.float32)
+        held = MFAC(9, 1, damping, method="static")
+        held.add(g)
+        expected = damping * x.astype(float) + g.astype(float) * (g.astype(float) @ x)
+        # A product of nine terms and a sum, each of rounding.
+        largest = damping * np.abs(x).max() + scale**2 * 9 * 9
+        assert np.abs(held.hvp(x) - expected).max() <= 20 * np.finfo(np.float32).eps * largest
+
+
+@pytest.mark.parametrize("storage", [None, "float16", "bfloat16"])
+def test_refused_gradients_leave_the_window_as_it_is(storage):
+    held = MFAC(3, 2, 1.0, storage=storage)
+    held.add([1.0, 2.0, 3.0])
+    before = held.state_dict()["digest"]
+    for bad in ([np.inf, 1e10, 1.0], [np.nan, 1e10, 1.0]):
+        with pytest.raises(NonFiniteError, match="gradient"):
+            held.add(np.array(bad, np.float32))
+        assert held.state_dict()["digest"] == before
+    assert held.direction(np.array([np.nan, 1e10, 1.0], np.float32)) is None
+    assert (held.skipped, held.state_dict()["digest"]) == (1, before)
+    static = MFAC(3, 2, 1.0, method="static")
+    assert static.direction(np.array([1e30, 0.0, 0.0], np.float32)) is None
+    assert (static.count, static.skipped) == (0, 1)

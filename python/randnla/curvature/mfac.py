@@ -64,7 +64,7 @@ class MFAC:
     storage : {"float16", "bfloat16"}, optional
         What gradients are rounded to, with float32 arithmetic. Not of "static".
     path : str or path, optional
-        A new file that holds the window instead of memory.
+        A new file that holds the window instead of memory; one that exists is refused.
 
     Attributes
     ----------

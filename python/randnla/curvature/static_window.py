@@ -11,16 +11,18 @@ import numpy as np
 
 from randnla._backend import namespace, validate
 from randnla._backend import state as plain_state
-from randnla._backend.errors import CapacityError, InputError, StateError
+from randnla._backend.errors import CapacityError, InputError, NonFiniteError, StateError
 from randnla._backend.kernels import dense, qr
 from randnla._backend.kernels.woodbury import blocks_of
 from randnla.operators.base import Array
 
 from .window_core import core_of
+from .window_storage import mapped
 
 PANEL = 32  # gradients that are orthogonalized among themselves in small matrices
 _NOISE = 1e-4  # of pivots, relative: above it the recursion is in float64
 _SLAB = 1 << 12  # parameters that meet a panel at a time
+_PLAIN = 60  # exponents of coefficients that are in range with room to spare
 _BUFFERED = 16  # gradients that are transposed at a time: a line of float32
 
 
@@ -98,11 +100,14 @@ def _factored(S: Array, m: float) -> tuple[Array, Array]:
     S = S + m * np.eye(len(S))
     R = qr.small_cholesky(S)
     if R is None or np.diagonal(R).min() ** 2 < m:
+        # Of the root of the nearest matrix with eigenvalues from m on, however ill-conditioned that is.
         w, V = qr.small_eigh(S)
-        R = qr.small_cholesky((V * np.maximum(w, m)) @ V.T)
-        assert R is not None
+        R = np.asarray(np.linalg.qr(np.sqrt(np.maximum(w, m))[:, None] * V.T).R)
     diagonal = np.diagonal(R)
-    return R.T / diagonal, np.maximum(diagonal**2, m)
+    diagonal = np.copysign(np.maximum(np.abs(diagonal), math.sqrt(m)), diagonal)
+    L = R.T / diagonal
+    np.fill_diagonal(L, 1.0)
+    return L, diagonal**2
 
 
 class StaticWindow:
@@ -133,20 +138,22 @@ class StaticWindow:
         self.size = validate.integer(size, name="size", low=1)
         self.dtype = validate.map_dtype(dtype)
         self.block = None if block is None else validate.integer(block, name="block", low=1)
+        self.damping = damping
         try:
+            self._buffer = np.empty((min(_BUFFERED, self.size), self.dim), self.dtype)
             if path is None:
                 self._columns: Array = np.zeros((self.dim, self.size), self.dtype)
             else:
-                self._columns = np.memmap(path, self.dtype, "w+", shape=(self.dim, self.size))
-            self._buffer = np.empty((min(_BUFFERED, self.size), self.dim), self.dtype)
-        except (MemoryError, ValueError, OSError, OverflowError) as error:
+                self._columns = mapped(path, self.dtype, (self.dim, self.size))
+        except (InputError, CapacityError):
+            raise
+        except (MemoryError, ValueError, OverflowError) as error:
             raise CapacityError(f"dim, window: {self.dim} x {self.size} does not fit: {error}") from error
         self._parts = blocks_of(self.dim, self.block)
         self.count, self._squares, self._largest = 0, 0.0, 0.0
         self._built_with = 0.0  # the damping of the recursion, 0 before it
         self._L: Array = np.zeros((0, 0, 0))
         self._q: Array = np.zeros((0, 0))
-        self.damping = damping
 
     @property
     def damping(self) -> float:
@@ -182,7 +189,7 @@ class StaticWindow:
         # The largest v is g / damping, and its product with g has to be in range.
         norm = found.frobenius_norm
         if norm > math.sqrt(float(np.finfo(self.dtype).max) / 2) * math.sqrt(min(self._damping, 1.0)):
-            raise InputError(
+            raise NonFiniteError(
                 f"gradient: its squares over damping overflow {self.dtype}, its norm is {norm:.3g}"
             )
         place = self.count % len(self._buffer)
@@ -264,8 +271,13 @@ class StaticWindow:
         for i, part in enumerate(self._parts):
             V = self._columns[part, : self.count]
             c = scale * small(self._products(part, X), i)
-            out[part] = X[part]
-            dense.gemm(V, c.astype(self.dtype), out[part], beta=alpha)
+            exponent = math.frexp(float(np.abs(c).max(initial=0.0)))[1]
+            if abs(exponent) <= _PLAIN:
+                out[part] = X[part]
+                dense.gemm(V, c.astype(self.dtype), out[part], beta=alpha)
+            else:  # c may be beyond the range where the product with v is not
+                product = dense.gemm(V, np.ldexp(c, -exponent).astype(self.dtype))
+                out[part] = self.dtype.type(alpha) * X[part] + np.ldexp(product, exponent)
         return namespace.restore(namespace.kind_of(x), out.reshape(np.shape(x)))
 
     def _products(self, part: slice, X: Array) -> Array:
@@ -361,7 +373,7 @@ class StaticWindow:
                 dtype=np.dtype(fields["dtype"]),
                 block=fields["block"] or None,
             )
-        except InputError as error:
+        except (InputError, CapacityError) as error:
             raise StateError(str(error)) from error
         made._columns[:, :m], made.count, made._squares = columns, m, fields["squares"]
         made._largest = fields["largest"]

@@ -127,10 +127,10 @@ class GradientWindow:
         # Rows [0, count) are held, one more is spare; _order lists them from the oldest to the newest.
         self._blocks = 1 if self.block is None else -(-self.dim // self.block)
         try:
-            self._held = Storage(self.size + 1, self.dim, self.dtype, storage, path)
             wide = np.result_type(self.dtype, np.float64)
             self._gram = np.zeros((self._blocks, self.size, self.size), wide)
-        except InputError:
+            self._held = Storage(self.size + 1, self.dim, self.dtype, storage, path)
+        except (InputError, CapacityError):
             raise
         except (MemoryError, ValueError, OverflowError) as error:
             raise CapacityError(
@@ -419,7 +419,7 @@ class GradientWindow:
                 block=block or None,
                 storage=fields["storage"] or None,
             )
-        except InputError as error:
+        except (InputError, CapacityError) as error:
             raise StateError(str(error)) from error
         made._held.rows[:m], made._held.scales[:m] = rows, scales
         made._gram[:, :m, :m], made._order = gram, order.tolist()

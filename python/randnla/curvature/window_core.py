@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -71,19 +70,17 @@ def core_of(gram: Array, damping: float) -> WindowCore:
 
 
 def triangular_core(gram: Array, damping: float) -> WindowCore:
-    """M-FAC's dynamic form: ``K / damping + m I = L diag(q) L^H`` without pivoting, pivots at least m.
+    """M-FAC's dynamic form: ``K + m damping I = R^H R`` without pivoting.
 
-    Rows of ``L^-1 G / damping`` are the vectors v of the recursion, so that W is
-    ``L^-H diag(q damping)^-1/2``. In exact numbers every pivot is at least m: one below is rounding.
+    With ``K / damping + m I = L diag(q) L^H`` as there, rows of ``L^-1 G / damping`` are the vectors v of the
+    recursion and R is ``diag(q damping)^1/2 L^H``, so that W is R^-1. In exact numbers every q is at least m;
+    where one is below by more than rounding the recursion has no digit left, and `core_of` takes over.
     """
     m = len(gram)
-    S = gram / damping
-    S[np.diag_indices(m)] += m
-    L, q = np.eye(m, dtype=S.dtype), np.empty(m)
-    for j in range(m):
-        q[j] = max(float(S[j, j].real), float(m))
-        L[j + 1 :, j] = S[j + 1 :, j] / q[j]
-        S[j + 1 :, j + 1 :] -= np.outer(L[j + 1 :, j], S[j, j + 1 :])
-    inverse = qr.triangular_solve_right(np.eye(m, dtype=S.dtype), np.ascontiguousarray(L.conj().T))
-    root = np.ascontiguousarray(inverse / np.sqrt(q * damping))
-    return WindowCore(root, None, float(np.log(q).sum()) + m * math.log(damping))
+    shifted = gram.copy()
+    shifted[np.diag_indices(m)] += m * damping
+    R = qr.small_cholesky(shifted)
+    if R is None or (m and float(np.diagonal(R).real.min()) ** 2 < 0.5 * m * damping):
+        return core_of(gram, damping)
+    root = qr.triangular_solve_right(np.eye(m, dtype=R.dtype), R)
+    return WindowCore(root, None, 2.0 * float(np.log(np.diagonal(R).real).sum()))

@@ -5,17 +5,45 @@
 from __future__ import annotations
 
 import math
+import os
 from typing import Any
 
 import numpy as np
 
 from randnla._backend import validate
-from randnla._backend.errors import InputError
+from randnla._backend.errors import CapacityError, InputError
 from randnla._backend.kernels.woodbury import widened
 from randnla.operators.base import Array
 
 NARROW = {"float16": np.dtype(np.float16), "bfloat16": np.dtype(np.uint16)}
 _TOP = 14  # exponent that the largest entry of a row has in float16, one below the largest there is
+
+
+def mapped(path: Any, dtype: Any, shape: tuple[int, int]) -> Array:
+    """Zeros in a new file.
+
+    Raises
+    ------
+    InputError
+        There is such a file already, which stays as it is, or none can be made.
+    CapacityError
+        It does not fit; no file is left behind.
+    """
+    sizes = f"{shape[0]} x {shape[1]}"
+    if math.prod(shape) * np.dtype(dtype).itemsize >= 1 << 62:
+        raise CapacityError(f"path: {sizes} numbers do not fit in a file")
+    try:
+        with open(os.fspath(path), "xb"):
+            pass
+    except FileExistsError:
+        raise InputError(f"path: expected a new file, {os.fspath(path)!r} exists") from None
+    except (OSError, TypeError, ValueError) as error:
+        raise InputError(f"path: expected where a new file can be made, got {path!r}: {error}") from error
+    try:
+        return np.memmap(path, dtype, "r+", shape=shape)
+    except (OSError, ValueError, OverflowError, MemoryError) as error:
+        os.unlink(path)
+        raise CapacityError(f"path: {sizes} numbers do not fit: {error}") from error
 
 
 class Storage:
@@ -51,7 +79,7 @@ class Storage:
         if path is None:
             self.rows: Array = np.zeros((count, dim), kept)
         else:
-            self.rows = np.memmap(path, kept, "w+", shape=(count, dim))
+            self.rows = mapped(path, kept, (count, dim))
 
     def write(self, i: int, g: Array) -> None:
         """Put (dim,) numbers of `dtype` in a row."""
@@ -66,7 +94,8 @@ class Storage:
             exponent = math.frexp(top)[1] - 1 - _TOP if 0 < top < math.inf else 0
             self.scales[i] = math.ldexp(1.0, exponent)
             g = np.ldexp(g, -exponent)
-        self.rows[i] = g
+        with np.errstate(over="ignore", invalid="ignore"):  # beside NaN or Inf: whoever reads it refuses it
+            self.rows[i] = g
 
     def read(self, i: Any) -> Array:
         """What a row, or rows, hold, as numbers of `dtype`."""
