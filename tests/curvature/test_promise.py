@@ -11,6 +11,7 @@ import scipy.sparse
 from cases import ALPHA
 
 from randnla import InputError, NonFiniteError, StateError
+from randnla._backend import state as plain_state
 from randnla.curvature import LESSN, SASSN, SSN, DiagonalPreconditioner, Multinomial, Nystrom, Preconditioner
 from randnla.curvature.promise.sources import KroneckerRoot
 
@@ -428,3 +429,17 @@ def test_tensors_in_tensors_out(name):
     assert isinstance(found, torch.Tensor)
     assert found.dtype == torch.float32
     np.testing.assert_array_equal(found.numpy(), made(name, root(dtype=np.float32)).direction(np.ones(20)))
+
+
+def test_products_that_are_complex_are_refused():
+    with pytest.raises(InputError, match="hvp: expected real products"):
+        Nystrom(rng=0).update(hvp=lambda V: 1j * V, dim=6)
+
+
+def test_places_outside_of_a_sparse_root_are_no_state():
+    pre = SSN()
+    pre.update(scipy.sparse.csr_array(np.eye(3, 6)))
+    state = {key: value for key, value in pre.state_dict().items() if key != "digest"}
+    state["form/indices"] = state["form/indices"] + 100
+    with pytest.raises(StateError, match="form"):
+        SSN.from_state_dict({**state, "digest": plain_state.digest(state)})

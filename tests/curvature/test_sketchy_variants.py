@@ -210,3 +210,18 @@ def test_gradients_that_are_not_finite_change_nothing():
 def test_misuse_is_named(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+def test_slopes_of_rows_of_zeros_are_looked_at_too():
+    """A product with the row would hide NaN, which the table then kept."""
+    engine = SketchySAGA(samples=10, rng=0)
+    engine.update(np.eye(6))
+    before = engine.state_dict()["digest"]
+    with pytest.raises(NonFiniteError, match="slopes"):
+        engine.direction([0, 1], [np.nan, 1.0], scipy.sparse.csr_array((2, 6)))
+    with pytest.raises(InputError, match="penalty: expected shape"):
+        engine.direction([0, 1], [1.0, 1.0], np.eye(2, 6), np.ones(4))
+    with pytest.raises(InputError, match="slopes, A: expected 2 rows"):
+        engine.direction([0, 1], [1.0], np.eye(2, 6))
+    assert engine.state_dict()["digest"] == before
+    assert engine.direction([0, 1], [1.0, 2.0], np.eye(2, 6).tolist()).shape == (6,)

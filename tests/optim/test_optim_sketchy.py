@@ -271,3 +271,34 @@ def test_states_of_others_are_refused():
     before = fitted.coef_.copy()
     fitted.load_state_dict(good)
     np.testing.assert_array_equal(fitted.coef_, before)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, 1e300, 2.0**40, -1.0, 0.5])
+def test_labels_of_classes_that_are_none_are_refused(bad):
+    X, y = np.eye(4), np.array([0.0, 1.0, 2.0, bad])
+    with pytest.raises(InputError, match="y:"):
+        SketchySGD("multinomial", rng=0).fit(X, y)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("kind", [SketchySGD, SketchySVRG, SketchySAGA, SketchyKatyusha])
+def test_full_gradients_that_overflow_end_no_fit(kind, dtype):
+    rng = np.random.default_rng(0)
+    X = (200 * rng.standard_normal((200, 6))).astype(dtype)
+    fitted = kind("poisson", rng=0, epochs=4).fit(X, np.full(200, 1e6))
+    assert np.isfinite(fitted.coef_).all()
+    assert len(fitted.history) == 4
+    assert fitted.history[-1]["skipped"] >= 1
+    assert fitted.health.skipped_gradients >= 1
+
+
+def test_what_does_not_fit_is_named_before_and_after_the_fit():
+    with pytest.raises(InputError, match="rho: expected a positive number"):
+        SketchySGD(rho=0.0)
+    X = np.eye(6)
+    fitted = SketchySGD("least_squares", epochs=1, rng=0).fit(X, np.ones(6))
+    for call in (fitted.predict_mean, lambda A: fitted.objective(A, np.ones(3))):
+        with pytest.raises(InputError, match="X: expected 6 columns"):
+            call(np.ones((3, 5)))
+    # A step of one gradient knows of no other: only SketchySGD has it.
+    assert not any(hasattr(kind, "step") for kind in (SketchySVRG, SketchySAGA, SketchyKatyusha))

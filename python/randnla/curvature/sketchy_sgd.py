@@ -296,15 +296,13 @@ class SketchySGD:
         kind = _BY_KIND.get(str(inside.get("kind")))
         if set(inner) != {"preconditioner"} or kind is None:
             raise StateError(f"preconditioner: expected the state of one, got parts {sorted(inner)}")
-        try:
+        with plain_state.reading():
             made = cls._blank(fields, kind.from_state_dict(inside))
             made._top, made._rho_then = fields["top"], validate.real(fields["rho_then"], name="rho_then")
             made._updates, made._note = fields["updates"], fields["note"]
-            if not (math.isnan(made._top) or 0 < made._top < math.inf) or made._updates < 0:
+            if not (math.isnan(made._top) or 0 < made._top < math.inf) or not 0 <= made._updates < 1 << 62:
                 raise InputError(f"top, updates: got {made._top} and {made._updates}")
             made._take(fields)
-        except InputError as problem:
-            raise StateError(f"state: {problem}") from problem
         return made
 
     @classmethod

@@ -14,6 +14,7 @@ from randnla._backend import state as plain_state
 from randnla._backend.errors import InputError, StateError
 from randnla._backend.kernels.dense import Array
 
+from .glm.model import features
 from .promise.preconditioner import Preconditioner
 from .sketchy_sgd import SketchySGD
 
@@ -250,19 +251,24 @@ class SketchySAGA(_VarianceReduced):
         index = validate.indices(rows, self.samples, name="rows")
         if len(np.unique(index)) != len(index):
             raise InputError("rows: expected every sample once at most in a batch")
-        new = np.asarray(slopes, dtype=np.float64).reshape(len(index), -1)
-        if new.shape[1] != self.outputs or A.shape[0] != len(index):
+        kind, A = namespace.kind_of(A), features(A, name="A")
+        given = validate.as_array(slopes, name="slopes", ndim=(1, 2))
+        validate.require_finite(given, name="slopes")  # a row of zeros would hide them
+        new = validate.native(given, np.float64, name="slopes").reshape(len(given), -1)
+        if new.shape != (len(index), self.outputs) or A.shape[0] != len(index):
             raise InputError(
                 f"slopes, A: expected {len(index)} rows and {self.outputs} outputs, "
                 f"got {new.shape}, {A.shape}"
             )
         change = (new - self.table[index]).astype(A.dtype, copy=False)
         push = np.asarray(A.T @ change, dtype=np.float64).ravel() / max(1, len(index))
+        if np.shape(penalty) not in ((), push.shape):
+            raise InputError(f"penalty: expected shape {push.shape}, got {np.shape(penalty)}")
         average = self.average if self.average.size else np.zeros_like(push)
         found = super().direction(push + average + penalty)  # refuses what is not finite
         self.table[index] = new
         self.average = average + push * (len(index) / self.samples)
-        return found
+        return namespace.restore(kind, found)
 
     @classmethod
     def _blank(cls, fields: dict[str, Any], pre: Preconditioner) -> Self:
@@ -438,6 +444,10 @@ class SketchyKatyusha(_Anchored):
         return cls(preconditioner=pre, rng=fields["seed"], **settings)
 
     def _take(self, fields: dict[str, Any]) -> None:
+        if len({fields[name].size for name in ("z", "w", "anchor")}) > 1:
+            raise StateError("z, w, anchor: expected vectors of one length")
+        if not fields["snapshot_due"] and not (fields["w"].size and fields["full_gradient"].size):
+            raise StateError("full_gradient: expected one, as snapshot_due is False")
         for name in ("full_gradient", "z", "w", "anchor"):
             shape = (self.dim or fields[name].size,) if fields[name].size else (0,)
             setattr(self, name, plain_state.array_of(fields, name, shape, np.float64))

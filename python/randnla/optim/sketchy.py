@@ -24,6 +24,7 @@ from randnla.curvature.sketchy_sgd import PRECONDITIONERS
 from .protocols import Array
 from .rows import Rows, rows_of
 
+_CLASSES = 1 << 31  # of "multinomial", fewer
 LOSSES = ("least_squares", "logistic", "multinomial", "poisson")
 
 
@@ -53,7 +54,7 @@ class SketchyFit:
             validate.choice(loss, LOSSES, name="loss")
         self.loss = loss
         self.rank = validate.integer(rank, name="rank", low=1)
-        self.rho = validate.real(rho, name="rho", low=0.0)
+        self.rho = engines.Nystrom(1, rho, rng=0).rho  # names it where it does not fit
         self.preconditioner = validate.choice(preconditioner, tuple(PRECONDITIONERS), name="preconditioner")
         self.ridge = ridge if ridge == "auto" else validate.real(ridge, name="ridge", low=0.0)
         self.epochs = validate.integer(epochs, name="epochs", low=1)
@@ -74,6 +75,10 @@ class SketchyFit:
     def _epoch(self, rows: Rows, y: Array) -> Iterator[tuple[int, float]]:
         """A pass; yields size and loss of every batch, before its step: nan where that is skipped."""
         raise NotImplementedError
+
+    def _settings(self) -> dict[str, Any]:
+        given = {"rank": self.rank, "rho": self.rho, "preconditioner": self.preconditioner}
+        return {**given, "rng": self.seed}
 
     def _begin(self) -> None:
         """What is to be done once the curvature is first known."""
@@ -162,7 +167,11 @@ class SketchyFit:
         ridge = 1e-2 / n if self.ridge == "auto" else float(self.ridge)
         if self.loss == "multinomial":
             labels = validate.as_array(y, name="y", ndim=1)
-            return Multinomial(max(2, int(labels.max(initial=0)) + 1), ridge=ridge)
+            validate.require_finite(labels, name="y")
+            top = labels.max(initial=0)
+            if labels.dtype.kind == "c" or top >= _CLASSES:
+                raise InputError(f"y: expected integers in [0, {_CLASSES}), got {top}")
+            return Multinomial(max(2, int(top) + 1), ridge=ridge)
         plain: dict[str, type[LinearModel]] = {
             "least_squares": LeastSquares,
             "logistic": Logistic,
@@ -172,11 +181,11 @@ class SketchyFit:
 
     def _run(self, rows: Rows, y: Array, epochs: int, callback: Callable[[Self], None] | None) -> Self:
         for _ in range(epochs):
-            if self._refresh_due:
-                self._refresh(rows)
-            if self.epoch == 0:
-                self._begin()
             with np.errstate(over="ignore", invalid="ignore"):  # such steps are skipped, and counted
+                if self._refresh_due:
+                    self._refresh(rows)
+                if self.epoch == 0:
+                    self._begin()
                 losses = list(self._epoch(rows, y))
             seen = [(count, value) for count, value in losses if math.isfinite(value)]
             total = sum(count for count, _ in seen)
@@ -227,11 +236,17 @@ class SketchyFit:
 
     # -- use -----------------------------------------------------------------------------------------------
 
-    def objective(self, X: Any, y: Any) -> float:
-        """The objective over all samples, with the ridge, in a pass."""
+    def _rows_to_predict(self, X: Any) -> Rows:
         if self.model is None:
             raise StateError(f"{self._KIND}: expected a fit first")
         rows = rows_of(X)
+        if rows.p != self._w.shape[0]:
+            raise InputError(f"X: expected {self._w.shape[0]} columns as in the fit, got {rows.p}")
+        return rows
+
+    def objective(self, X: Any, y: Any) -> float:
+        """The objective over all samples, with the ridge, in a pass."""
+        rows = self._rows_to_predict(X)
         targets = self.model.checked_targets(y, rows.n)
         total = 0.0
         for index, block in rows.blocks():
@@ -240,9 +255,8 @@ class SketchyFit:
 
     def predict_mean(self, X: Any) -> Array:
         """Means of y: predictors, probabilities of the label 1 or of all labels, or rates."""
-        if self.model is None:
-            raise StateError(f"{self._KIND}: expected a fit first")
-        parts = [self.model.predictors(block, self._w) for _, block in rows_of(X).blocks()]
+        rows = self._rows_to_predict(X)
+        parts = [self.model.predictors(block, self._w) for _, block in rows.blocks()]
         return np.asarray(self.model.mean(np.concatenate(parts)))
 
     # -- state ---------------------------------------------------------------------------------------------
@@ -311,9 +325,9 @@ class SketchyFit:
             made.hessian_batch = _auto(_number(fields["hessian_batch"]), name="hessian_batch")
             made.refresh_every = _auto(_number(fields["refresh_every"]), name="refresh_every")
             made.history = list(json.loads(fields["history"]))
+            made.seed = validate.integer(fields["seed"], name="seed", low=0)
         except (InputError, ValueError, TypeError) as problem:
             raise StateError(f"state: {problem}") from problem
-        made.seed = fields["seed"]
         made._take_extra(fields)
         vars(self).update(vars(made))
 

@@ -79,10 +79,6 @@ class SketchySGD(SketchyFit):
     def _engine(self, n: int, model: LinearModel) -> Any:
         return engines.SketchySGD(ridge=model.ridge, **self._settings())
 
-    def _settings(self) -> dict[str, Any]:
-        given = {"rank": self.rank, "rho": self.rho, "preconditioner": self.preconditioner}
-        return {**given, "rng": self.seed}
-
     def _epoch(self, rows: Rows, y: Array) -> Iterator[tuple[int, float]]:
         model, rate, w = self.model, self.engine.learning_rate, self._w
         for index, X in self._batches(rows):
@@ -131,7 +127,7 @@ class SketchySGD(SketchyFit):
         return np.asarray(here - self.engine.learning_rate * self.engine.direction(grad))
 
 
-class SketchySVRG(SketchySGD):
+class SketchySVRG(SketchyFit):
     """`SketchySGD` with gradients of vanishing noise: a full gradient an epoch, two gradients a step.
 
     Parameters
@@ -172,7 +168,11 @@ class SketchySVRG(SketchySGD):
 
     def _epoch(self, rows: Rows, y: Array) -> Iterator[tuple[int, float]]:
         model, w, anchor = self.model, self._w, self._w.copy()
-        self.engine.snapshot(self._full_gradient(rows, y, anchor))
+        try:
+            self.engine.snapshot(self._full_gradient(rows, y, anchor))
+        except InputError:  # NaN or Inf: there is nothing to step along
+            yield self._skip(rows.n)
+            return
         rate = self.engine.learning_rate
         for index, X in self._batches(rows):
             z, there = model.predictors(X, w), model.predictors(X, anchor)
@@ -189,7 +189,7 @@ class SketchySVRG(SketchySGD):
             yield len(index), value
 
 
-class SketchySAGA(SketchySGD):
+class SketchySAGA(SketchyFit):
     """`SketchySGD` with gradients of vanishing noise: the slope of every sample is remembered.
 
     Parameters
@@ -244,7 +244,7 @@ class SketchySAGA(SketchySGD):
             yield len(index), value
 
 
-class SketchyKatyusha(SketchySGD):
+class SketchyKatyusha(SketchyFit):
     """`SketchySGD` with gradients of vanishing noise and momentum; needs a ridge.
 
     Parameters
@@ -291,7 +291,11 @@ class SketchyKatyusha(SketchySGD):
         model, engine, shape = self.model, self.engine, self._w.shape
         for index, X in self._batches(rows):
             if engine.snapshot_due:
-                engine.snapshot(self._full_gradient(rows, y, engine.anchor.reshape(shape)))
+                try:
+                    engine.snapshot(self._full_gradient(rows, y, engine.anchor.reshape(shape)))
+                except InputError:  # NaN or Inf: there is nothing to step along
+                    yield self._skip(rows.n)
+                    return
             point, anchor = engine.point.reshape(shape), engine.anchor.reshape(shape)
             z, there = model.predictors(X, point), model.predictors(X, anchor)
             pulls = [

@@ -278,7 +278,7 @@ class Preconditioner:
             made.health = Health(**json.loads(fields["health"]))
             made.dtype = validate.map_dtype(fields["dtype"])
             made.dim = validate.integer(fields["dim"], name="dim", low=0)
-            made._updates = validate.integer(fields["updates"], name="updates", low=0)
+            made._updates = validate.integer(fields["updates"], name="updates", low=0, high=1 << 62)
         except (InputError, TypeError, ValueError) as problem:
             raise StateError(f"state: {problem}") from problem
         form = {key[5:]: value for key, value in fields.items() if key.startswith("form/")}

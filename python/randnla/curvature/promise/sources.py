@@ -332,6 +332,8 @@ class Products:
         found = validate.as_array(self.hvp(V), name=self.name)
         if found.shape != V.shape:
             raise InputError(f"{self.name}: expected products of shape {V.shape}, got {found.shape}")
+        if found.dtype.kind == "c":
+            raise InputError(f"{self.name}: expected real products, got {found.dtype}")
         return np.array(found, dtype=V.dtype, order="C")
 
     def widened(self) -> Products:
@@ -397,6 +399,7 @@ def root_of(state: dict[str, Any]) -> Root:
     if "data" in state:
         parts = (np.array(state[key]) for key in ("data", "indices", "indptr"))
         A: Any = scipy.sparse.csr_array(tuple(parts), shape=tuple(int(n) for n in state["shape"]))
+        A.check_format(full_check=True)  # places outside of A would be read
     else:
         A = np.array(state["array"], order="C")
     return SparseRoot(A) if state["root"] == "sparse" else KroneckerRoot(A, np.array(state["S"]))
