@@ -89,3 +89,14 @@ def test_damping_may_change_and_nan_is_no_step():
 def test_messages(settings, message):
     with pytest.raises(InputError, match=message):
         MFAC(**settings)
+
+
+def test_complex_numbers_are_refused_and_tensors_come_back_as_such():
+    optimizer = MFAC(0.1, window=3, damping=1e-2)
+    for w, g in ((np.ones(3) * 1j, np.ones(3)), (np.ones(3), np.ones(3) * 1j)):
+        with pytest.raises(InputError, match="expected real numbers"):
+            optimizer.step(w, g)
+    assert optimizer.engine is None
+    torch = pytest.importorskip("torch")
+    w = torch.ones(3, requires_grad=True)
+    assert isinstance(optimizer.step(w, torch.ones(3)), torch.Tensor)

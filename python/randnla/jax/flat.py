@@ -146,6 +146,17 @@ def on_host(run: Callable[..., Any], like: Any, *operands: Any, callback: bool) 
     return jax.tree.map(to_jax, run(*jax.tree.map(partial(namespace.to_host, name="state"), operands)))
 
 
+def require_size(g: Any, dim: int) -> None:
+    """A gradient has as many numbers as the state is for.
+
+    Raises
+    ------
+    InputError
+    """
+    if g.size != dim:
+        raise InputError(f"updates: expected {dim} numbers as in init, got {g.size}")
+
+
 def flattened(tree: Any) -> Any:
     """All leaves as one vector of float32, or float64 where a leaf is."""
     parts = [jnp.asarray(leaf) for leaf in jax.tree.leaves(tree)]
@@ -153,7 +164,9 @@ def flattened(tree: Any) -> Any:
         if not jnp.issubdtype(part.dtype, jnp.floating):
             raise InputError(f"params: expected leaves of real numbers, got {part.dtype}")
     dtype = jnp.float64 if any(part.dtype == jnp.float64 for part in parts) else jnp.float32
-    return jnp.concatenate([part.ravel().astype(dtype) for part in parts] or [jnp.zeros(0, dtype)])
+    if not any(part.size for part in parts):
+        raise InputError("params: expected at least one number, got none")
+    return jnp.concatenate([part.ravel().astype(dtype) for part in parts])
 
 
 def unflattened(flat: Any, like: Any) -> Any:
@@ -161,4 +174,6 @@ def unflattened(flat: Any, like: Any) -> Any:
     leaves, structure = jax.tree.flatten(like)
     ends = np.cumsum([np.size(leaf) for leaf in leaves])[:-1]
     parts = zip(leaves, jnp.split(flat, ends), strict=True)
-    return structure.unflatten(part.reshape(jnp.shape(leaf)).astype(leaf.dtype) for leaf, part in parts)
+    return structure.unflatten(
+        part.reshape(jnp.shape(leaf)).astype(jnp.result_type(leaf)) for leaf, part in parts
+    )

@@ -9,8 +9,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from randnla._backend import namespace, validate
 from randnla._backend import state as plain_state
-from randnla._backend import validate
 from randnla._backend.errors import InputError, StateError
 from randnla._backend.kernels import dense
 from randnla.curvature.blocks import joined, parted
@@ -73,10 +73,13 @@ class FlatOptimizer:
         InputError
             The structures differ, or are not those of the steps before.
         """
-        tree = w if isinstance(w, Mapping) else {"w": np.asarray(w)}
+        tree = w if isinstance(w, Mapping) else {"w": namespace.to_host(w, name="w")}
         here = leaves(tree)
-        slopes = leaves(grad if isinstance(grad, Mapping) else {"w": np.asarray(grad)})
+        slopes = leaves(grad if isinstance(grad, Mapping) else {"w": grad}, "grad")
         require_alike(slopes, here, "grad")
+        for name, parts in (("w", here), ("grad", slopes)):
+            if any(part.dtype.kind == "c" for part in parts.values()):
+                raise InputError(f"{name}: expected real numbers, got complex ones")
         wide = any(part.dtype != np.float32 for part in here.values())
         dtype = np.dtype(np.float64 if wide else np.float32)
         g = np.concatenate([part.ravel() for part in slopes.values()]).astype(dtype, copy=False)
@@ -91,9 +94,9 @@ class FlatOptimizer:
         x = x - dtype.type(self._rate()) * update
         self.step_count += 1
         ends = np.cumsum([part.size for part in here.values()])[:-1]
-        parts = zip(here.items(), np.split(x, ends), strict=True)
-        made = rebuilt(tree, {key: part.reshape(old.shape) for (key, old), part in parts})
-        return made if isinstance(w, Mapping) else made["w"]
+        pieces = zip(here.items(), np.split(x, ends), strict=True)
+        made = rebuilt(tree, {key: part.reshape(old.shape) for (key, old), part in pieces})
+        return made if isinstance(w, Mapping) else namespace.restore(namespace.kind_of(w), made["w"])
 
     def _rate(self) -> float:
         return validate.real(self.lr(self.step_count), name="lr", low=0.0) if callable(self.lr) else self.lr

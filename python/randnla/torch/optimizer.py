@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from randnla._backend import state as plain_state
 from randnla._backend import validate
 from randnla._backend.errors import InputError, StateError
 from randnla._backend.kernels import dense
@@ -157,11 +158,16 @@ class FlatOptimizer(torch.optim.Optimizer):  # type: ignore[misc]
         StateError
             A group or its engine does not fit; nothing has changed then.
         """
-        rest = dict(state_dict)
+        with plain_state.reading("state_dict"):
+            self._load(dict(state_dict))
+
+    def _load(self, rest: dict[str, Any]) -> None:
         flats = rest.pop("flats", None)
         saved = rest.get("param_groups", ())
         if not isinstance(flats, dict) or len(saved) != len(self.param_groups):
             raise StateError(f"flats, param_groups: expected those of {len(self.param_groups)} groups")
+        for group, own in zip(saved, self.param_groups, strict=True):
+            self._check({**group, "params": own["params"]})
         made: dict[int, Flat] = {}
         for i, flat in flats.items():
             if i not in range(len(saved)):
@@ -177,10 +183,7 @@ class FlatOptimizer(torch.optim.Optimizer):  # type: ignore[misc]
             made[i] = Flat(
                 self._restored(engine, {**saved[i], "params": group["params"]}), gradient, velocity
             )
-        try:
-            super().load_state_dict(rest)
-        except (ValueError, KeyError) as error:
-            raise StateError(f"param_groups: {error}") from error
+        super().load_state_dict(rest)
         self._flats = made
 
     def __getstate__(self) -> dict[str, Any]:

@@ -86,12 +86,15 @@ def _grad(
     outputs: Tensors, inputs: Tensors, seeds: Tensors, *, create_graph: bool = False
 ) -> list[torch.Tensor]:
     """Derivatives of outputs along seeds, zero where they do not depend on an input; the graph stays."""
-    found = torch.autograd.grad(
+    live = [p for p in inputs if p.requires_grad]  # others are constants
+    given = torch.autograd.grad(
         list(outputs),
-        list(inputs),
+        live,
         list(seeds),
         retain_graph=True,
         create_graph=create_graph,
         allow_unused=True,
     )
+    rest = iter(given)
+    found = [next(rest) if p.requires_grad else None for p in inputs]
     return [torch.zeros_like(p) if g is None else g for p, g in zip(inputs, found, strict=True)]

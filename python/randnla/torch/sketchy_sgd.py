@@ -11,7 +11,7 @@ import torch
 
 from randnla import curvature as engines
 from randnla._backend import validate
-from randnla._backend.errors import InputError
+from randnla._backend.errors import InputError, StateError
 from randnla._backend.rng import seed_from
 
 from .optimizer import FlatOptimizer
@@ -129,6 +129,7 @@ class SketchySGD(FlatOptimizer):
         super()._check(group)
         for name in ("rank", "update_every"):
             validate.integer(group[name], name=name, low=1)
+        validate.integer(group["count"], name="count", low=0)
         validate.choice(group["rate"], RATES, name="rate")
         validate.choice(group["curvature"], CURVATURES, name="curvature")
         engines.Nystrom(1, group["rho"], rng=0)  # names rho where it does not fit
@@ -197,7 +198,9 @@ class SketchySGD(FlatOptimizer):
             if not isinstance(loss, torch.Tensor) or loss.numel() != 1 or not loss.requires_grad:
                 raise InputError("closure: expected a loss of one number with a graph, or (loss, outputs)")
             params = [p for group in self.param_groups for p in group["params"]]
-            found = list(torch.autograd.grad(loss, params, create_graph=graph, allow_unused=True))
+            live = [p for p in params if p.requires_grad]
+            given = iter(torch.autograd.grad(loss, live, create_graph=graph, allow_unused=True))
+            found = [next(given) if p.requires_grad else None for p in params]
         return loss, outputs, [[found.pop(0) for _ in group["params"]] for group in self.param_groups]
 
     def _sketch(self, i: int, loss: Any, outputs: Any, gradient: list[Any], other: Any) -> None:
@@ -244,7 +247,11 @@ class SketchySGD(FlatOptimizer):
         return made if np.isfinite(made).all() else None
 
     def _restored(self, state: dict[str, Any], group: dict[str, Any]) -> Any:
-        return engines.SketchySGD.from_state_dict(state)
+        made = engines.SketchySGD.from_state_dict(state)
+        dim = sum(p.numel() for p in group["params"])
+        if made.dim not in (0, dim):
+            raise StateError(f"dim: expected the {dim} numbers of the group, got {made.dim}")
+        return made
 
     def __getstate__(self) -> dict[str, Any]:
         return {**super().__getstate__(), "chunk": self.chunk, "seed": self.seed}
