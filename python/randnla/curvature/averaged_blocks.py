@@ -220,14 +220,14 @@ class InterleavedBlocks:
         entries = self.order * (self.order + 1) // 2
         required(state, ("count", "unit", "sum", "momentum"), ("inverse", "power"))
         made._average = counted(self._average, state)
-        made._unit = int(plain_state.unwrap(state["unit"]))
+        made._unit = _power_of(state, "unit")
         triangles = plain_state.array_of(state, "sum", (self.count, entries), self.dtype)
         made._sum = mini_blocks.grouped(triangles, self.dtype)
         made.momentum = plain_state.array_of(state, "momentum", (self.count, self.order), self.dtype)
         if "inverse" in state:
             triangles = plain_state.array_of(state, "inverse", (self.count, entries), self.dtype)
             made._inverse = mini_blocks.grouped(triangles, self.dtype)
-            made._power = int(plain_state.unwrap(state["power"]))
+            made._power = _power_of(state, "power")
         return made
 
 
@@ -276,7 +276,11 @@ class SharedBlocks:
         """The inverse of the average as it is, damped; raises BreakdownError."""
         inverse = CholeskyInverse()
         inverse.refresh(WideFactor(self._factor) if wide else self._factor, shift)
-        return Made(inverse.cast(self.dtype), inverse.info.condition or 0.0)
+        with np.errstate(over="ignore"):
+            made = inverse.cast(self.dtype)
+        if made.matrix is None or not dense.screen(made.matrix).finite:
+            raise BreakdownError(f"the inverse overflows {self.dtype}")
+        return Made(made, inverse.info.condition or 0.0)
 
     def adopt(self, made: Made) -> None:
         """Take what `renewed` has made."""
@@ -337,6 +341,8 @@ class SharedBlocks:
             raise StateError(f"factor: expected one of {self.order} rows, {self.dtype} and {average}")
         if "inverse" in parts:
             made._inverse = CholeskyInverse.from_state_dict(parts["inverse"])
+            if made._matrix.shape != (self.order, self.order) or made._matrix.dtype != self.dtype:
+                raise StateError(f"inverse: expected one of {self.order} rows and {self.dtype}")
         return made
 
 
@@ -376,10 +382,11 @@ class ElementwiseBlocks:
         self._average, keep = self._average.next()
         with np.errstate(over="ignore", under="ignore"):
             np.multiply(X, X, out=self._scratch)
-            # Of a square beyond the range the root is infinite: the entry stays where it is.
             self._scratch *= self.dtype.type(1.0 - keep)
             self._squares *= self.dtype.type(keep)
             self._squares += self._scratch
+            # An infinity would stay for good: half of the largest number does as well, and decays.
+            np.minimum(self._squares, np.finfo(self.dtype).max / 2, out=self._squares)
 
     def renewed(self, shift: float, *, wide: bool) -> Made:
         """Nothing is to be done."""
@@ -482,6 +489,19 @@ def required(state: dict[str, Any], fields: tuple[str, ...], possible: tuple[str
             raise StateError(f"{key}: missing field")
     for key in state.keys() - {*fields, *possible}:
         raise StateError(f"{key}: unknown field")
+
+
+def _power_of(state: dict[str, Any], key: str) -> int:
+    """A power of two that a state says numbers are held in.
+
+    Raises
+    ------
+    StateError
+    """
+    power = plain_state.unwrap(state[key])
+    if type(power) is not int or abs(power) > 1 << 11:
+        raise StateError(f"{key}: expected an exponent of numbers in float64, got {power!r}")
+    return power
 
 
 def counted(average: Average, state: dict[str, Any]) -> Average:

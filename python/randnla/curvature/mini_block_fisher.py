@@ -19,7 +19,7 @@ from randnla._backend.kernels import dense
 from randnla._backend.kernels.dense import Array
 
 from .average import Average
-from .averaged_blocks import Held, Made, averaged_blocks
+from .averaged_blocks import Held, Made, SharedBlocks, averaged_blocks
 from .blocks import joined, parted
 from .clipping import KLClip, RMSClip
 from .damping import Absolute, Damping, Relative, damping_of
@@ -115,6 +115,9 @@ class MiniBlockFisher:
             raise InputError(
                 f"partition: expected a mapping from names to partitions, got {validate.shown(partition)}"
             )
+        for name, part in partition.items():
+            if not all(hasattr(part, key) for key in ("blocks", "shapes", "split", "joined")):
+                raise InputError(f"partition: expected a partition of {name!r}, got {validate.shown(part)}")
         self._schedule: Schedule | None = None if isinstance(damping, (Damping, float, int)) else damping
         if self._schedule is not None and not callable(self._schedule):
             raise InputError(f"damping: expected a number, a Damping or a callable, got {damping!r}")
@@ -131,6 +134,7 @@ class MiniBlockFisher:
         )
         self.clip, self.dtype = clip, validate.map_dtype(dtype)
         self.step_count = 0
+        self._steps = dict.fromkeys(partition, 0)  # of each name: those that brought a gradient of it
         self._partition = dict(partition)
         self._held: dict[str, list[Held]] = {
             name: averaged_blocks(part, self._average, self.dtype) for name, part in partition.items()
@@ -178,18 +182,26 @@ class MiniBlockFisher:
 
     def _matrices(self, gradients: Mapping[str, Any]) -> tuple[Matrices, dict[str, list[float]]] | None:
         """Gradients as matrices with their largest magnitudes; None where one is not finite."""
+        if not isinstance(gradients, Mapping):
+            raise InputError(f"gradients: expected a mapping from names, got {type(gradients).__name__}")
         matrices: Matrices = {}
         largest: dict[str, list[float]] = {}
         parts = {name: parts_of(g, self._partition[self._known(name)], name) for name, g in gradients.items()}
-        bad = []
+        bad: dict[str, str] = {}
+        limit = float(np.finfo(self.dtype).max)
         for name, arrays in parts.items():
             made = self._partition[name].split(arrays, self._workspaces[name], self.dtype)
             screens = [dense.screen(X) for X in made]
             if not all(screen.finite for screen in screens):
-                bad.append(name)
+                bad[name] = "the gradient holds NaN or Inf"
+            elif any(
+                isinstance(held.blocks, SharedBlocks) and screens[held.number].frobenius_norm ** 2 > limit
+                for held in self._held[name]
+            ):
+                bad[name] = f"the squares of the gradient overflow {self.dtype}"
             matrices[name], largest[name] = made, [screen.max_abs for screen in screens]
-        for name in bad:
-            self._note(name, reason="the gradient holds NaN or Inf")
+        for name, reason in bad.items():
+            self._note(name, reason=reason)
         return None if bad else (matrices, largest)
 
     def _absorb(self, matrices: Matrices, largest: Mapping[str, list[float]], *, blocks: bool = True) -> None:
@@ -265,7 +277,8 @@ class MiniBlockFisher:
         -------
         dict {name: direction}
             Of the structure and kind of the gradients; the gradients themselves where one of them holds NaN
-            or Inf: then nothing has changed, this is no step, and `health` counts it.
+            or Inf, or the squares of one with a shared block overflow: then nothing has changed, this is no
+            step, and `health` counts it.
 
         Raises
         ------
@@ -297,7 +310,8 @@ class MiniBlockFisher:
     def _direct(self, name: str, matrices: list[Array]) -> list[Array]:
         """The inverse applied to the momentum, with the gradient in it."""
         outputs = self._outputs.setdefault(name, [np.empty(X.shape, self.dtype) for X in matrices])
-        scale = 1.0 / (1.0 - self.momentum ** (self.step_count + 1))
+        self._steps[name] += 1
+        scale = 1.0 / (1.0 - self.momentum ** self._steps[name])
         for number, rows, held in self._held[name]:
             out = outputs[number][rows]
             if not held.direct(matrices[number][rows], out, keep=self.momentum, scale=scale):
@@ -398,6 +412,7 @@ class MiniBlockFisher:
             "names": json.dumps(list(self._partition)),
             "blocks": self._signature(),
             "step_count": self.step_count,
+            "steps": json.dumps(list(self._steps.values())),
             "damping": json.dumps([type(self._damping).__name__, self._damping.value]),
             "health": json.dumps([vars(health) for health in self._health.values()]),
         }
@@ -421,8 +436,13 @@ class MiniBlockFisher:
         StateError
             A field is missing, altered, or of another partition; nothing has changed.
         """
-        types: dict[str, type] = dict.fromkeys(("names", "blocks", "damping", "health"), str)
+        types: dict[str, type] = dict.fromkeys(("names", "blocks", "steps", "damping", "health"), str)
         fields = plain_state.opened(state, self._KIND, {**types, "step_count": int}, parts=True)
+        with plain_state.reading():
+            self._take(fields, state)
+
+    def _take(self, fields: dict[str, Any], state: dict[str, Any]) -> None:
+        """Become what the fields of a state say, checked before anything changes."""
         names = json.loads(fields["names"])
         if names != list(self._partition):
             raise StateError(f"names: expected {list(self._partition)}, got {names}")
@@ -433,6 +453,10 @@ class MiniBlockFisher:
             raise StateError(f"damping: expected {type(self._damping).__name__}, got {kind}")
         if fields["step_count"] < 0:
             raise StateError(f"step_count: expected a number >= 0, got {fields['step_count']}")
+        steps = json.loads(fields["steps"])
+        if len(steps) != len(names) or not all(type(n) is int and n >= 0 for n in steps):
+            raise StateError(f"steps: expected {len(names)} numbers >= 0, got {fields['steps']}")
+        damping = self._damping.with_value(value)
         parts = parted({key: value for key, value in state.items() if "/" in str(key)})
         restored = {}
         for i, (name, held) in enumerate(self._held.items()):
@@ -442,8 +466,8 @@ class MiniBlockFisher:
                 for k, part in enumerate(held)
             ]
         health = [Health(**item) for item in json.loads(fields["health"])]
-        self._held, self._health = restored, dict(zip(names, health, strict=True))
-        self._damping = self._damping.with_value(value)
+        self._health = dict(zip(names, health, strict=True))
+        self._held, self._steps, self._damping = restored, dict(zip(names, steps, strict=True)), damping
         self.step_count = fields["step_count"]
 
     def __repr__(self) -> str:
