@@ -7,7 +7,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from randnla import StateError  # noqa: E402
-from randnla.torch import MFAC, SketchySGD  # noqa: E402
+from randnla.torch import MFAC, MiniBlockFisher, SketchySGD  # noqa: E402
 
 
 def model_of(width=4):
@@ -79,3 +79,29 @@ def test_frozen_parameters_stay_and_cost_no_curvature(outputs):
     losses = [float(optimizer.step(closure)) for _ in range(10)]
     assert losses[-1] < losses[0]
     assert torch.equal(model[0].bias, before)
+
+
+def test_states_of_mini_blocks_that_do_not_fit_are_refused_and_change_nothing():
+    model = model_of()
+    optimizer = MiniBlockFisher(model.parameters())
+    model(torch.ones(2, 3)).square().mean().backward()
+    optimizer.step()
+    good = optimizer.state_dict()
+    group = good["param_groups"][0]
+    for case in (
+        None,
+        {**good, "engine": None},
+        {**good, "engine": {"a": None}},
+        {**good, "param_groups": None},
+        {**good, "param_groups": [None]},
+        {**good, "param_groups": [{"params": group["params"]}]},
+        {**good, "param_groups": [{**group, "lr": -1.0}]},
+        {**good, "state": None},
+    ):
+        with pytest.raises(StateError):
+            optimizer.load_state_dict(case)
+        now = optimizer.state_dict()
+        assert now["engine"]["digest"] == good["engine"]["digest"]
+        assert now["param_groups"] == good["param_groups"]
+    optimizer.load_state_dict(good)
+    optimizer.step()

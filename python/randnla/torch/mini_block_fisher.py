@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from randnla import curvature as engines
+from randnla._backend import state as plain_state
 from randnla._backend import validate
 from randnla._backend.errors import InputError, StateError
 from randnla.curvature.partition import Partition, default_partition
@@ -263,10 +264,16 @@ class MiniBlockFisher(torch.optim.Optimizer):  # type: ignore[misc]
         StateError
             A part is missing or does not fit; nothing has changed then.
         """
-        rest = dict(state_dict)
+        with plain_state.reading("state_dict"):
+            self._load(dict(state_dict))
+
+    def _load(self, rest: dict[str, Any]) -> None:
         engine, saved = rest.pop("engine", None), rest.get("param_groups", ())
         if not isinstance(engine, dict) or len(saved) != len(self.param_groups):
             raise StateError(f"engine, param_groups: expected those of {len(self.param_groups)} groups")
+        for group in saved:
+            for name in ("lr", "other_lr", "weight_decay"):
+                validate.real(group[name], name=name, low=0.0)
         held = self._build()
         before = held.state_dict()
         held.load_state_dict(
@@ -274,7 +281,7 @@ class MiniBlockFisher(torch.optim.Optimizer):  # type: ignore[misc]
         )
         try:
             super().load_state_dict(rest)
-        except (ValueError, KeyError) as error:
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
             held.load_state_dict(before)
             raise StateError(f"param_groups: {error}") from error
 
