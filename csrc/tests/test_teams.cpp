@@ -64,7 +64,7 @@ void windows(index_t m, index_t k, index_t d) {
     same_on_teams<T>([&] {
         std::vector<T> out(static_cast<std::size_t>(k * d));
         window_combine<T, T>(rows, row_major_view(c.data(), m, k), 0.5, sides,
-                          row_major_view(out.data(), k, d));
+                             row_major_view(out.data(), k, d));
         return out;
     });
 }
