@@ -18,6 +18,7 @@ from randnla.operators.base import Array
 
 from .blocks import joined, parted
 from .health import Health
+from .resumable import Resumable
 from .static_window import StaticWindow
 from .window import GradientWindow
 from .window_core import triangular_core
@@ -42,7 +43,7 @@ class DynamicWindow(GradientWindow):
         self.cores()
 
 
-class MFAC:
+class MFAC(Resumable):
     """``F = damping I + (1/m) sum_i g_i g_i^T`` of the m gradients held, and its inverse.
 
     Parameters
@@ -373,19 +374,6 @@ class MFAC:
         made.method, made.skipped, made._prepared = fields["method"], 0, None
         made._window = kinds[made.method].from_state_dict(parts["window"])
         return made
-
-    def load_state_dict(self, state: Any) -> None:
-        """Replace everything by what `state` says; nothing changes where it is refused.
-
-        Raises
-        ------
-        StateError
-            As for `from_state_dict`.
-        """
-        self.__dict__.update(type(self).from_state_dict(state).__dict__)
-
-    def __reduce__(self) -> Any:
-        return (type(self).from_state_dict, (self.state_dict(),))
 
     def __repr__(self) -> str:
         return f"MFAC({self.dim}, {self.window}, {self.damping}, method={self.method!r}, block={self.block})"

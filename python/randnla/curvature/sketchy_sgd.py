@@ -24,6 +24,7 @@ from .promise.preconditioner import Preconditioner
 from .promise.sources import Source, source_of
 from .promise.subsampled import LESSN, SASSN, SSN, DiagonalPreconditioner
 from .promise.top_eigenvalue import top_eigenvalue
+from .resumable import Resumable
 
 PRECONDITIONERS: dict[str, type[Preconditioner]] = {
     "nystrom": Nystrom,
@@ -46,7 +47,7 @@ def preconditioner_of(given: str | Preconditioner, rank: int, rho: float, seed: 
     return PRECONDITIONERS[word](rank=rank, rho=rho, rng=seed)  # type: ignore[call-arg]
 
 
-class SketchySGD:
+class SketchySGD(Resumable):
     """Preconditioned directions of stochastic gradients, and a learning rate without tuning.
 
     Parameters
@@ -312,19 +313,6 @@ class SketchySGD:
 
     def _take(self, fields: dict[str, Any]) -> None:
         """The progress of subclasses, checked."""
-
-    def load_state_dict(self, state: Any) -> None:
-        """Replace everything by what `state` says; nothing changes where it is refused.
-
-        Raises
-        ------
-        StateError
-            As for `from_state_dict`.
-        """
-        vars(self).update(vars(type(self).from_state_dict(state)))
-
-    def __reduce__(self) -> Any:
-        return (type(self).from_state_dict, (self.state_dict(),))
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.preconditioner!r}, ridge={self.ridge})"

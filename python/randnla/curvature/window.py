@@ -17,13 +17,14 @@ from randnla._backend.kernels import dense
 from randnla._backend.kernels.woodbury import widened, window_combine, window_dots
 from randnla.operators.base import Array
 
+from .resumable import Resumable
 from .window_core import WindowCore, core_of
 from .window_storage import Storage
 
 _DTYPES = ("float32", "float64", "complex64", "complex128")
 
 
-class GradientWindow:
+class GradientWindow(Resumable):
     """``F = damping I + (1/m) sum_i g_i g_i^H`` of the last m <= size vectors, and its inverse.
 
     Parameters
@@ -424,19 +425,6 @@ class GradientWindow:
         made._held.rows[:m], made._held.scales[:m] = rows, scales
         made._gram[:, :m, :m], made._order = gram, order.tolist()
         return made
-
-    def load_state_dict(self, state: Any) -> None:
-        """Replace everything by what `state` says; nothing changes where it is refused.
-
-        Raises
-        ------
-        StateError
-            As for `from_state_dict`.
-        """
-        self.__dict__.update(type(self).from_state_dict(state).__dict__)
-
-    def __reduce__(self) -> Any:
-        return (type(self).from_state_dict, (self.state_dict(),))
 
     def __repr__(self) -> str:
         return f"GradientWindow({self.dim}, {self.size}, {self.damping}, dtype={self.dtype.name})"

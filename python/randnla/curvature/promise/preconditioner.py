@@ -20,11 +20,12 @@ from randnla._backend.kernels.dense import Array
 from randnla._backend.rng import seed_from
 
 from ..health import Health
+from ..resumable import Resumable
 from .forms import Form, form_of
 from .sources import Products, Source, products_of, source_of
 
 
-class Preconditioner:
+class Preconditioner(Resumable):
     """``P = H + rho I`` of a Hessian H that is estimated at every update; subclasses know how.
 
     Attributes
@@ -284,19 +285,6 @@ class Preconditioner:
         form = {key[5:]: value for key, value in fields.items() if key.startswith("form/")}
         made._form = form_of(form, made.dim).cast(made.dtype) if form else None
         return made
-
-    def load_state_dict(self, state: Any) -> None:
-        """Replace everything by what `state` says; nothing changes where it is refused.
-
-        Raises
-        ------
-        StateError
-            As for `from_state_dict`.
-        """
-        vars(self).update(vars(type(self).from_state_dict(state)))
-
-    def __reduce__(self) -> Any:
-        return (type(self).from_state_dict, (self.state_dict(),))
 
     def __repr__(self) -> str:
         settings = "".join(f"{name}={getattr(self, name)!r}, " for name in self._SETTINGS)
