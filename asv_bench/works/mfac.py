@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from randnla.curvature import MFAC
-from randnla.curvature.static_window import StaticWindow, orthogonalize
+from randnla.curvature.windows.static_window import StaticWindow, orthogonalize
 
 from .base import Bar, Case, Contender, Work
 

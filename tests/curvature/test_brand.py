@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 import randnla
 from randnla._backend.kernels.qr import _unit_signs
 from randnla.curvature import BrandFactor, KroneckerFactor
-from randnla.curvature.brand import brand_update
+from randnla.curvature.factors.brand import brand_update
 
 
 def pairs(rng, d, k, dtype):

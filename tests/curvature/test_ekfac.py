@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from randnla.curvature import EKFAC, Dense, Exact, KroneckerFactor, Relative
-from randnla.curvature.blocks import KroneckerBlock
-from randnla.curvature.eigen_inverse import EigenInverse
-from randnla.curvature.eigenbasis import EigenbasisBlock, second_moments
+from randnla.curvature.inverses.eigen_inverse import EigenInverse
+from randnla.curvature.inverses.two_sided import TwoSidedInverse
+from randnla.curvature.kfac.blocks import KroneckerBlock
+from randnla.curvature.kfac.eigenbasis import EigenbasisBlock, second_moments
 from randnla.curvature.rows import Rows
-from randnla.curvature.two_sided import TwoSidedInverse
 
 
 def block_of(m, n, ema=0.0):

@@ -11,7 +11,7 @@ import pytest
 
 import randnla
 from randnla.curvature import BrandFactor, KroneckerFactor
-from randnla.curvature.average import STARTS
+from randnla.curvature.factors.average import STARTS
 
 EPS32 = float(np.finfo(np.float32).eps)
 
@@ -254,7 +254,7 @@ def test_squares_below_the_range_are_not_lost(make):
 
 
 def test_after_an_interrupt_the_factor_says_so(monkeypatch):
-    from randnla.curvature import factors
+    from randnla.curvature.factors import kronecker as factors
 
     def interrupted(*arguments, **keywords):
         raise KeyboardInterrupt

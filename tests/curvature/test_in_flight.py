@@ -95,7 +95,7 @@ def test_a_damping_set_in_flight_survives_a_state():
 
 
 def test_a_failed_refresh_in_flight_is_saved_as_one(monkeypatch):
-    from randnla.curvature.cholesky_inverse import CholeskyInverse
+    from randnla.curvature.inverses.cholesky_inverse import CholeskyInverse
 
     made, other = make("cholesky"), make("cholesky")
     run(made, range(5))

@@ -16,9 +16,9 @@ from randnla.curvature import (
     KroneckerFactor,
     LowRankInverse,
 )
-from randnla.curvature.cholesky_inverse import spd_inverse
-from randnla.curvature.inverse import WideFactor
-from randnla.curvature.largest import largest_eigenvalue
+from randnla.curvature.inverses.cholesky_inverse import spd_inverse
+from randnla.curvature.inverses.largest import largest_eigenvalue
+from randnla.curvature.inverses.protocol import WideFactor
 
 EPS = {np.float32: float(np.finfo(np.float32).eps), np.float64: float(np.finfo(np.float64).eps)}
 WHOLE = {

@@ -63,7 +63,7 @@ def test_patches_are_the_same_entry_by_entry_and_window_by_window(options, monke
     g = normal(5, 4, *layer._positions((9, 8)))
     found = []
     for entries in (0, 1000):
-        monkeypatch.setattr("randnla.curvature.convolution._ENTRIES", entries)
+        monkeypatch.setattr("randnla.curvature.kfac.convolution._ENTRIES", entries)
         found.append(rows_of(layer, x, g).a)
     np.testing.assert_array_equal(*found)
 
@@ -111,7 +111,7 @@ def test_products_of_rows_are_the_gradient_in_one_dimension(options, bias):
 def test_patches_are_written_in_pieces_of_the_batch(monkeypatch):
     layer, x, g = Conv2d(2, 3, 3, padding=1), normal(11, 2, 6, 5), normal(11, 3, 6, 5)
     whole = rows_of(layer, x, g).a.copy()
-    monkeypatch.setattr("randnla.curvature.convolution._CACHE", 1 << 13)
+    monkeypatch.setattr("randnla.curvature.kfac.convolution._CACHE", 1 << 13)
     np.testing.assert_array_equal(rows_of(layer, x, g).a, whole)
 
 

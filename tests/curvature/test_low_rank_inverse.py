@@ -9,7 +9,7 @@ import pytest
 
 import randnla
 from randnla.curvature import BrandFactor, KroneckerFactor, LowRankInverse
-from randnla.curvature.low_rank_inverse import CONTINUATIONS
+from randnla.curvature.inverses.low_rank_inverse import CONTINUATIONS
 
 EPS32 = float(np.finfo(np.float32).eps)
 

@@ -9,7 +9,7 @@ import pytest
 
 from randnla import CapacityError, InputError, NonFiniteError, StateError
 from randnla.curvature import MFAC
-from randnla.curvature.static_window import PANEL, _factored
+from randnla.curvature.windows.static_window import PANEL, _factored
 
 METHODS = ("dual", "static", "dynamic")
 

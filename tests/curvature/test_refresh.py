@@ -25,9 +25,9 @@ from randnla.curvature import (
     Tikhonov,
     TridiagonalKFAC,
 )
-from randnla.curvature.cholesky_inverse import CholeskyInverse
 from randnla.curvature.damping import Damping
 from randnla.curvature.health import attempt
+from randnla.curvature.inverses.cholesky_inverse import CholeskyInverse
 
 LAYERS = {"first": Dense(6, 4), "norm": ScaleShift(4, channel_axis=-1), "last": Dense(4, 3)}
 

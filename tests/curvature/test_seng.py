@@ -22,7 +22,7 @@ from randnla.curvature import (
     ScaleShift,
     Tikhonov,
 )
-from randnla.curvature.sample_gradients import (
+from randnla.curvature.sample_space.sample_gradients import (
     CoordinateSketch,
     FormedGradients,
     SampleGradients,

@@ -17,7 +17,8 @@ from torch_nets import backward, data, mlp
 
 from randnla._backend import namespace
 from randnla._backend.errors import InputError
-from randnla.curvature import layers, rows
+from randnla.curvature import rows
+from randnla.curvature.kfac import layers
 from randnla.torch import KFAC
 
 FORMS = {

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .blocks import Block
 from .health import Health
-from .layers import Layer
+from .kfac.blocks import Block
+from .kfac.layers import Layer
 
 
 @dataclass(frozen=True)

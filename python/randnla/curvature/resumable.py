@@ -7,6 +7,7 @@ from __future__ import annotations
 from typing import Any, ClassVar, Self
 
 from randnla._backend import state as plain_state
+from randnla._backend.errors import StateError
 
 
 class Resumable:
@@ -51,3 +52,19 @@ class Resumable:
 
     def __reduce__(self) -> Any:
         return (type(self).from_state_dict, (self.state_dict(),))
+
+
+def joined(parts: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """Nested states as one, keys behind the name of their part and a slash."""
+    return {f"{name}/{key}": value for name, state in parts.items() for key, value in state.items()}
+
+
+def parted(state: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """The reverse of `joined`, by the first slash."""
+    parts: dict[str, dict[str, Any]] = {}
+    for key, value in state.items():
+        name, slash, rest = str(key).partition("/")
+        if not slash:
+            raise StateError(f"{key}: unknown field")
+        parts.setdefault(name, {})[rest] = value
+    return parts

@@ -14,7 +14,7 @@ from typing import Any
 import jax.numpy as jnp
 from jax import lax
 
-from randnla.curvature.two_sided import DELICATE
+from randnla.curvature.inverses.two_sided import DELICATE
 
 from .sites import HIGHEST
 

@@ -13,12 +13,12 @@ from randnla._backend import state as plain_state
 from randnla._backend.kernels import dense
 from randnla._backend.kernels.dense import Array
 from randnla.curvature import BrandFactor, DiagonalFactor, EigenInverse, LowRankInverse
-from randnla.curvature.average import Average
-from randnla.curvature.blocks import Block, KroneckerBlock
 from randnla.curvature.damping import Damping
-from randnla.curvature.eigenbasis import EigenbasisBlock
-from randnla.curvature.two_sided import TwoSidedInverse
-from randnla.curvature.unitwise import UnitwiseBlock
+from randnla.curvature.factors.average import Average
+from randnla.curvature.inverses.two_sided import TwoSidedInverse
+from randnla.curvature.kfac.blocks import Block, KroneckerBlock
+from randnla.curvature.kfac.eigenbasis import EigenbasisBlock
+from randnla.curvature.kfac.unitwise import UnitwiseBlock
 
 from .state import FALLBACKS, LayerState, aligned
 

@@ -17,7 +17,7 @@ from randnla._backend import validate
 from randnla._backend.errors import InputError
 from randnla.curvature import Absolute, Elementwise, Every, NeuronBlocks, Relative, RMSClip
 from randnla.curvature.damping import Damping, damping_of
-from randnla.curvature.partition import Partition, default_partition
+from randnla.curvature.mini_blocks.partition import Partition, default_partition
 from randnla.curvature.schedule import every
 
 from .sites import HIGHEST, leaves_of

@@ -10,9 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from randnla.curvature import BrandFactor, DiagonalInverse, EigenInverse, LowRankInverse
-from randnla.curvature.blocks import Block, KroneckerBlock
-from randnla.curvature.eigenbasis import EigenbasisBlock
-from randnla.curvature.unitwise import UnitwiseBlock
+from randnla.curvature.kfac.blocks import Block, KroneckerBlock
+from randnla.curvature.kfac.eigenbasis import EigenbasisBlock
+from randnla.curvature.kfac.unitwise import UnitwiseBlock
 
 # What a refresh came to, by the number kept in a state.
 FALLBACKS = (

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from randnla.curvature import Embedding, ScaleShift
-from randnla.curvature.average import Average
+from randnla.curvature.factors.average import Average
 
 from .sites import HIGHEST, Factors, rows_of
 

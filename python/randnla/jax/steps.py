@@ -16,10 +16,10 @@ from jax import lax
 from randnla._backend import namespace
 from randnla._backend.errors import InputError
 from randnla.curvature import BrandFactor, KLClip, RMSClip
-from randnla.curvature.average import Average
-from randnla.curvature.blocks import Block
 from randnla.curvature.damping import Damping, damping_of
-from randnla.curvature.kfac import KFAC
+from randnla.curvature.factors.average import Average
+from randnla.curvature.kfac.blocks import Block
+from randnla.curvature.kfac.engine import KFAC
 
 from .apply import precondition
 from .bridge import brand_absorbed, renewed

@@ -28,8 +28,8 @@ from randnla.curvature import (
     Report,
     RMSClip,
 )
-from randnla.curvature.average import Average
 from randnla.curvature.damping import Damping, damping_of
+from randnla.curvature.factors.average import Average
 from randnla.curvature.report import Line
 
 from . import steps

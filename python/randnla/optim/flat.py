@@ -13,7 +13,7 @@ from randnla._backend import namespace, validate
 from randnla._backend import state as plain_state
 from randnla._backend.errors import InputError, StateError
 from randnla._backend.kernels import dense
-from randnla.curvature.blocks import joined, parted
+from randnla.curvature.resumable import joined, parted
 
 from .protocols import Array
 from .trees import leaves, rebuilt, require_alike

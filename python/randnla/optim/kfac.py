@@ -17,8 +17,8 @@ from randnla._backend import validate
 from randnla._backend.errors import InputError, StateError
 from randnla._backend.rng import seed_from
 from randnla.curvature import Exact, LevenbergMarquardt, Tikhonov, minimize_quadratic
-from randnla.curvature.blocks import joined, parted
 from randnla.curvature.quadratic import QuadraticMinimum, combine, gram_of, inner
+from randnla.curvature.resumable import joined, parted
 
 from .fisher import FISHERS, fisher_form, statistics_of
 from .protocols import Array, Loss, Network, Parameters

@@ -11,8 +11,8 @@ from randnla import curvature as engines
 from randnla._backend import state as plain_state
 from randnla._backend import validate
 from randnla._backend.errors import StateError
-from randnla.curvature.blocks import joined, parted
-from randnla.curvature.partition import Partition, default_partition
+from randnla.curvature.mini_blocks.partition import Partition, default_partition
+from randnla.curvature.resumable import joined, parted
 
 from .protocols import Array, Parameters
 from .trees import leaves, rebuilt, require_alike

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from randnla.curvature.layers import Layer
+from randnla.curvature.kfac.layers import Layer
 
 Array = npt.NDArray[Any]
 Parameters = Mapping[str, Any]  # layer -> weight, or (weight, bias)

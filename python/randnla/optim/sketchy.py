@@ -18,8 +18,8 @@ from randnla._backend import validate
 from randnla._backend.errors import InputError, StateError
 from randnla._backend.rng import seed_from
 from randnla.curvature import Health, LeastSquares, LinearModel, Logistic, Multinomial, Poisson
-from randnla.curvature.blocks import joined, parted
-from randnla.curvature.sketchy_sgd import PRECONDITIONERS
+from randnla.curvature.promise.sketchy_sgd import PRECONDITIONERS
+from randnla.curvature.resumable import joined, parted
 
 from .protocols import Array
 from .rows import Rows, rows_of

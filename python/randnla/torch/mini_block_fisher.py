@@ -14,7 +14,7 @@ from randnla import curvature as engines
 from randnla._backend import state as plain_state
 from randnla._backend import validate
 from randnla._backend.errors import InputError, StateError
-from randnla.curvature.partition import Partition, default_partition
+from randnla.curvature.mini_blocks.partition import Partition, default_partition
 
 _KINDS = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
 _OF_NUMPY = (torch.float32, torch.float64)

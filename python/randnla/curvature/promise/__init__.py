@@ -1,3 +1,3 @@
 # SPDX-FileCopyrightText: 2026 the randnla developers
 # SPDX-License-Identifier: BSD-3-Clause
-"""Preconditioners from the Hessian of a sample of the data: what they are given, what they hold."""
+"""Sketched Hessians of samples of the data: preconditioners, and the methods that step by them."""

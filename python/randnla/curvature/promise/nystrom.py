@@ -12,7 +12,7 @@ from randnla._backend import validate
 from randnla._backend.kernels import dense, qr, streams, symmetric
 from randnla._backend.kernels.dense import Array
 
-from ..pairs import normalize, nystrom_pairs, turn_to_ritz
+from ..inverses.pairs import normalize, nystrom_pairs, turn_to_ritz
 from .forms import Form, SpectralForm
 from .preconditioner import Preconditioner
 from .sources import Products, Source

@@ -12,7 +12,7 @@ from randnla._backend.kernels.batched import batched_inverse
 from randnla._backend.kernels.dense import Array
 from randnla._backend.kernels.woodbury import blocks_of, window_combine, window_dots
 
-from ..window_core import core_of
+from ..windows.window_core import core_of
 
 _BYTES = 8 << 20  # of matrices that are inverted together, or of columns that are widened
 _EPS = float(np.finfo(np.float64).eps)
