@@ -69,6 +69,9 @@ class Info:
     deviation : float
         Jackknife estimate, on average too large, of the standard deviation over sketches of the spectral
         function that was asked for, in the Frobenius norm.
+    backward_error : float
+        Of a solve: estimated size of the smallest change of the problem that makes the answer exact, relative
+        to the Frobenius norm of `A`; the largest one over the right-hand sides.
     """
 
     rank: int | None = None
@@ -91,6 +94,7 @@ class Info:
     certificate: str | None = None
     condition: float | None = None
     deviation: float | None = None
+    backward_error: float | None = None
 
     def __post_init__(self) -> None:
         for name, value in list(vars(self).items()):
@@ -297,6 +301,21 @@ class Estimate(Result):
 
     def __float__(self) -> float:
         return float(self.value)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class SolveResult(Result):
+    """The solution x of a system, (n,) or (n, k) like the right-hand side.
+
+    Examples
+    --------
+    >>> (x,) = SolveResult(np.ones(2))
+    >>> x
+    array([1., 1.])
+    """
+
+    x: Any
+    info: Info = field(default_factory=Info, kw_only=True)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
