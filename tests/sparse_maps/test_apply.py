@@ -158,6 +158,23 @@ def test_row_sums_of_countsketch_are_exact_for_every_team(m, n, d, dtype):
         _core.set_num_threads(0)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_row_sums_of_countsketch_fill_every_width(dtype):
+    # Rows are summed in strips of some vectors, the last of which may hold one number alone.
+    m, d, widest = 90, 70, 900
+    map_ = {"kind": "countsketch", "seed": 5, "stream": 2, "d": d, "nnz": 1}
+    A = np.random.default_rng(4).integers(-50, 50, (m, widest)).astype(dtype)
+    expected = dense(d, m, dtype, **map_) @ A  # integers below 2^24: exact in any order
+    try:
+        _core.set_num_threads(2)
+        for n in range(65, widest + 1, 4):
+            out = np.full((d, n), np.nan, dtype)
+            sparse_maps.apply_sparse_map(A[:, :n], out, **map_)
+            np.testing.assert_array_equal(out, expected[:, :n])
+    finally:
+        _core.set_num_threads(0)
+
+
 @pytest.mark.parametrize("out_order", ["C", "F"])
 @pytest.mark.parametrize("n", [3, 40])
 def test_sums_too_large_for_panels_go_to_the_output(out_order, n):
