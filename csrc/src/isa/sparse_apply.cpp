@@ -333,7 +333,7 @@ void sum_strip_of(index_t vectors, const SumOfRows<T>& sum, index_t begin, index
 template <class T>
 void sum_rows(const SumOfRows<T>& sum) {
     constexpr index_t W = Unaligned<T, sum_bytes>::size;
-    // The last vector counts as one where it is not full, too: no strip may have more than the most.
+    // A last vector that is not full counts as one: no strip may have more than the most.
     const index_t vectors = (sum.cols + W - 1) / W, strips = (vectors + most_sums - 1) / most_sums;
     for (index_t s = 0; s < strips; ++s) {
         const index_t begin = vectors * s / strips * W,
