@@ -166,7 +166,14 @@ def test_logdet_says_its_route():
     closed = randnla.logdet(kron)
     assert closed.info.path == "closed form"
     assert closed.value == pytest.approx(np.linalg.slogdet(kron.to_dense())[1], rel=1e-12)
-    assert randnla.logdet(scipy.sparse.csr_array(A), rng=0).info.method == "nystrom"
+    assert randnla.logdet(operator(A), rng=0).info.path == "nystrom: Wrapped"
+    written = randnla.logdet(scipy.sparse.csr_array(A))
+    assert written.info.path == "cholesky: a sparse matrix, n <= 2000"
+    assert written.value == found.value
+    n = 2001
+    large = randnla.logdet(scipy.sparse.diags_array(np.linspace(1, 2, n)).tocsr(), rng=0)
+    assert large.info.path == "slq: Sparse"
+    assert abs(large.value - np.log(np.linspace(1, 2, n)).sum()) <= 5 * large.std_error
     with pytest.raises(randnla.InputError, match="method: 'cholesky' needs an array"):
         randnla.logdet(operator(A), method="cholesky")
 

@@ -18,7 +18,7 @@ from randnla.lowrank.error import column_norms
 from randnla.lowrank.scaling import Array
 
 from . import chebyshev
-from .call import Call, account, begin, choose_probes
+from .call import Call, account, begin, choose_probes, spread_of_mean
 from .quadrature import Product, Quadrature
 from .spectral_sum import symmetric_product
 
@@ -120,11 +120,11 @@ def spectral_density(
     find = _by_quadrature if method == "slq" else _by_series
     x, values = find(call, product, start, degree, given, spread)
     e = call.exponent or 0
-    mean, spread = values.mean(axis=1), values.std(axis=1, ddof=1) / math.sqrt(samples)
+    mean, deviation = values.mean(axis=1), spread_of_mean(values, 1)
     size = float(mean.max(initial=0))
-    info = account(call, method=method, samples=samples, error=float(spread.max(initial=0)), size=size)
+    info = account(call, method=method, samples=samples, error=float(deviation.max(initial=0)), size=size)
     with np.errstate(over="ignore"):  # a density per unit of a matrix of denormal numbers is not finite
-        density, error = np.ldexp(mean, -e), np.ldexp(spread, -e)
+        density, error = np.ldexp(mean, -e), np.ldexp(deviation, -e)
         where = np.ldexp(x, e) if isinstance(given, int) else given
     info = info.replace(error_estimate=float(error.max(initial=0)))
     return SpectralDensity(*namespace.restore_all(call.kind, where, density, error), info=info)

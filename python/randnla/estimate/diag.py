@@ -14,7 +14,7 @@ from randnla._backend import namespace, validate
 from randnla._backend.results import Estimate
 from randnla.lowrank.scaling import Array, unit_roundoff
 
-from .call import Call, account, begin, choose_probes, exact_diagonal, identity_blocks
+from .call import Call, account, begin, choose_probes, exact_diagonal, identity_blocks, spread_of_mean
 from .hutchinson import HutchinsonDiagonal
 from .trace import sample
 from .xnystrom import XNysDiag
@@ -182,10 +182,7 @@ def squared_row_norms(
 
 
 def _summarize(samples: Array, rounding: float, caution: float) -> tuple[Array, Array]:
-    count = samples.shape[1]
-    mean = samples.mean(axis=1)
-    squares = (np.abs(samples - mean[:, None]) ** 2).sum(axis=1)
-    return mean, np.sqrt(caution**2 * squares / max(1, count - 1) / count + rounding**2)
+    return samples.mean(axis=1), np.hypot(caution * spread_of_mean(samples, 1), rounding)
 
 
 def _relative(value: Array, error: Array) -> float:

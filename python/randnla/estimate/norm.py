@@ -243,7 +243,7 @@ def _frobenius(call: Call) -> Estimate:
         for _, columns in identity_blocks(call.n, call.problem.dtype):
             Y = call.forward(columns)
             squares += float(inner_products(Y, Y).real.sum())
-        found, method, size = (squares, unit_roundoff(call.problem.dtype) * squares), "exact", None
+        found, method, size = (squares, 4 * unit_roundoff(call.problem.dtype) * squares), "exact", None
     else:
         method, size = "xnystrace", estimator.size
     value, error = _root(found[0], found[1], 2.0)

@@ -20,7 +20,7 @@ from randnla.lowrank.nystrom import nystrom
 from randnla.lowrank.range_finder import range_finder
 from randnla.lowrank.scaling import Array, unit_roundoff
 
-from .call import Call, account, begin, choose_probes, require_hermitian
+from .call import Call, account, begin, choose_probes, require_hermitian, spread_of_mean
 from .quadrature import Product, Quadrature
 from .scalar import evaluate, resolve
 
@@ -66,7 +66,7 @@ def quadratic_forms(
         before, last = now, run.steps
         if run.done.all():
             return now, np.zeros(k), run.steps
-        spread = float(now.std(ddof=1)) / math.sqrt(k) if k > 1 else 0.0
+        spread = float(spread_of_mean(now))
         goal = max(share * spread, floor * abs(float(now.mean())), 1e-14 * abs(float(now.mean())))
         if float(moved.mean()) <= goal or run.steps >= limit:
             return now, np.where(np.isfinite(moved), moved, np.abs(now)), run.steps
@@ -107,7 +107,7 @@ def spectral_sum(
         sums.add(*quadratic_forms(product, X.astype(call.problem.dtype), f, limit=plan.steps, share=0.1))
         call.problem.report("samples")
         size = sums.values.size
-        spread = float(sums.values.std(ddof=1)) / math.sqrt(size)
+        spread = float(spread_of_mean(sums.values))
         value = known + fixed + float(sums.values.mean())
         rounding = 8 * unit_roundoff(call.problem.dtype) * (abs(fixed) + float(np.abs(sums.values).mean()))
         error = math.hypot(spread, float(sums.moved.mean()) + moved_fixed + rounding)
