@@ -28,8 +28,17 @@ constexpr std::uint64_t first_stream = (std::uint64_t{1} << 62) + 2;
 // rows, and the pivoted QR of that small matrix leaves the worst of them out.
 constexpr index_t oversampling = 16;
 
-// Columns a block reflector is applied to at a time: their part of A stays in the second cache.
+// Columns that a member of the team takes at a time.
 constexpr index_t columns_per_step = 256;
+
+// Columns of a step where `count` of them are cut into an even number of equal steps, so that a
+// team of two ends together.
+index_t even_step(index_t count) {
+    constexpr index_t least = 32;
+    const auto parts = [](index_t n, index_t size) { return (n + size - 1) / size; };
+    const index_t pairs = std::max<index_t>(1, parts(count, 2 * columns_per_step));
+    return std::max(least, parts(count, 2 * pairs));
+}
 
 template <class T>
 double sum_squares(MatrixView<const T> a) {
@@ -57,11 +66,11 @@ class BlockedPivotedQr {
           sketch_memory_(d_ * a.cols),
           lu_memory_(d_ * a.cols),
           candidates_(d_ * d_),
-          v1_(options.block * options.block),
           chosen_(a.cols),
           swaps_(d_),
           order_(d_),
-          tau_(d_) {
+          tau_(d_),
+          reflector_(a.rows, std::min(options.block, steps_)) {
         sketch_ = row_major_view(sketch_memory_.data(), d_, a.cols);
     }
 
@@ -169,7 +178,7 @@ class BlockedPivotedQr {
         const auto panel = a_.block(first, a_.rows, first, first + width);
         const auto t = t_.block(0, width, first, first + width);
         lapack::geqrt<T>(panel, t);
-        reflectors_ = unpack_reflectors<T>(panel, t, v1_.data());
+        reflector_.pack(panel, t, true);
         T least = std::abs(panel(0, 0));
         for (index_t j = 0; j < width; ++j) {
             least = std::min(least, std::abs(panel(j, j)));
@@ -193,16 +202,12 @@ class BlockedPivotedQr {
     double update(index_t width, bool with_sketch) {
         const index_t first = report_.columns, behind = first + width;
         const auto q = sketch_.block(0, d_, first, behind);
-        // An even number of equal steps, so that a team of two ends together.
-        constexpr index_t least = 32;
-        const auto parts = [](index_t n, index_t size) { return (n + size - 1) / size; };
-        const index_t left = a_.cols - behind, pairs = parts(left, 2 * columns_per_step),
-                      step = std::max(least, parts(left, 2 * std::max<index_t>(pairs, 1))),
-                      count = parts(left, step);
+        const index_t left = a_.cols - behind, step = even_step(left),
+                      count = (left + step - 1) / step;
         const Scratch<double> squares(count);
         parallel_for(left, step, [&](index_t begin, index_t end) {
             const index_t j0 = behind + begin, j1 = behind + end;
-            reflect<T>(reflectors_, true, a_.block(first, a_.rows, j0, j1));
+            reflector_.apply(a_.block(first, a_.rows, j0, j1));
             if (with_sketch)
                 blas::gemm<T>(T(-1), q, a_.block(first, behind, j0, j1), T(1),
                               sketch_.block(0, d_, j0, j1));
@@ -219,11 +224,11 @@ class BlockedPivotedQr {
     const MatrixView<T> t_;
     const PivotedQrOptions options_;
     const index_t steps_, d_;
-    const Scratch<T> sketch_memory_, lu_memory_, candidates_, v1_;
+    const Scratch<T> sketch_memory_, lu_memory_, candidates_;
     const Scratch<int_t> chosen_, swaps_, order_;
     const Scratch<T> tau_;
     MatrixView<T> sketch_;
-    Reflectors<T> reflectors_;
+    BlockReflector<T> reflector_;
     T largest_ = 0;  // of the diagonal since the sketch was taken
     PivotedQrReport report_;
 };
@@ -253,26 +258,22 @@ void form_q(MatrixView<const T> a, MatrixView<const T> t, index_t columns, Matri
     if (q.empty()) return;
     blas::use_one_thread();
     const index_t block = t.rows, panels = (columns + block - 1) / block;
-    const Scratch<T> triangles(panels * block * block);
-    const Scratch<Reflectors<T>> panel(panels);
-    for (index_t p = 0; p < panels; ++p) {
-        const index_t j0 = p * block, j1 = std::min(columns, j0 + block);
-        panel[p] = unpack_reflectors<T>(a.block(j0, a.rows, j0, j1), t.block(0, j1 - j0, j0, j1),
-                                        triangles.data() + p * block * block);
-    }
-    // Columns of Q are independent, and column j only feels the panels up to its own.
-    const index_t steps = (q.cols + columns_per_step - 1) / columns_per_step;
-    parallel_for(steps, 1, [&](index_t step, index_t) {
-        const index_t c0 = step * columns_per_step, c1 = std::min(q.cols, c0 + columns_per_step);
-        for (index_t j = c0; j < c1; ++j) {
+    parallel_for(q.cols, columns_per_step, [&](index_t begin, index_t end) {
+        for (index_t j = begin; j < end; ++j) {
             std::fill(&q(0, j), &q(0, j) + q.rows, T(0));
             q(j, j) = j < columns && std::signbit(a(j, j)) ? T(-1) : T(1);
         }
-        for (index_t p = std::min(panels, (c1 + block - 1) / block); p-- > 0;) {
-            const index_t j0 = p * block;
-            reflect<T>(panel[p], false, q.block(j0, q.rows, std::max(c0, j0), c1));
-        }
     });
+    BlockReflector<T> reflector(a.rows, std::min(block, columns));
+    for (index_t p = panels; p-- > 0;) {
+        const index_t j0 = p * block, j1 = std::min(columns, j0 + block);
+        if (j0 >= q.cols) continue;  // columns before a panel's first do not feel it
+        reflector.pack(a.block(j0, a.rows, j0, j1), t.block(0, j1 - j0, j0, j1), false);
+        const index_t step = even_step(q.cols - j0);
+        parallel_for(q.cols - j0, step, [&](index_t begin, index_t end) {
+            reflector.apply(q.block(j0, q.rows, j0 + begin, j0 + end));
+        });
+    }
 }
 
 #define RANDNLA_INSTANTIATE(T)                                                                  \
