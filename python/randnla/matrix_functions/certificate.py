@@ -78,18 +78,22 @@ def _pieces(
 def certify(problem: Problem, Y: Array, d: Array, previous: SqrtUpdate | None) -> tuple[float, float]:
     """Residual of the factors as they are returned, and the norm of the change."""
     pieces, core = _pieces(problem, Y.astype(problem.known.dtype), previous)
-    return pieces.residual(core(d)), pieces.size
+    return pieces.residual(core(d)) + problem.blur, pieces.size
 
 
 def error_before(problem: Problem, previous: SqrtUpdate) -> float:
-    """The error of the root that is held, in the units of the problem."""
-    error = previous.info.error_estimate or 0.0
-    if TINY < error < math.inf:
+    """What the error of the root that is held comes to after this change, in the units of the problem."""
+    held = _error_held(problem, previous)
+    return held * problem.growth() if held > 0 else 0.0
+
+
+def _error_held(problem: Problem, previous: SqrtUpdate) -> float:
+    error, share = previous.info.error_estimate, previous.info.residual or 0.0
+    if error is not None and TINY < error < math.inf:
         return in_units(error, -2 * problem.known.exponent)
-    # Out of the range of float64 in the units of the root: by its share of the matrix.
+    # Of an inverse, or out of the range of float64 in the units of the root: by its share of the matrix.
     norm = problem.known.norm_of_square()
-    share = previous.info.residual or 0.0
-    return error if norm is None else share * norm
+    return share * (problem.known.interval[1] ** 2 * problem.known.n if norm is None else norm)
 
 
 def account(
@@ -108,7 +112,7 @@ def account(
     residual = (left + before) / norm if norm > 0 else math.inf if left + before > 0 else 0.0
     relative = left / size if size > 0 else 0.0
     # A rank without a tolerance is kept; what counts is that the factors were found to the default one.
-    judged = left if call.asked else whole
+    judged = left if call.asked else whole + problem.blur
     low, high = known.interval if problem.rank else (1.0, 1.0)
     return Info(
         rank=q,
@@ -120,7 +124,7 @@ def account(
         failure_probability=0.0,
         certificate="exact",
         converged=bool(
-            judged <= max(problem.goal(call.tol), problem.floor)
+            judged <= problem.allowed(call.tol)
             and (residual <= call.tol or not before)
             and math.isfinite(residual)
         ),

@@ -13,7 +13,7 @@ from randnla._backend.errors import BreakdownError
 from randnla._backend.kernels import dense, qr
 from randnla.lowrank.scaling import in_units, scale_by_power
 
-from .known_root import Array, KnownRoot
+from .known_root import EPS, Array, KnownRoot, column_norms
 
 
 class CorrectedRoot(KnownRoot):
@@ -48,6 +48,10 @@ class CorrectedRoot(KnownRoot):
         B, rest = np.ascontiguousarray(solved[:, :q]), np.ascontiguousarray(solved[:, q:])
         core = _capacitance(self._both, B, self._core)
         return rest - dense.gemm(B, dense.gemm(core, dense.gemm(B.conj().T, X)))
+
+    def rounding(self, X: Array, PX: Array) -> Array:
+        low = EPS * float(np.abs(self.w).max(initial=0.0)) * column_norms(X)
+        return self.base.rounding(X, PX) + low
 
     def norm_of_square(self) -> float | None:
         norm = self.base.norm_of_square()

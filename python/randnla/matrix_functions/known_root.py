@@ -98,6 +98,16 @@ class KnownRoot(ABC):
         """``|P^2|_F``, None where only products would tell."""
         return None
 
+    def rounding(self, X: Array, PX: Array) -> Array:
+        """What the columns of P X may be off by as `apply` returns them."""
+        unit = unit_roundoff(np.float32) if self.single else EPS
+        return 2 * math.sqrt(self.n) * unit * self.interval[1] * column_norms(X)
+
+
+def column_norms(X: Array) -> Array:
+    """The 2-norms of the columns."""
+    return np.array([frobenius(X[:, j : j + 1]) for j in range(X.shape[1])])
+
 
 def rounding_of(dtype: Any, n: int) -> float:
     """The `slack` of a root of order n that came in this dtype."""
@@ -158,6 +168,9 @@ class EigenRoot(KnownRoot):
     def norm_of_square(self) -> float:
         return frobenius(self.values[None] ** 2)
 
+    def rounding(self, X: Array, PX: Array) -> Array:
+        return EPS * column_norms(PX) if self.basis is None else super().rounding(X, PX)
+
 
 class ConstantRoot(KnownRoot):
     """``alpha I + Q diag(w) Q^H`` with orthonormal Q."""
@@ -193,6 +206,9 @@ class ConstantRoot(KnownRoot):
     def norm_of_square(self) -> float:
         rest = max(self.n - self.w.size, 0) * self.alpha**4
         return math.sqrt(rest + float(((self.alpha + self.w) ** 4).sum()))
+
+    def rounding(self, X: Array, PX: Array) -> Array:
+        return super().rounding(X, PX) if self.w.size else EPS * column_norms(PX)
 
 
 class DenseRoot(KnownRoot):

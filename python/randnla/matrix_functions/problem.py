@@ -18,7 +18,8 @@ from randnla.lowrank.error import frobenius
 from randnla.lowrank.scaling import exponent_of, in_units, largest_magnitude
 
 from .derived_root import InverseOf, Shrunk
-from .known_root import EPS, KnownRoot
+from .graded import reduced
+from .known_root import EPS, KnownRoot, column_norms
 from .riccati import galerkin, galerkin_down, invert, orthonormal
 
 Array = npt.NDArray[Any]
@@ -29,6 +30,9 @@ FAR = 60
 STEEP = 2.0**10
 """Where an addition takes the inverse root to below 1 / STEEP, equations for its inverse lose that factor."""
 
+PARALLEL = 2.0**10
+"""Columns that lose this factor to rounding are worth compensated sums."""
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -36,6 +40,9 @@ class Problem:
 
     Where W dwarfs F = P^-1, X holds little but W. Then `steep` is a basis of the range of W, and what is
     projected is ``P X + X P + X^2 = -C C^H``, in which nothing is large.
+
+    For inverse roots C comes of Z through N = P Z. Rounding of N changes B = P^2 + sigma C C^H by at most
+    ``2 |B|^(1/2) spread + |B| bend``, to second order; `spread` is None where C is Z.
     """
 
     known: KnownRoot
@@ -45,6 +52,8 @@ class Problem:
     change: Array
     sigma: int
     steep: Array | None = None
+    spread: float | None = None
+    bend: float = 0.0
 
     @property
     def rank(self) -> int:
@@ -92,9 +101,35 @@ class Problem:
         """``|C C^H|_F``."""
         return frobenius(dense.gram(self.change))
 
+    @cached_property
+    def blur(self) -> float:
+        """What rounding may have added to C C^H, and to anything that is said of a backward error."""
+        if not self.size:
+            return 0.0
+        norm = self.norm_after
+        change = 2 * math.sqrt(norm) * (self.spread or 0.0) + norm * self.bend
+        return 8 * EPS * (norm + self.size) + change
+
+    def allowed(self, tol: float) -> float:
+        """`tol` times the change, or the result if that is less; or what is rounding of both."""
+        return max(tol * min(self.size, self.norm_after), self.floor)
+
     def goal(self, tol: float) -> float:
-        """What a backward error is to stay below: `tol` times the change, or the result if that is less."""
-        return tol * min(self.size, self.norm_after)
+        """What a backward error is to stay below for that: what C is off by is spent already."""
+        aim = tol * min(self.size, self.norm_after)
+        return aim - self.blur if self.blur < aim else aim
+
+    def growth(self) -> float:
+        """What an error of P^2 may grow by in P^2 + sigma C C^H: by nothing where A itself is given."""
+        # With B = A + Z Z^H, B^-1 is off by B^-1 A E A B^-1, E the error of A^-1; B^-1 A = I + sigma C S^H.
+        if self.spread is None:
+            return 1.0
+        C = self.change
+        _, R, _ = qr.cholesky_qr(np.concatenate([C, self.known.solve(self.known.solve(C))], axis=1))
+        r = C.shape[1]
+        C, S = np.ascontiguousarray(R[:, :r]), np.ascontiguousarray(R[:, r:])
+        factor = np.eye(len(R)) + self.sigma * dense.gemm(C, S.conj().T)
+        return max(1.0, float(qr.small_svd(factor)[1].max(initial=1.0))) ** 2
 
     @property
     def dominates(self) -> bool:
@@ -107,23 +142,40 @@ class Problem:
         return 16 * math.sqrt(self.known.n) * EPS * (self.norm_after + self.size)
 
 
-def steep_change(known: KnownRoot, Z: Array) -> tuple[Array, Array]:
-    """``C C^H = P^2 - (P^-2 + Z Z^H)^-1`` and a basis of the range of Z, however Z is graded.
+def _graded(known: KnownRoot, Z: Array, N: Array, U: Array, s: Array) -> Problem:
+    """``C C^H = P^2 - (P^-2 + Z Z^H)^-1``, and a basis of the range of Z where it is steep, of graded Z.
 
     Z is given by columns of any lengths; what a column adds is not measured by the largest of them.
     """
-    # With N = P Z = K D^-1 and unit columns of K: C C^H = P K (D^2 + K^H K)^-1 K^H P, and
-    # K (D^2 + K^H K)^-1 K^H = Q F F^H Q^H for K = Q B, the QR factorization [B; D] = [F; E] T.
+    kept = column_norms(N) > EPS  # 1 + EPS^2 is 1
+    Z, N = np.ascontiguousarray(Z[:, kept]), N[:, kept]
+    K, F, moved = _addition(known, Z, N, np.eye(Z.shape[1], dtype=N.dtype))
+    bend = 0.0
+    if frobenius(moved) > PARALLEL * EPS:
+        Z, T, lost = reduced(Z)
+        N = known.apply(Z)
+        K, F, moved = _addition(known, Z, N, T)
+        bend = (known.interval[1] * frobenius(lost[None])) ** 2
+    C = known.apply(dense.gemm(K, F))
+    basis = orthonormal(Z / column_norms(Z))[0] if column_norms(N).max() > STEEP else None
+    spread, bend = frobenius(dense.gemm(moved, C.conj().T)), bend + frobenius(moved) ** 2
+    return Problem(known, InverseOf(known), U, s, C, -1, basis, spread, bend)
+
+
+def _addition(known: KnownRoot, Z: Array, N: Array, T: Array) -> tuple[Array, Array, Array]:
+    """``I - (I + N T T^H N^H)^-1 = Q F F^H Q^H`` for N = P Z, and what rounding of N changes F by."""
+    # With N = K D^-1, unit columns of K, and T^H = V R it is K (D R^-1 R^-H D + K^H K)^-1 K^H, and this
+    # Q F F^H Q^H for K = Q B, the QR factorization [B; R^-H D] = [F; E] S.
     # D is at most 1 where the change is large: no number is.
-    N = known.apply(Z)
-    lengths = np.array([frobenius(N[:, j : j + 1]) for j in range(N.shape[1])])
-    N, lengths = N[:, lengths > EPS] / lengths[lengths > EPS], lengths[lengths > EPS]  # 1 + EPS^2 is 1
-    K, s = orthonormal(N)
-    D = np.diag(1 / lengths).astype(N.dtype)
-    F = qr.householder_qr(np.concatenate([dense.gemm(K.conj().T, N), D]))[0]
-    C = known.apply(dense.gemm(K, np.ascontiguousarray(F[: s.size])))
-    sizes = np.array([frobenius(Z[:, j : j + 1]) for j in range(Z.shape[1])])
-    return C, orthonormal(Z[:, sizes > 0] / sizes[sizes > 0])[0]
+    lengths, off = column_norms(N), known.rounding(Z, N)
+    K = N / lengths
+    Q, values = orthonormal(K)
+    one = np.eye(len(T), dtype=N.dtype)
+    R = qr.householder_qr(T.conj().T)[1]
+    lower = np.concatenate([dense.gemm(Q.conj().T, K), qr.triangular_solve_right(one, R).conj().T / lengths])
+    F, S = qr.householder_qr(lower)
+    moved = (off / lengths + EPS)[:, None] * qr.triangular_solve_right(one, S)
+    return Q, np.ascontiguousarray(F[: values.size]), moved
 
 
 def pose(known: KnownRoot, Z: Array, sign: int, *, inverse: bool) -> Problem:
@@ -152,7 +204,8 @@ def pose(known: KnownRoot, Z: Array, sign: int, *, inverse: bool) -> Problem:
         return Problem(known, known, U, s, U * s, 1)
     # N = A^-1/2 Z = Q diag(v) V^H. By Woodbury's identity (A - Z Z^H)^-1 = A^-1 + C C^H with
     # C = A^-1/2 Q diag(v / (1 - v^2)^1/2).
-    Q, v = orthonormal(known.apply(U * s) if inverse else known.solve(U * s))
+    N = known.apply(Z) if inverse else known.solve(U * s)
+    Q, v = orthonormal(N)
     if not v.size and not inverse:
         raise BreakdownError("root: singular, expected a positive definite operator for this update")
     if not v.size:  # Z in the null space of the inverse root
@@ -167,7 +220,9 @@ def pose(known: KnownRoot, Z: Array, sign: int, *, inverse: bool) -> Problem:
     if inverse:
         C = known.apply(weighted)
         start, sizes = orthonormal(C)
-        return Problem(known, known, start, sizes, C, 1)
+        left = (1 - v) * (1 + v)
+        spread = _off(known, Z, N) * frobenius(C / np.sqrt(left)) / math.sqrt(left[0])
+        return Problem(known, known, start, sizes, C, 1, spread=spread)
     start, sizes = orthonormal(known.solve(weighted))
     return Problem(known, InverseOf(known), start, sizes, U * s, -1)
 
@@ -181,12 +236,18 @@ def _pose_inverse_sum(known: KnownRoot, Z: Array, power: int) -> Problem:
     if not s.size:
         return Problem(known, known, U, s, U, 1)
     s = np.minimum(s, 2.0**FAR)
-    Q, v = orthonormal(known.apply(U * s))
-    if v.size and v[0] > STEEP:
-        C, basis = steep_change(known, Z)
-        return Problem(known, InverseOf(known), U, s, C, -1, basis)
+    N = known.apply(Z)
+    Q, v = orthonormal(N)
+    if v.size and v[0] > 1:
+        return _graded(known, Z, N, U, s)
     C = known.apply(Q * (v / np.sqrt(1 + v**2)))
-    return Problem(known, InverseOf(known), U, s, C, -1)
+    spread = _off(known, Z, N) * frobenius(C / np.sqrt(1 + v**2))
+    return Problem(known, InverseOf(known), U, s, C, -1, spread=spread)
+
+
+def _off(known: KnownRoot, Z: Array, N: Array) -> float:
+    """What ``N = P Z`` and the values of its decomposition may be off by."""
+    return frobenius(known.rounding(Z, N)[None]) + EPS * frobenius(N)
 
 
 def _scaled(Z: Array, exponent: Any) -> Array:

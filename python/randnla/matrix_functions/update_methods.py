@@ -113,7 +113,7 @@ def whole(problem: Problem, tol: float, rank: int | None, callback: Callback) ->
     P = (P + P.conj().T) / 2
     change = problem.sigma * dense.gemm(problem.change, problem.change.conj().T)
     w, V = qr.small_eigh(dense.gemm(P, P) + change)
-    if w[0] < -1e3 * EPS * n * w[-1]:
+    if w[0] < -1e3 * EPS * n * max(float(w[-1]), known.interval[1] ** 2):
         raise BreakdownError(
             f"Z: the downdate leaves the cone, an eigenvalue of {w[0] / w[-1]:.3g} of the norm is left"
         )

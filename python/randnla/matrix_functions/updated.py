@@ -142,7 +142,8 @@ class SqrtUpdate(Structured):
     def inverse(self) -> SqrtUpdate:
         """The inverse by Woodbury's identity, of the same kind, where the base has one in closed form.
 
-        It is the inverse root of the changed matrix where this is the root, and the other way round.
+        It is the inverse root of the changed matrix where this is the root, and the other way round;
+        `info.residual` grows by no more than the condition of the matrix.
         """
         base = structured(self.base, "inverse").inverse()
         solved = base.matmat(self.Y)
@@ -156,7 +157,13 @@ class SqrtUpdate(Structured):
         w, U = qr.small_eigh(-(core + core.conj().T) / 2)
         order = np.argsort(-np.abs(w), kind="stable")
         Y = dense.gemm(Q, np.ascontiguousarray(U[:, order])).astype(self.dtype)
-        flipped = Info(rank=self.rank, path="inverse of an update")
+        # With P^2 = A + R, P^-2 = A^-1 - A^-1 R P^-2.
+        residual = self.info.residual
+        if residual:
+            residual *= self._condition_or_infinite() ** 2
+        flipped = Info(
+            rank=self.rank, path="inverse of an update", residual=residual, error_kind=self.info.error_kind
+        )
         return SqrtUpdate(
             base,
             Y,
@@ -185,6 +192,12 @@ class SqrtUpdate(Structured):
             return known
         solved = base.inverse().matmat(self.Y)
         return known * condition_beside_identity(solved, np.diag(widened(self.weights)), self.Y)
+
+    def _condition_or_infinite(self) -> float:
+        try:
+            return self.condition()
+        except InputError:  # of no closed form
+            return math.inf
 
     def frobenius_norm(self) -> float | None:
         """From that of the base and products with Y."""
