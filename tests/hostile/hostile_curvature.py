@@ -13,7 +13,15 @@ from typing import Any
 import numpy as np
 from hostile_targets import Array, Target, exponent, precision, rescale, slack
 
-from randnla.curvature import SSN, BrandFactor, GradientWindow, KroneckerFactor, LowRankInverse, Nystrom
+from randnla.curvature import (
+    MFAC,
+    SSN,
+    BrandFactor,
+    GradientWindow,
+    KroneckerFactor,
+    LowRankInverse,
+    Nystrom,
+)
 
 RANK = 5
 
@@ -118,6 +126,47 @@ def squared(x: Any, e: int) -> Array:
         return rescale(rescale(x, e), e)
 
 
+# -- gradients, one by one -----------------------------------------------------------------------------
+
+HELD = 8
+
+
+def gradients_of(A: Any) -> Any:
+    """The rows of a matrix; what is none is one gradient, and to be refused."""
+    if isinstance(A, np.ndarray):
+        return (np.asarray(A) if isinstance(A, np.matrix) else A) if A.ndim == 2 and len(A) else [A]
+    return A if isinstance(A, (list, tuple)) else [A]
+
+
+def added(make: Callable[[int, Any], Any]) -> Callable[..., Any]:
+    def call(A: Any, **keywords: Any) -> Any:
+        window = make(side(A, 1), dtype_for(A))
+        for g in gradients_of(A):
+            unchanged(window, lambda g=g: window.add(g, **keywords))
+        return window.gradients()
+
+    return call
+
+
+def mfac(dim: int, dtype: Any, method: str) -> MFAC:
+    return MFAC(dim, HELD, 0.5, method=method, dtype=np.empty(0, dtype).real.dtype)
+
+
+def check_held(value: Any, truth: Array, eps: float) -> str | None:
+    """The last rows, rounded once."""
+    exact = truth[-HELD:]
+    if np.shape(value) != exact.shape:
+        return f"shape {np.shape(value)}"
+    e = exponent(truth)
+    error, bound = float(np.abs(rescale(value, e) - rescale(exact, e)).max()), slack(truth, e, eps)
+    return None if error <= bound else f"error {error:.3e} > {bound:.3e}"
+
+
+def no_gradients(truth: Array) -> bool:
+    """None, or squares beyond float64."""
+    return truth.size == 0 or float(np.abs(truth).max()) > 1e154
+
+
 # -- vectors -------------------------------------------------------------------------------------------
 
 
@@ -211,6 +260,37 @@ def _targets() -> list[Target]:
             **batch,
         ),
         Target("LowRankInverse.refresh", refreshed, check_refreshed, **batch),
+    ]
+    one: dict[str, Any] = {
+        "argument": "gradient",
+        "dense_only": True,
+        "takes_vectors": True,
+        "exact_layouts": True,
+        "refuses": no_gradients,
+    }
+    found += [
+        Target(
+            "GradientWindow.add",
+            added(lambda dim, dtype: GradientWindow(dim, HELD, 0.5, dtype=dtype)),
+            check_held,
+            **one,
+        ),
+        Target(
+            "GradientWindow.add in blocks",
+            added(lambda dim, dtype: GradientWindow(dim, HELD, 0.5, dtype=dtype, block=7)),
+            check_held,
+            **one,
+        ),
+        *(
+            Target(
+                f"MFAC.add, {method}",
+                added(lambda dim, dtype, method=method: mfac(dim, dtype, method)),
+                check_held,
+                real=True,
+                **one,
+            )
+            for method in ("dual", "dynamic")
+        ),
     ]
     vectors: dict[str, Any] = {
         "dense_only": True,

@@ -130,11 +130,11 @@ def sqrt_update(
     the result is the root of a matrix that far away. Where the change is that of an inverse, what rounding
     of P Z makes of it is added, to first order: 1e-16 / (1 - lambda_max(Z^H A^-1 Z)) of the result for a
     downdate. Columns far larger than A^1/2 and nearly parallel are reduced by compensated sums. `tol` asks
-    for ``|R|_F <= tol min(|C|_F, |P^2 + C|_F)``, or for rounding of P^2 and C where that is more; `info.residual`
-    is ``|R|_F / |P^2 + C|_F``. For the plain root of a sum the forward error is then at most
+    for ``|R|_F <= tol min(|C|_F, |P^2 + C|_F)``, or for rounding of P^2 and C where that is more;
+    `info.residual` is ``|R|_F / |P^2 + C|_F``. For the plain root of a sum the forward error is then at most
     ``|R| / (2 lambda_min(P))``. Chained updates add up their errors in `info.residual`, those of inverse
-    roots times what the change lets them grow by; where the sum exceeds `tol` the root is computed anew from the
-    first one with all changes, and `info.path` says "refreshed". Columns that are taken away as they were
+    roots times what the change lets them grow by; where the sum exceeds `tol` the root is computed anew from
+    the first one with all changes, and `info.path` says "refreshed". Columns that are taken away as they were
     added, to the bit, are no changes: when none is left, the first root is the result.
 
     *Algorithm*: Shmueli, Drineas and Avron (2022). Only one equation is ever solved, the stable
