@@ -244,23 +244,7 @@ def check_quadratic(power: int) -> Callable[..., str | None]:
     return check
 
 
-def _targets() -> list[Target]:
-    batch: dict[str, Any] = {"argument": "X", "dense_only": True, "refuses": no_batch}
-    found = [
-        Target(
-            "KroneckerFactor.update",
-            updated(lambda dim, dtype: KroneckerFactor(dim, dtype=dtype)),
-            check_moment,
-            **batch,
-        ),
-        Target(
-            "BrandFactor.update",
-            updated(lambda dim, dtype: BrandFactor(dim, dim, dtype=dtype)),
-            check_moment,
-            **batch,
-        ),
-        Target("LowRankInverse.refresh", refreshed, check_refreshed, **batch),
-    ]
+def _gradient_targets() -> list[Target]:
     one: dict[str, Any] = {
         "argument": "gradient",
         "dense_only": True,
@@ -268,7 +252,7 @@ def _targets() -> list[Target]:
         "exact_layouts": True,
         "refuses": no_gradients,
     }
-    found += [
+    return [
         Target(
             "GradientWindow.add",
             added(lambda dim, dtype: GradientWindow(dim, HELD, 0.5, dtype=dtype)),
@@ -291,6 +275,26 @@ def _targets() -> list[Target]:
             )
             for method in ("dual", "dynamic")
         ),
+    ]
+
+
+def _targets() -> list[Target]:
+    batch: dict[str, Any] = {"argument": "X", "dense_only": True, "refuses": no_batch}
+    found = [
+        Target(
+            "KroneckerFactor.update",
+            updated(lambda dim, dtype: KroneckerFactor(dim, dtype=dtype)),
+            check_moment,
+            **batch,
+        ),
+        Target(
+            "BrandFactor.update",
+            updated(lambda dim, dtype: BrandFactor(dim, dim, dtype=dtype)),
+            check_moment,
+            **batch,
+        ),
+        Target("LowRankInverse.refresh", refreshed, check_refreshed, **batch),
+        *_gradient_targets(),
     ]
     vectors: dict[str, Any] = {
         "dense_only": True,
