@@ -168,14 +168,14 @@ void precondition_columns(const py::array& a, const py::array& columns, const py
     });
 }
 
-void multiply_in_place(py::array& q, const py::array& m, py::array& gram) {
+void multiply_in_place(py::array& q, const py::array& m, py::array& gram, bool wide) {
     visit_real(q, "q", [&](auto tag) {
         using T = decltype(tag);
         const auto qv = output_matrix<T>(q, "q");
         const auto mv = input_matrix<double>(m, "m");
         const auto gv = output_matrix<double>(gram, "gram");
         const py::gil_scoped_release release;
-        multiply_columns<T>(qv, mv, gv);
+        multiply_columns<T>(qv, mv, gv, wide);
     });
 }
 
@@ -319,7 +319,7 @@ void register_qr(py::module_& m) {
           py::arg("q").noconvert(), py::arg("gram").noconvert(),
           "q = a[:, columns] times the inverse, or with the triangle solved for; gram = q^T q.");
     m.def("multiply_columns", &multiply_in_place, py::arg("q").noconvert(),
-          py::arg("m").noconvert(), py::arg("gram").noconvert(),
+          py::arg("m").noconvert(), py::arg("gram").noconvert(), py::arg("wide"),
           "q := q m, m upper triangular; gram of the result unless it is empty.");
     m.def("cholesky_factor", &cholesky_factor, py::arg("r").noconvert(),
           py::arg("inverse").noconvert(), "Order of the first bad leading minor, or 0.");

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <type_traits>
 
 #include "qr_blocks.hpp"
 #include "randnla/blas.hpp"
@@ -109,35 +110,71 @@ void precondition(MatrixView<const T> a, const std::int32_t* columns,
     sums.total(gram);
 }
 
+namespace {
+
+// Columns of M at a time: of wider panels more of what is multiplied is its zero triangle.
+constexpr index_t most_panel = 128;
+
+// Q := Q M with products in the type of M.
+template <class T, class Work>
+void multiply_blocks(MatrixView<T> q, MatrixView<const Work> m, const SlabPlan& plan,
+                     const GramSums& sums) {
+    constexpr bool same = std::is_same_v<T, Work>;
+    const index_t k = q.cols, panel = std::min(plan.panel, most_panel);
+    for_each_block(plan, [&](index_t slab, index_t begin, index_t end) {
+        const index_t size = (end - begin) * k;
+        const Scratch<Work> buffer(size), product(same ? 0 : size);
+        const auto out = q.block(begin, end, 0, k);
+        const auto before = row_major_view(buffer.data(), end - begin, k);
+        for (index_t i = 0; i < out.rows; ++i)
+            for (index_t j = 0; j < k; ++j) before(i, j) = static_cast<Work>(out(i, j));
+        if constexpr (same) {
+            multiply_upper<T>(before, m, panel, out);
+            sums.add<T>(slab, out);
+        } else {
+            const auto wide = row_major_view(product.data(), end - begin, k);
+            multiply_upper<Work>(before, m, panel, wide);
+            for (index_t i = 0; i < out.rows; ++i)
+                for (index_t j = 0; j < k; ++j) out(i, j) = static_cast<T>(wide(i, j));
+            sums.add<T>(slab, out);
+        }
+    });
+}
+
+}  // namespace
+
 template <class T>
-void multiply_columns(MatrixView<T> q, MatrixView<const double> m, MatrixView<double> gram) {
+void multiply_columns(MatrixView<T> q, MatrixView<const double> m, MatrixView<double> gram,
+                      bool wide) {
     const index_t k = q.cols;
-    require(q.row_major() && m.rows == k && m.cols == k &&
+    require(q.row_major() && m.row_major() && m.rows == k && m.cols == k &&
                 (gram.empty() || (gram.rows == k && gram.cols == k)),
             "multiply_columns: shapes of Q, M and the Gram matrix do not agree");
     if (q.empty()) return;
     blas::use_one_thread();
     const SlabPlan plan = plan_slabs(q.rows, k);
     const GramSums sums(plan, k, !gram.empty());
-    const Scratch<T> memory(k * k);
-    const auto factor = row_major_view(memory.data(), k, k);
-    narrow_upper<T>(m, factor);
-    for_each_block(plan, [&](index_t slab, index_t begin, index_t end) {
-        const Scratch<T> buffer((end - begin) * k);
-        const auto out = q.block(begin, end, 0, k);
-        const auto before = row_major_view(buffer.data(), end - begin, k);
-        for (index_t i = 0; i < out.rows; ++i) std::copy(&out(i, 0), &out(i, 0) + k, &before(i, 0));
-        multiply_upper<T>(before, factor, plan.panel, out);
-        sums.add<T>(slab, out);
-    });
+    const bool narrow = std::is_same_v<T, float> && !wide;
+    const Scratch<T> memory(narrow ? k * k : 0);
+    const Scratch<double> wide_memory(narrow ? 0 : k * k);
+    if (narrow) {
+        const auto factor = row_major_view(memory.data(), k, k);
+        narrow_upper<T>(m, factor);
+        multiply_blocks<T, T>(q, factor, plan, sums);
+    } else {
+        const auto factor = row_major_view(wide_memory.data(), k, k);
+        narrow_upper<double>(m, factor);
+        multiply_blocks<T, double>(q, factor, plan, sums);
+    }
     sums.total(gram);
 }
 
-#define RANDNLA_INSTANTIATE(T)                                                           \
-    template void precondition<T>(MatrixView<const T>, const std::int32_t*,              \
-                                  MatrixView<const double>, Precondition, MatrixView<T>, \
-                                  MatrixView<double>);                                   \
-    template void multiply_columns<T>(MatrixView<T>, MatrixView<const double>, MatrixView<double>);
+#define RANDNLA_INSTANTIATE(T)                                                                     \
+    template void precondition<T>(MatrixView<const T>, const std::int32_t*,                        \
+                                  MatrixView<const double>, Precondition, MatrixView<T>,           \
+                                  MatrixView<double>);                                             \
+    template void multiply_columns<T>(MatrixView<T>, MatrixView<const double>, MatrixView<double>, \
+                                      bool);
 RANDNLA_INSTANTIATE(float)
 RANDNLA_INSTANTIATE(double)
 

@@ -71,15 +71,15 @@ def test_the_recursion_is_linear_in_parameters_and_quadratic_in_the_window():
         seconds(calls) for calls in ([build(d, 64) for d in dims], [build(1 << 14, m) for m in windows])
     )
     assert 0.8 <= slope(dims, by_dim) <= 1.2
-    # Panels are 32 wide whatever m is, so that short windows pay more for them.
+    # Products of few columns are slow, so that short windows pay more for them.
     assert 1.4 <= slope(windows, by_window) <= 2.2
 
 
 @pytest.mark.parametrize("storage", [None, "bfloat16", "float16"])
-def test_a_window_in_blocks_does_not_drift(storage):
+def test_a_window_in_blocks_is_that_of_what_it_holds(storage):
     rng = np.random.default_rng(0)
     d, m, damping = 24, 6, 1e-3
-    G = rng.standard_normal((10_000 if storage else 100_000, d)).astype(np.float32)
+    G = rng.standard_normal((500, d)).astype(np.float32)
     made = MFAC(d, m, damping, block=10, storage=storage)
     for g in G:
         made.add(g)

@@ -25,7 +25,9 @@ void precondition(MatrixView<const T> a, const std::int32_t* columns,
                   MatrixView<double> gram);
 
 // Q := Q M in place, M upper triangular and row-major, and gram of the result if it is not empty.
+// `wide`: products of float32 in float64, rounded once.
 template <class T>
-void multiply_columns(MatrixView<T> q, MatrixView<const double> m, MatrixView<double> gram);
+void multiply_columns(MatrixView<T> q, MatrixView<const double> m, MatrixView<double> gram,
+                      bool wide);
 
 }  // namespace randnla

@@ -119,11 +119,14 @@ def precondition(A: Array, columns: Array, factor: Array, *, solve: bool) -> tup
     return Q, gram
 
 
-def multiply_columns(Q: Array, M: Array, *, gram: bool) -> Array | None:
-    """``Q[...] = Q @ M`` in place for an upper triangular float64 M; returns ``Q.T @ Q`` if `gram`."""
+def multiply_columns(Q: Array, M: Array, *, gram: bool, wide: bool = False) -> Array | None:
+    """``Q[...] = Q @ M`` in place for an upper triangular float64 M; returns ``Q.T @ Q`` if `gram`.
+
+    `wide` multiplies float32 in float64, and rounds once.
+    """
     k = Q.shape[1]
     result = np.empty((k, k) if gram else (0, 0))
-    _core.multiply_columns(Q, M, result)
+    _core.multiply_columns(Q, M, result, wide)
     return result if gram else None
 
 

@@ -86,9 +86,10 @@ class MFAC(Resumable):
     -----
     *Algorithm*: Frantar, Kurtic and Alistarh (2021), "M-FAC". Their average divides by the size of the
     window, which begins as zeros; here it is over the gradients held: F has its scale from the first one on.
-    Their recursion (static) runs in panels, by products of matrices, with pivots that are at least m, as they
-    are in exact numbers. Their dynamic form factors a Gram matrix in the precision of the gradients, which
-    fails for equal gradients; here it is kept and factored in float64.
+    Their recursion (static) is a triangular factor of a Gram matrix and a product with its inverse, here of
+    matrices and with pivots that are at least m, as they are in exact numbers. Their dynamic form factors a
+    Gram matrix in the precision of the gradients, which fails for equal gradients; here it is kept and
+    factored in float64.
 
     *Cost*: dual and dynamic: d m for `add`, 2 d m for `inverse_hvp` and `hvp`, O(m^3) a block after a change;
     `inverse_diag`, or the first `inverse_element` after a change, O(d m^2), then O(m) an element and d m
@@ -352,7 +353,7 @@ class MFAC(Resumable):
 
     def state_dict(self) -> dict[str, Any]:
         """Plain scalars and arrays from which `from_state_dict` goes on, bit for bit; in memory."""
-        fields = {"kind": self._KIND, "method": self.method}
+        fields = {"kind": self._KIND, "method": self.method, "skipped": self.skipped}
         return plain_state.seal({**fields, **joined({"window": self._window.state_dict()})})
 
     @classmethod
@@ -364,13 +365,15 @@ class MFAC(Resumable):
         StateError
             A field is missing, unknown, of another version or altered; the message names it.
         """
-        fields = plain_state.opened(state, cls._KIND, {"method": str}, parts=True)
+        fields = plain_state.opened(state, cls._KIND, {"method": str, "skipped": int}, parts=True)
         parts = parted({key: value for key, value in state.items() if "/" in str(key)})
         kinds: dict[str, Any] = {"dual": GradientWindow, "static": StaticWindow, "dynamic": DynamicWindow}
         if fields["method"] not in kinds or parts.keys() != {"window"}:
             raise StateError(f"method, window: expected a known method, got {fields['method']!r}")
+        if fields["skipped"] < 0:
+            raise StateError(f"skipped: expected a number >= 0, got {fields['skipped']}")
         made = cls.__new__(cls)
-        made.method, made.skipped, made._prepared = fields["method"], 0, None
+        made.method, made.skipped, made._prepared = fields["method"], fields["skipped"], None
         made._window = kinds[made.method].from_state_dict(parts["window"])
         return made
 

@@ -12,94 +12,70 @@ import numpy as np
 from randnla._backend import namespace, validate
 from randnla._backend import state as plain_state
 from randnla._backend.errors import CapacityError, InputError, NonFiniteError, StateError
-from randnla._backend.kernels import dense, qr
+from randnla._backend.kernels import dense, qr, qr_pivoted
 from randnla._backend.kernels.woodbury import blocks_of
 from randnla.operators.base import Array
 
 from .window_core import core_of
 from .window_storage import mapped
 
-PANEL = 32  # gradients that are orthogonalized among themselves in small matrices
-_NOISE = 1e-4  # of pivots, relative: above it the recursion is in float64
-_SLAB = 1 << 12  # parameters that meet a panel at a time
+_NOISE = 1e-4  # of pivots, relative: above it everything is in float64
+_CANCELLED = 1.05  # what a pivot may have lost of its gradient's own square before products are in float64
+_SLAB = 1 << 12  # parameters that meet a product at a time
 _PLAIN = 60  # exponents of coefficients that are in range with room to spare
 _BUFFERED = 16  # gradients that are transposed at a time: a line of float32
 
 
-def orthogonalize(A: Array, damping: float, L: Array, q: Array, *, wide: bool) -> None:
+def orthogonalize(A: Array, damping: float, L: Array, q: Array, *, wide: bool) -> bool:
     """Overwrite the columns g of A (d, m) by v of ``F^-1 = I / damping - sum_i v_i v_i^T / q_i``.
 
-    ``v_i = g_i / damping - sum_{j < i} v_j (v_j^T g_i) / q_j`` and ``q_i = m + g_i^T v_i``, as in M-FAC, with
-    the products of a panel of gradients and all v before it at once. Within a panel, with W what is
-    left of its gradients G by then, ``W^T G + m I = L diag(q) L^T`` and the v are ``W L^-T``.
+    As in M-FAC ``v_i = g_i / damping - sum_{j < i} v_j (v_j^T g_i) / q_j`` and ``q_i = m + g_i^T v_i``. With
+    ``G G^T / damping + m I = L diag(q) L^T``, gradients being rows of G, that is ``V = G^T L^-T / damping``:
+    a Gram matrix and one product with a triangle, each d m^2, where the recursion has as many flops in
+    products with vectors.
+
+    A v that is much less than its gradient over damping is what cancels: subtracted one by one, largest
+    first, terms round less than in one product. So where gradients are correlated products are in float64.
 
     Parameters
     ----------
     A : (d, m) array
     damping : float
     L : (m, m) array of float64
-        Becomes unit lower triangular: ``G G^T / damping + m I = L diag(q) L^T``.
+        Becomes unit lower triangular.
     q : (m,) array of float64
     wide : bool
-        Products in float64, rounded to the dtype of A once.
+        Products in float64, rounded to the dtype of A once, whatever the gradients are.
+
+    Returns
+    -------
+    bool
+        Whether products were in float64.
     """
-    m, dtype = A.shape[1], np.dtype(np.float64) if wide else A.dtype
-    # Products with few columns are slow: several panels at once meet what is before all of them. In float64
-    # W would be rounded in between.
-    several = 1 if wide else max(1, min(4, m // (4 * PANEL)))
-    for first in range(0, m, several * PANEL):
-        last = min(first + several * PANEL, m)
-        W = np.empty((len(A), last - first), A.dtype)
-        _reduce(A, slice(0, first), slice(first, last), W, L, q, dtype, start=1 / damping)
-        for start in range(first, last, PANEL):
-            here = slice(start, min(start + PANEL, last))
-            part = W[:, here.start - first : here.stop - first]
-            if start > first:
-                _reduce(A, slice(first, start), here, part, L, q, dtype)
-            _orthogonalize_panel(A, here, part, L, q, dtype)
-        del W, part  # before the next one is made
+    m, single = A.shape[1], A.dtype == np.float32
+    wide = wide or not single
+    L[...], q[:], alone = _factors(A, damping, wide=wide)
+    if not wide and m and bool((alone > _CANCELLED * q).any()):
+        wide = True
+        L[...], q[:], _ = _factors(A, damping, wide=True)
+    triangle = qr.triangular_solve_right(np.eye(m), np.ascontiguousarray(L.T)) / damping
+    fits = float(np.abs(triangle).max(initial=0.0)) < float(np.finfo(A.dtype).max)
+    qr_pivoted.multiply_columns(A, triangle, gram=False, wide=wide or not fits)
+    return wide
 
 
-def _reduce(
-    A: Array, before: slice, here: slice, W: Array, L: Array, q: Array, dtype: Any, start: float | None = None
-) -> None:
-    """``W - V (V^T G / q)`` of some v and gradients of A, or with `start` times G in the place of W."""
-    C = np.zeros((before.stop - before.start, here.stop - here.start))
-    parts = blocks_of(len(A), _SLAB)
-    for part in parts if len(C) else ():
-        C += dense.gemm(_as(A[part, before], dtype).T, _as(A[part, here], dtype))
-    C /= q[before, None]
-    L[here, before] = C.T
-    for part in parts:
-        left = _as(W[part], dtype) if start is None else A[part, here] * dtype.type(start)
-        if len(C):
-            dense.gemm(_as(A[part, before], dtype), _as(C, dtype), left, alpha=-1.0, beta=1.0)
-        W[part] = left
-
-
-def _orthogonalize_panel(A: Array, here: slice, W: Array, L: Array, q: Array, dtype: Any) -> None:
-    """Of a panel, from what is left of its gradients."""
-    parts = blocks_of(len(A), _SLAB)
-    inner = np.zeros((W.shape[1], W.shape[1]))
-    for part in parts:
-        inner += dense.gemm(_as(W[part], dtype).T, _as(A[part, here], dtype))
-    # As in the recursion a coefficient is v_j^T g_i with j < i, which differs from w_i^T g_j by rounding.
-    small, q[here] = _factored(np.triu(inner) + np.triu(inner, 1).T, float(A.shape[1]))
-    L[here, here] = small
-    inverse = qr.triangular_solve_right(np.eye(len(small)), np.ascontiguousarray(small.T))
-    for part in parts:
-        A[part, here] = dense.gemm(_as(W[part], dtype), _as(inverse, dtype))
-
-
-def _as(A: Array, dtype: Any) -> Array:
-    return A.astype(dtype, copy=False)
+def _factors(A: Array, damping: float, *, wide: bool) -> tuple[Array, Array, Array]:
+    """L, q, and what q would be of gradients that are orthogonal to each other."""
+    K = dense.moments(A, wide=wide)[0] / damping
+    L, q = _factored(K, float(A.shape[1]))
+    return L, q, A.shape[1] + np.diagonal(K)
 
 
 def _factored(S: Array, m: float) -> tuple[Array, Array]:
     """``S + m I = L diag(q) L^T`` with q at least m, as it is in exact numbers."""
     S = S + m * np.eye(len(S))
     R = qr.small_cholesky(S)
-    if R is None or np.diagonal(R).min() ** 2 < m:
+    if R is None or np.diagonal(R).min(initial=math.inf) ** 2 < m:
         # Of the root of the nearest matrix with eigenvalues from m on, however ill-conditioned that is.
         w, V = qr.small_eigh(S)
         R = np.asarray(np.linalg.qr(np.sqrt(np.maximum(w, m))[:, None] * V.T).R)
@@ -217,9 +193,10 @@ class StaticWindow:
         self._flush()
         self._buffer = self._buffer[:0, :0].copy()
         m = self.count
-        # What rounding adds to a pivot, which is at least m.
-        noise = float(np.finfo(self.dtype).eps) * self._largest**2 / (self._damping * max(1, m))
-        wide = self.dtype == np.float32 and noise > _NOISE
+        # What rounding adds to a pivot, which is at least m, and what is lost of squares below the range.
+        limits = np.finfo(self.dtype)
+        lost = float(limits.eps) * self._largest**2 + self.dim * float(limits.smallest_subnormal)
+        wide = lost > _NOISE * self._damping * m
         self._L = np.tile(np.eye(m), (len(self._parts), 1, 1))
         self._q = np.full((len(self._parts), m), float(m))
         for i, part in enumerate(self._parts):
