@@ -337,3 +337,12 @@ def test_refusals():
         randnla.eigh(A, 3, method="no_such")
     with pytest.raises(randnla.InputError, match="method"):
         randnla.range_finder(A, 3, method="no_such")
+
+
+@pytest.mark.parametrize("norm", ["frobenius", "spectral"])
+@pytest.mark.parametrize("values", [[], [0.0, 0.0], [3.0, 2.0, 1.0, 0.0], [1e200, 1e190, 1e-200]])
+def test_the_error_of_one_rank_is_that_of_all_ranks(values, norm):
+    s = np.array(values)
+    every = certificates.truncation_errors(s, norm)
+    single = [certificates.truncation_error(s, k, norm) for k in range(s.size + 1)]
+    np.testing.assert_allclose(single, every, rtol=1e-14, atol=0)

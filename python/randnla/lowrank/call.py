@@ -168,7 +168,7 @@ def certify_projection(
     e0 = sample.exponent
     s = np.ldexp(np.asarray(values, dtype=np.float64), exponent - e0)
     outside = certify_basis(call, sample, s)
-    tail = float(error.truncation_errors(s, call.norm)[rank])
+    tail = error.truncation_error(s, rank, call.norm)
     estimate = math.hypot(outside.estimate, tail)
     if outside.failure_probability is not None:
         # Even where the tail is all there is, the product of rounded factors is not the truncation.

@@ -25,7 +25,7 @@ from scipy import special
 
 from randnla._backend.kernels import dense, qr
 
-from .scaling import Array, unit_roundoff
+from .scaling import Array, unit_roundoff, vector_norm
 
 PROBES = 10
 """Gaussian probes drawn beside every sketch."""
@@ -234,3 +234,13 @@ def truncation_errors(s: npt.NDArray[Any], norm: str) -> npt.NDArray[np.float64]
     errors = np.zeros(values.size + 1)
     np.cumsum((values[::-1] / top) ** 2, out=errors[-2::-1])  # scaled: squares of 1e-200 would vanish
     return np.sqrt(errors) * top
+
+
+def truncation_error(s: npt.NDArray[Any], rank: int, norm: str) -> float:
+    """Error of keeping `rank` of the values: an entry of `truncation_errors`, for less than all of them."""
+    values = np.asarray(s, dtype=np.float64)
+    rest = values[rank:]
+    if norm == "spectral" or not rest.size:
+        return float(rest[0]) if rest.size else 0.0
+    top = float(values[0]) if values[0] > 0 else 1.0
+    return vector_norm(rest / top) * top

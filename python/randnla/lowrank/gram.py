@@ -229,14 +229,14 @@ def full_svd(problem: Problem, rank: int | None = None) -> tuple[Array, Array, A
         raise NonFiniteError("A: expected finite entries, but it holds NaN or Inf")
     exponent = exponent_of(seen.max_abs)
     tall = A.shape[0] >= A.shape[1]
-    X = scale_by_power(np.array(A if tall else A.conj().T), -exponent)
+    X = scale_by_power(np.array(A if tall else A.conj().T, order="C"), -exponent)
     # Of a few entries, a call saved is worth more than the flops.
     if X.size > 1 << 12 and X.shape[0] > 1.25 * X.shape[1]:
         Q, R = orthonormalize(problem, X)
         W, s, Vh = qr.small_svd(widen(R) if min(R.shape) <= SMALL_FULL else R)
         U = narrow_product(Q, W[:, :rank])
     else:
-        U, s, Vh = qr.small_svd(widen(X) if min(X.shape) <= SMALL_FULL else X)
+        U, s, Vh = qr.svd_in_place(widen(X) if min(X.shape) <= SMALL_FULL else X)
         U = U[:, :rank]
     U, V = U.astype(problem.dtype, copy=False), Vh[:rank].conj().T.astype(problem.dtype, copy=False)
     return (U, s, V, exponent) if tall else (V, s, U, exponent)

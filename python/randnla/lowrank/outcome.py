@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -51,19 +52,24 @@ def known_spectrum(
     `slack` is the error of the squares of the spectrum relative to their sum.
     """
     whole = vector_norm(spectrum)
-    errors = error.truncation_errors(spectrum, call.norm)
-    if slack:
-        errors = np.hypot(errors, math.sqrt(slack) * whole)
     call.spectrum_norm = in_units(whole, exponent)
     scale = whole if call.norm == "frobenius" else float(spectrum.max(initial=0.0))
     floor = error.rounding_floor(whole, call.problem.dtype, len(spectrum))
-    # LAPACK knows the values of a float32 matrix to its rounding; a Gram matrix in float64 to `slack`.
-    estimates = (errors + floor if method == "full" else np.hypot(errors, floor)) if scale else 0 * errors
+    beside = math.sqrt(slack) * whole
+
+    def widened(errors: Any) -> Any:
+        # LAPACK knows the values of a float32 matrix to its rounding; a Gram matrix in float64 to `slack`.
+        errors = np.hypot(errors, beside) if slack else errors
+        return (errors + floor if method == "full" else np.hypot(errors, floor)) if scale else 0 * errors
+
     k, converged = U.shape[1], True
-    if call.tol is not None:
+    if call.tol is None:
+        estimate = float(widened(error.truncation_error(spectrum, k, call.norm)))
+    else:
+        estimates = widened(error.truncation_errors(spectrum, call.norm))
         cap = k if call.rank is None else min(k, call.rank)
         k, converged = smallest_rank(estimates, 0.0, call.tol * scale, cap)
-    estimate = float(estimates[k])
+        estimate = float(estimates[k])
     certificate = error.Certificate(in_units(estimate, exponent), "exact", 0.0)
     relative = estimate / scale if scale else 0.0
     return finish(call, U[:, :k], s, V[:, :k], exponent, certificate, relative, method, converged=converged)

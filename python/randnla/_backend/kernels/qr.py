@@ -34,6 +34,8 @@ def _non_finite(A: Array, name: str) -> NonFiniteError:
 
 def scale_by_power(A: Array, exponent: int) -> Array:
     """``2**exponent * A`` for any real or complex A, in place where A is contiguous."""
+    if not exponent:
+        return A
     parts = A.view(A.real.dtype) if np.iscomplexobj(A) else A
     with np.errstate(over="ignore", under="ignore"):
         np.ldexp(parts, exponent, out=parts)
@@ -194,19 +196,24 @@ _PATHS = {"cholesky": "cholesky", "sketch": "sketch+cholesky", "failed": "househ
 def small_svd(A: Array) -> tuple[Array, Array, Array]:
     """Thin SVD of a finite matrix by LAPACK: U (m, k), s (k,) descending, Vh (k, n)."""
     exponent = _exponent(A, "A")
-    work = _normalized(A, exponent)
+    U, s, Vh = svd_in_place(_normalized(A, exponent))
+    return U, scale_by_power(s, exponent), Vh
+
+
+def svd_in_place(A: Array) -> tuple[Array, Array, Array]:
+    """`small_svd` of a finite matrix in C order whose largest entry is about 1; overwrites it."""
     m, n = A.shape
     k = min(m, n)
     real = A.real.dtype
     if k == 0:
         return np.zeros((m, 0), A.dtype), np.zeros(0, real), np.zeros((0, n), A.dtype)
-    if is_compiled(work):
-        U, s, Vh = np.empty((m, k), A.dtype), np.empty(k, real), np.empty((k, n), A.dtype)
-        if _core.small_svd(work, U, s, Vh):
-            raise BreakdownError("the SVD of a small matrix did not converge")
-    else:
-        U, s, Vh = np.linalg.svd(work, full_matrices=False)
-    return U, scale_by_power(s, exponent), Vh
+    if not is_compiled(A):
+        U, s, Vh = np.linalg.svd(A, full_matrices=False)
+        return U, s, Vh
+    U, s, Vh = np.empty((m, k), A.dtype), np.empty(k, real), np.empty((k, n), A.dtype)
+    if _core.small_svd(A, U, s, Vh):
+        raise BreakdownError("the SVD of a small matrix did not converge")
+    return U, s, Vh
 
 
 def small_pivoted_qr(A: Array, *, name: str = "A") -> tuple[Array, Array, Array]:
