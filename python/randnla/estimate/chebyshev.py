@@ -8,9 +8,8 @@ from collections.abc import Callable
 
 import numpy as np
 
+from randnla.lowrank.error import inner_products
 from randnla.lowrank.scaling import Array
-
-from .hutchinson import inner_products
 
 Product = Callable[[Array], Array]
 

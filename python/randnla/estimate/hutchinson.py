@@ -9,17 +9,11 @@ import math
 import numpy as np
 
 from randnla._backend.kernels import dense
-from randnla.lowrank.error import column_norms, frobenius
+from randnla.lowrank.error import column_norms, frobenius, inner_products
 from randnla.lowrank.scaling import Array, unit_roundoff
 
 from .basis import GrowingBasis
 from .call import RESIDUAL_STREAM, Call
-
-
-def inner_products(X: Array, Y: Array) -> Array:
-    """``x_j^H y_j`` of the columns, summed in float64."""
-    wide = np.complex128 if np.iscomplexobj(X) or np.iscomplexobj(Y) else np.float64
-    return np.asarray(np.einsum("ij,ij->j", X.conj(), Y, dtype=wide))
 
 
 class Hutchinson:

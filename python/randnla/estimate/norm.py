@@ -14,14 +14,13 @@ from randnla._backend import validate
 from randnla._backend.errors import BreakdownError, InputError
 from randnla._backend.kernels import qr
 from randnla._backend.results import Estimate
-from randnla.lowrank.error import probe_bound, rounding_floor
+from randnla.lowrank.error import inner_products, probe_bound, rounding_floor
 from randnla.lowrank.krylov import sample_krylov
 from randnla.lowrank.scaling import Array, in_units, normalize, unit_roundoff
 from randnla.lowrank.svd import svd
 from randnla.operators import Dense
 
 from .call import Call, account, begin, choose_probes, identity_blocks, mean_and_error
-from .hutchinson import inner_products
 from .spectral_sum import Plan, make_plan, spectral_sum
 from .trace import relative, sample
 from .xnystrom import XNysTrace

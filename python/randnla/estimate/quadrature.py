@@ -13,10 +13,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from randnla.lowrank.error import column_norms
+from randnla.lowrank.error import column_norms, inner_products
 from randnla.lowrank.scaling import Array, real_dtype, unit_roundoff
-
-from .hutchinson import inner_products
 
 Product = Callable[[Array], Array]
 

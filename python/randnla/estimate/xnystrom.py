@@ -11,12 +11,11 @@ import numpy as np
 
 from randnla._backend.errors import BreakdownError
 from randnla._backend.kernels import dense, qr
-from randnla.lowrank.error import frobenius
+from randnla.lowrank.error import frobenius, inner_products
 from randnla.lowrank.factor import hermitian_part, narrow_product, widen
 from randnla.lowrank.scaling import Array, unit_roundoff
 
 from .call import Call, require_hermitian
-from .hutchinson import inner_products
 from .left_out import left_out
 
 

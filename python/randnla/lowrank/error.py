@@ -67,6 +67,12 @@ def column_norms(X: Array) -> npt.NDArray[np.float64]:
     return np.sqrt(np.asarray(squares, dtype=np.float64))
 
 
+def inner_products(X: Array, Y: Array) -> Array:
+    """``x_j^H y_j`` of the columns, summed in float64."""
+    wide = np.complex128 if np.iscomplexobj(X) or np.iscomplexobj(Y) else np.float64
+    return np.asarray(np.einsum("ij,ij->j", X.conj(), Y, dtype=wide))
+
+
 def frobenius_bound(residual: Array, failure: float) -> float:
     """An upper bound on ||E||_F from E times r Gaussian probes, too small with probability <= failure.
 

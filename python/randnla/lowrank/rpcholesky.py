@@ -110,8 +110,20 @@ def rpcholesky(
     >>> bool(np.abs(K.columns([7])[:, 0] - F @ F[7]).max() < 1e-2)
     True
     """
-    validate.choice(method, METHODS, name="method")
     call = begin(A, rank, tol, rng=rng, check_finite=check_finite, max_memory=max_memory, callback=callback)
+    F, chosen, info = factorize(call, method, block)
+    if call.tol is not None and not info.converged:
+        warnings.warn(
+            f"the relative trace error {info.error_relative} exceeds tol={call.tol} (rank {info.rank})",
+            ConvergenceWarning,
+            stacklevel=2,
+        )
+    return CholeskyLowRank(*namespace.restore_all(call.kind, F, chosen), info=info)
+
+
+def factorize(call: Call, method: str = "auto", block: int | str = "auto") -> tuple[Array, Array, Info]:
+    """F, the pivots and the account of `rpcholesky` for a call that was checked; no warning is given."""
+    validate.choice(method, METHODS, name="method")
     m, n = call.problem.shape
     if m != n:
         raise InputError(f"A: expected a square matrix, got shape {(m, n)}")
@@ -122,16 +134,9 @@ def rpcholesky(
         proposals = min(_PROPOSALS, max(1, goal // 2))
     else:
         proposals = validate.integer(block, name="block", low=1)
-    run = _Run(call, Oracle(call.problem.op, check_finite=check_finite), method)
+    run = _Run(call, Oracle(call.problem.op, check_finite=call.check_finite), method)
     finite = run.start(goal) and run.factor(goal, 1 if method == "simple" else proposals)
-    F, chosen, info = run.finish() if finite else _undefined(call)
-    if call.tol is not None and not info.converged:
-        warnings.warn(
-            f"the relative trace error {info.error_relative} exceeds tol={call.tol} (rank {info.rank})",
-            ConvergenceWarning,
-            stacklevel=2,
-        )
-    return CholeskyLowRank(*namespace.restore_all(call.kind, F, chosen), info=info)
+    return run.finish() if finite else _undefined(call)
 
 
 @dataclass
