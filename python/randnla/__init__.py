@@ -65,6 +65,9 @@ if TYPE_CHECKING:
     from randnla.sketching import SparseSign as SparseSign
     from randnla.sketching import leverage_scores as leverage_scores
     from randnla.sketching import sketch as sketch
+    from randnla.solvers.gmres import gmres as gmres
+    from randnla.solvers.ridge import ridge as ridge
+    from randnla.solvers.solve import solve as solve
 
 # Public name -> module that defines it; loaded at first use, so that `import randnla` stays fast.
 _EXPORTS = {
@@ -125,6 +128,9 @@ _EXPORTS = {
     "qr": "randnla.qr",
     "utv": "randnla.qr.utv",
     "sketch": "randnla.sketching",
+    "gmres": "randnla.solvers.gmres",
+    "ridge": "randnla.solvers.ridge",
+    "solve": "randnla.solvers.solve",
 }
 
 __all__ = sorted([*_EXPORTS, "__version__"])

@@ -1,0 +1,41 @@
+# SPDX-FileCopyrightText: 2026 the randnla developers
+# SPDX-License-Identifier: BSD-3-Clause
+"""First guesses, checked and brought to the units of a system."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from randnla._backend import validate
+from randnla._backend.errors import InputError
+from randnla.lowrank.scaling import Array, scale_by_power
+
+from .system import System
+
+
+def checked_guess(system: System, x0: Any) -> Array | None:
+    """`x0` with as many columns as the right-hand sides."""
+    if x0 is None:
+        return None
+    guess = validate.as_array(x0, name="x0", ndim=(1, 2))
+    n, k = system.B.shape
+    wanted = (n,) if system.vector else (n, k // 2 if system.parts else k)
+    if guess.shape != wanted:
+        raise InputError(f"x0: expected the shape of b, {wanted}, got {guess.shape}")
+    validate.require_finite(guess, name="x0")
+    guess = guess[:, None] if system.vector else guess
+    if system.parts:
+        guess = np.concatenate([guess.real, guess.imag], axis=1)
+    return validate.native(guess, system.dtype, name="x0")
+
+
+def in_system(system: System, guess: Array | None) -> Array:
+    """The unknowns of the system, ``2^(unit of A - unit of b_j)`` times the caller's; zeros for None."""
+    if guess is None:
+        return np.zeros(system.B.shape, system.dtype, order="F")
+    X = np.array(guess, order="F")
+    for j, unit in enumerate(system.units):
+        scale_by_power(X[:, j], (system.exponent or 0) - int(unit))
+    return X
