@@ -4,36 +4,34 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
 
-from randnla._backend import state as plain_state
 from randnla._backend import validate
-from randnla._backend.errors import InputError, NonFiniteError, StateError
+from randnla._backend.errors import InputError, NonFiniteError
 from randnla._backend.kernels import dense
 from randnla._backend.kernels.dense import Array
 
 from ..clipping import KLClip, RMSClip
 from ..damping import Absolute, Damping, Relative, damping_of
 from ..factors.average import Average
-from ..health import Health, attempt
+from ..health import Health
 from ..report import Line, Report
-from ..resumable import joined, parted
-from ..rows import like
 from ..schedule import Every, Schedule, every
 from ..workspace import Workspace
-from .averaged_blocks import Held, Made, SharedBlocks, averaged_blocks
-from .partition import Elementwise, NeuronBlocks, Partition, parts_of
+from .averaged_blocks import Held, averaged_blocks, spoken
+from .checkpoint import Checkpoint
+from .partition import Elementwise, Partition, alike, parts_of, structured
+from .renewal import renewed
+from .shared_blocks import SharedBlocks
 
 Matrices = dict[str, list[Array]]
 
 
-class MiniBlockFisher:
+class MiniBlockFisher(Checkpoint):
     """Natural gradients by small blocks of the averaged outer products of gradients, with momentum.
 
     Parameters
@@ -63,7 +61,9 @@ class MiniBlockFisher:
     refresh_due : bool
         Whether `step` is going to refresh.
     damping : Damping
-        May be set at any time; it counts from the next refresh on.
+        May be set at any time; it counts from the next refresh on. What is held are explicit inverses, and
+        another damping takes them anew, from the averages as they are: `refresh` does so at once, without a
+        gradient.
     health : dict {name: Health}
         `condition` is a bound.
 
@@ -139,7 +139,7 @@ class MiniBlockFisher:
         self._held: dict[str, list[Held]] = {
             name: averaged_blocks(part, self._average, self.dtype) for name, part in partition.items()
         }
-        self._health = {name: Health(_spoken(part)) for name, part in partition.items()}
+        self._health = {name: Health(spoken(part)) for name, part in partition.items()}
         self._workspaces = {name: Workspace() for name in partition}
         self._outputs: Matrices = {}
 
@@ -230,25 +230,7 @@ class MiniBlockFisher:
             if held[0].blocks.batches == 0:
                 self._note(name, reason="no gradient so far: gradients pass through as they are")
                 continue
-
-            outcome = attempt(partial(_renewed, held), self._damping)
-            health = self._health[name]
-            if outcome.made is None:
-                kept = "identity" if health.last_refresh is None else "last good inverse"
-                failed = health.failed_refreshes + 1
-                self._health[name] = replace(
-                    health, fallback=kept, reason=outcome.reason, failed_refreshes=failed
-                )
-                continue
-            for part, made in zip(held, outcome.made, strict=True):
-                part.blocks.adopt(made)
-            self._health[name] = replace(
-                health,
-                last_refresh=self.step_count,
-                condition=max(made.condition for made in outcome.made),
-                fallback=outcome.fallback,
-                reason=outcome.reason,
-            )
+            self._health[name] = renewed(held, self._damping, self._health[name], self.step_count)
 
     @property
     def damping(self) -> Damping:
@@ -304,8 +286,8 @@ class MiniBlockFisher:
         self.step_count += 1
         shaped = {name: self._partition[name].joined(made) for name, made in directions.items()}
         if reuse:
-            return {name: _structured(made, gradients[name]) for name, made in shaped.items()}
-        return {name: _alike(made, gradients[name]) for name, made in shaped.items()}
+            return {name: structured(made, gradients[name]) for name, made in shaped.items()}
+        return {name: alike(made, gradients[name]) for name, made in shaped.items()}
 
     def _direct(self, name: str, matrices: list[Array]) -> list[Array]:
         """The inverse applied to the momentum, with the gradient in it."""
@@ -335,7 +317,7 @@ class MiniBlockFisher:
         if found is None:
             return dict(gradients)
         shaped = {name: self._partition[name].joined(self._applied(name, X)) for name, X in found[0].items()}
-        return {name: _alike(made, gradients[name]) for name, made in shaped.items()}
+        return {name: alike(made, gradients[name]) for name, made in shaped.items()}
 
     def _applied(self, name: str, matrices: list[Array]) -> list[Array]:
         made = [np.empty(X.shape, self.dtype) for X in matrices]
@@ -400,75 +382,8 @@ class MiniBlockFisher:
         lines = []
         for name, part in self._partition.items():
             shape = part.shapes[0]
-            lines.append(Line(name, type(part).__name__, shape, _spoken(part), "", self._health[name]))
+            lines.append(Line(name, type(part).__name__, shape, spoken(part), "", self._health[name]))
         return Report(tuple(lines))
-
-    # -- state -------------------------------------------------------------------------------------------
-
-    def state_dict(self) -> dict[str, Any]:
-        """Plain scalars and arrays from which `load_state_dict` goes on, bit for bit at equal threads."""
-        own: dict[str, Any] = {
-            "kind": self._KIND,
-            "names": json.dumps(list(self._partition)),
-            "blocks": self._signature(),
-            "step_count": self.step_count,
-            "steps": json.dumps(list(self._steps.values())),
-            "damping": json.dumps([type(self._damping).__name__, self._damping.value]),
-            "health": json.dumps([vars(health) for health in self._health.values()]),
-        }
-        parts = {
-            f"{i}/{k}": part.blocks.state_dict()
-            for i, held in enumerate(self._held.values())
-            for k, part in enumerate(held)
-        }
-        return plain_state.seal({**own, **joined(parts)})
-
-    def _signature(self) -> str:
-        """What a state must agree with."""
-        held = [[str(b) for b in part.blocks] or str(part) for part in self._partition.values()]
-        return json.dumps([held, self.dtype.name, self._average.ema, self._average.start, self.momentum])
-
-    def load_state_dict(self, state: Any) -> None:
-        """Go on from a state of an engine of the same partition and settings.
-
-        Raises
-        ------
-        StateError
-            A field is missing, altered, or of another partition; nothing has changed.
-        """
-        types: dict[str, type] = dict.fromkeys(("names", "blocks", "steps", "damping", "health"), str)
-        fields = plain_state.opened(state, self._KIND, {**types, "step_count": int}, parts=True)
-        with plain_state.reading():
-            self._take(fields, state)
-
-    def _take(self, fields: dict[str, Any], state: dict[str, Any]) -> None:
-        """Become what the fields of a state say, checked before anything changes."""
-        names = json.loads(fields["names"])
-        if names != list(self._partition):
-            raise StateError(f"names: expected {list(self._partition)}, got {names}")
-        if fields["blocks"] != self._signature():
-            raise StateError(f"blocks: expected {self._signature()}, got {fields['blocks']}")
-        kind, value = json.loads(fields["damping"])
-        if kind != type(self._damping).__name__:
-            raise StateError(f"damping: expected {type(self._damping).__name__}, got {kind}")
-        if fields["step_count"] < 0:
-            raise StateError(f"step_count: expected a number >= 0, got {fields['step_count']}")
-        steps = json.loads(fields["steps"])
-        if len(steps) != len(names) or not all(type(n) is int and n >= 0 for n in steps):
-            raise StateError(f"steps: expected {len(names)} numbers >= 0, got {fields['steps']}")
-        damping = self._damping.with_value(value)
-        parts = parted({key: value for key, value in state.items() if "/" in str(key)})
-        restored = {}
-        for i, (name, held) in enumerate(self._held.items()):
-            inner = parted(parts.get(str(i), {}))
-            restored[name] = [
-                part._replace(blocks=part.blocks.restored(inner.get(str(k), {})))
-                for k, part in enumerate(held)
-            ]
-        health = [Health(**item) for item in json.loads(fields["health"])]
-        self._health = dict(zip(names, health, strict=True))
-        self._held, self._steps, self._damping = restored, dict(zip(names, steps, strict=True)), damping
-        self.step_count = fields["step_count"]
 
     def __repr__(self) -> str:
         return f"MiniBlockFisher({len(self._partition)} names, {self._damping}): step {self.step_count}"
@@ -479,39 +394,3 @@ def _own(value: Any) -> Damping:
     if not isinstance(damping, (Absolute, Relative)):
         raise InputError(f"damping: expected Absolute or Relative, got {type(damping).__name__}")
     return damping
-
-
-def _shift(damping: Damping, held: list[Held]) -> float:
-    """What is added to every diagonal."""
-    if isinstance(damping, Absolute):
-        return damping.value
-    total, size = (sum(getattr(part.blocks, key) for part in held) for key in ("trace", "size"))
-    return damping.value * (total / size or 1.0)
-
-
-def _renewed(held: list[Held], damping: Damping, *given: bool) -> list[Made]:
-    """Inverses of all blocks of a name, all in one damping."""
-    (wide,) = given
-    shift = _shift(damping, held)
-    return [part.blocks.renewed(shift, wide=wide) for part in held]
-
-
-def _spoken(partition: Partition) -> str:
-    """How the blocks of a partition are inverted."""
-    if not partition.blocks:
-        return "elementwise"
-    shared = isinstance(partition, NeuronBlocks) and partition.shared
-    sizes = ", ".join(f"{b.count} of {b.order}" for b in partition.blocks)
-    return f"shared by {partition.blocks[0].count}" if shared else sizes
-
-
-def _structured(made: tuple[Array, ...], gradient: Any) -> Any:
-    return made if isinstance(gradient, (tuple, list)) else made[0]
-
-
-def _alike(made: tuple[Array, ...], gradient: Any) -> Any:
-    """Arrays of their own in the structure, shapes, dtypes and kind of a gradient."""
-    given = gradient if isinstance(gradient, (tuple, list)) else (gradient,)
-    return _structured(
-        tuple(like(np.array(part), model) for part, model in zip(made, given, strict=True)), gradient
-    )

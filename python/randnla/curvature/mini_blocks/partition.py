@@ -16,7 +16,7 @@ from randnla._backend import namespace, validate
 from randnla._backend.errors import InputError
 from randnla._backend.kernels.dense import Array
 
-from ..rows import cast
+from ..rows import cast, like
 from ..workspace import Workspace
 
 
@@ -376,3 +376,16 @@ def default_partition(
             made.pop((other,), None)
         made[names] = NeuronBlocks(shape[0], inputs, bias=len(names) == 2, shared=shared)
     return made
+
+
+def structured(made: tuple[Array, ...], gradient: Any) -> Any:
+    """Arrays as a gradient comes: several, or one."""
+    return made if isinstance(gradient, (tuple, list)) else made[0]
+
+
+def alike(made: tuple[Array, ...], gradient: Any) -> Any:
+    """Arrays of their own in the structure, shapes, dtypes and kind of a gradient."""
+    given = gradient if isinstance(gradient, (tuple, list)) else (gradient,)
+    return structured(
+        tuple(like(np.array(part), model) for part, model in zip(made, given, strict=True)), gradient
+    )
