@@ -178,6 +178,25 @@ def by_hand_cholesky_qr2(A: Array) -> tuple[Array, Array]:
     return Q, R
 
 
+def by_hand_normal_equations(A: Array, b: Array) -> Array:
+    """What ten lines of NumPy do: fast, and of no use from a condition of 1e8 on."""
+    return np.linalg.solve(A.T @ A, A.T @ b)
+
+
+def scipy_lstsq(A: Array, b: Array, driver: str) -> Array:
+    return scipy.linalg.lstsq(A, b, lapack_driver=driver, check_finite=False)[0]
+
+
+def numpy_lstsq(A: Array, b: Array) -> Array:
+    return np.linalg.lstsq(A, b, rcond=None)[0]
+
+
+def torch_lstsq(A: Array, b: Array) -> Array:
+    import torch
+
+    return torch.linalg.lstsq(torch.from_numpy(A), torch.from_numpy(b)[:, None]).solution[:, 0].numpy()
+
+
 def scipy_pivoted_qr(A: Array) -> tuple[Array, Array, Array]:
     return scipy.linalg.qr(A, mode="economic", pivoting=True, check_finite=False)
 

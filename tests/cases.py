@@ -443,6 +443,7 @@ OTHERS: dict[str, str] = {
     "StreamingSVD": "lowrank/test_streaming.py",
     "apply_function": "matrix_functions/test_apply_function.py",
     "sqrt_update": "matrix_functions/test_sqrt_update.py",
+    "lstsq": "solvers/test_lstsq.py",
     "sketch": "sketching/test_sketch.py",
     "solve": "solvers/test_solve.py",
     "ridge": "solvers/test_ridge.py",

@@ -22,6 +22,7 @@ from . import (
     sketching_sparse,
     sketching_trig,
     sketchy_sgd,
+    solvers,
     structured,
     torch_adapter,
 )
@@ -36,6 +37,7 @@ ROOMS = {
     "lowrank": lowrank.WORKS,
     "interpolative": interpolative.WORKS,
     "matrix_functions": matrix_functions.WORKS,
+    "solvers": solvers.WORKS,
     "estimate": estimate.WORKS,
     "dispatch": dispatch.WORKS,
     "batched": batched.WORKS,

@@ -20,5 +20,6 @@ void register_symmetric(pybind11::module_& m);
 void register_kron(pybind11::module_& m);
 void register_woodbury(pybind11::module_& m);
 void register_mini_blocks(pybind11::module_& m);
+void register_least_squares(pybind11::module_& m);
 
 }  // namespace randnla::bindings

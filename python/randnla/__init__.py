@@ -66,6 +66,7 @@ if TYPE_CHECKING:
     from randnla.sketching import leverage_scores as leverage_scores
     from randnla.sketching import sketch as sketch
     from randnla.solvers.gmres import gmres as gmres
+    from randnla.solvers.least_squares.lstsq import lstsq as lstsq
     from randnla.solvers.ridge import ridge as ridge
     from randnla.solvers.solve import solve as solve
 
@@ -131,6 +132,7 @@ _EXPORTS = {
     "gmres": "randnla.solvers.gmres",
     "ridge": "randnla.solvers.ridge",
     "solve": "randnla.solvers.solve",
+    "lstsq": "randnla.solvers.least_squares.lstsq",
 }
 
 __all__ = sorted([*_EXPORTS, "__version__"])

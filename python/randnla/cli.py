@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 the randnla developers
 # SPDX-License-Identifier: BSD-3-Clause
-"""The command ``randnla``: info, demo, svd, pca, cur.
+"""The command ``randnla``: info, demo, svd, pca, cur, lstsq.
 
 Exit status: 0 done; 1 a computation failed; 2 bad usage or bad input; 130 interrupted. What went wrong
 is one line on standard error. An output file is whole or not written at all.
@@ -64,7 +64,20 @@ def build_parser() -> Parser:
     )
     add_decomposition_arguments(pca)
     pca.add_argument("--whiten", action="store_true", help="scale the scores to unit variance")
+    add_lstsq(commands.add_parser("lstsq", help="least squares of two files", description=formats))
     return parser
+
+
+def add_lstsq(parser: argparse.ArgumentParser) -> None:
+    """Arguments of ``randnla lstsq``."""
+    parser.add_argument("input", type=Path, metavar="INPUT", help="file of the matrix")
+    parser.add_argument("right", type=Path, metavar="B", help="file of the right-hand sides, as columns")
+    parser.add_argument("--out", type=Path, required=True, metavar="OUT.npz", help="file of the solution")
+    parser.add_argument("--method", default="auto", help="route to take (default: auto)")
+    parser.add_argument("--damp", type=float, default=0.0, help="weight of the norm of the solution")
+    parser.add_argument("--tol", type=float, help="relative backward error to certify")
+    parser.add_argument("--seed", type=int, help="replay a run: the seed it reported")
+    parser.set_defaults(plot=False)
 
 
 def add_decomposition_arguments(parser: argparse.ArgumentParser) -> None:
@@ -100,8 +113,15 @@ def run(arguments: Sequence[str] | None) -> int:
         print(randnla.__version__)
         return 0
     if options.command is None:
-        parser.error("a command is needed: info, demo, svd, pca or cur")
-    commands = {"info": run_info, "demo": run_demo, "svd": run_svd, "pca": run_pca, "cur": run_cur}
+        parser.error("a command is needed: info, demo, svd, pca, cur or lstsq")
+    commands = {
+        "info": run_info,
+        "demo": run_demo,
+        "svd": run_svd,
+        "pca": run_pca,
+        "cur": run_cur,
+        "lstsq": run_lstsq,
+    }
     name = f"randnla {options.command}"
     try:
         commands[options.command](options)
@@ -180,6 +200,39 @@ def run_cur(options: argparse.Namespace) -> None:
     finish(options, matrix, result, seconds, ("C", "U", "R", "rows", "columns"), ("U", "Core"))
 
 
+def run_lstsq(options: argparse.Namespace) -> None:
+    """``randnla lstsq``."""
+    import randnla
+
+    matrix = open_job(options)
+    result, seconds = timed(
+        randnla.lstsq,
+        matrix,
+        load_right_side(options.right),
+        method=options.method,
+        damp=options.damp,
+        tol=options.tol,
+        rng=options.seed,
+    )
+    finish(options, matrix, result, seconds, ("x",), ("x", "Solution"))
+
+
+def load_right_side(path: Path) -> Any:
+    """A vector in a .npy file, or a matrix of columns in any file."""
+    import numpy as np
+
+    from randnla import datasets
+
+    if path.suffix == ".npy" and path.is_file():
+        try:
+            vector = np.load(path, mmap_mode="r", allow_pickle=False)
+        except (ValueError, EOFError):
+            vector = None  # the reader of matrices says what is wrong
+        if vector is not None and vector.ndim == 1:
+            return vector
+    return datasets.load_matrix(path)
+
+
 def finish(
     options: argparse.Namespace,
     matrix: Any,
@@ -218,9 +271,10 @@ def open_job(options: argparse.Namespace) -> Any:
         raise InputError(f"--out lies in a directory that does not exist: {out.parent}")
     if not os.access(out.parent, os.W_OK):
         raise InputError(f"--out lies in a directory that cannot be written: {out.parent}")
-    if out.exists() and options.input.exists() and out.samefile(options.input):
-        raise InputError(f"--out would replace the input: {out}")
-    if options.rank is None and getattr(options, "tol", None) is None:
+    for given in (options.input, getattr(options, "right", options.input)):
+        if out.exists() and given.exists() and out.samefile(given):
+            raise InputError(f"--out would replace the input: {out}")
+    if options.command != "lstsq" and options.rank is None and getattr(options, "tol", None) is None:
         raise InputError("--rank is needed" if options.command == "pca" else "--rank or --tol is needed")
     if options.plot:
         datasets.need("matplotlib", "matplotlib")
@@ -282,7 +336,8 @@ def describe_certificate(info: Any) -> str:
     """The certificate of a result in words."""
     if info.error_relative is None:
         return "no certificate"
-    text = f"{info.error_relative:.3g} of the norm of the input, {info.error_kind} norm"
+    kind = "backward error" if info.error_kind == "backward" else f"{info.error_kind} norm"
+    text = f"{info.error_relative:.3g} of the norm of the input, {kind}"
     if info.failure_probability:
         text += f", exceeded with probability at most {info.failure_probability:.0e}"
     return text + ("" if info.converged is not False else " (the tolerance was not reached)")

@@ -7,6 +7,7 @@ from randnla.solvers.gmres import gmres
 from randnla.solvers.kernel_ridge import kernel_ridge
 from randnla.solvers.krylov.cg import cg
 from randnla.solvers.krylov.least_squares import lsmr, lsqr
+from randnla.solvers.least_squares.lstsq import lstsq
 from randnla.solvers.preconditioners.make import nystrom_preconditioner, rpcholesky_preconditioner
 from randnla.solvers.preconditioners.spectral import SpectralPreconditioner
 from randnla.solvers.results import KernelRidgeResult, RidgeResult
@@ -23,6 +24,7 @@ __all__ = [
     "kernel_ridge",
     "lsmr",
     "lsqr",
+    "lstsq",
     "nystrom_preconditioner",
     "ridge",
     "rpcholesky_preconditioner",
