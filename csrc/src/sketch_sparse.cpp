@@ -124,8 +124,6 @@ constexpr index_t sums_bytes_of_countsketch = index_t{2200} << 10;
 constexpr index_t max_panels = 8;
 constexpr index_t chunk_rows = 256;
 constexpr index_t table_codes = index_t{1} << 19;
-// Above this many rows (4 MB a panel) the sums go straight to the output.
-constexpr index_t panel_rows = index_t{1} << 16;
 // Rows of A, their additions to the output, and columns of a copy that are done between
 // checkpoints.
 constexpr index_t direct_rows = 4096;
@@ -173,20 +171,20 @@ class PanelScatter {
           signs_(chunk_rows * nnz),
           offsets_(chunk_rows * nnz) {}
 
-    void run(Team& team, const u32* codes, MatrixView<const T> a, MatrixView<T> out, bool first,
+    void run(Team& team, const u32* codes, MatrixView<const T> a, MatrixView<T> out, Onto onto,
              T scale) {
         const index_t panels = (a.cols + line<T> - 1) / line<T>, height = rows_ + 1;
-        if (first)
-            std::fill(sums_.data(), sums_.data() + panels * height * line<T>, T(0));
-        else
+        if (onto == Onto::begin)
             pack<T>(out, sums());
+        else
+            std::fill(sums_.data(), sums_.data() + panels * height * line<T>, T(0));
         for (index_t k = 0; k < a.rows; k += chunk_rows) {
             team.checkpoint();
             const index_t end = std::min(a.rows, k + chunk_rows),
                           next_end = std::min(a.rows, end + chunk_rows);
             chunk(codes + k * nnz_, a.block(k, end, 0, a.cols), a.block(end, next_end, 0, a.cols));
         }
-        unpack<T>(sums(), scale, out);
+        unpack<T>(sums(), scale, out, onto == Onto::add);
     }
 
   private:
@@ -212,7 +210,7 @@ class PanelScatter {
 
 // This member's columns of out, super-panel by super-panel.
 template <class T>
-void scatter_panels(Team& team, const SparseMap& map, const u32* codes, bool first, T scale,
+void scatter_panels(Team& team, const SparseMap& map, const u32* codes, Onto onto, T scale,
                     MatrixView<const T> a, MatrixView<T> out) {
     const auto [j0, j1] = team.share(out.cols, line<T>);
     if (j0 == j1) return;
@@ -223,7 +221,7 @@ void scatter_panels(Team& team, const SparseMap& map, const u32* codes, bool fir
         const index_t begin = j0 + lines * g / groups * line<T>,
                       end = std::min(j1, j0 + lines * (g + 1) / groups * line<T>);
         scatter.run(team, codes, a.block(0, a.rows, begin, end), out.block(0, out.rows, begin, end),
-                    first, scale);
+                    onto, scale);
     }
 }
 
@@ -287,10 +285,14 @@ void apply_sparse_map(const SparseMap& map, index_t row_start, index_t col_start
     if (out.empty()) return;
     if (a.rows > 0 && sorting_pays(map, out.rows, out.cols / line<T>, a.col_stride == 1))
         return apply_sorted(map, row_start, col_start, scale, a, out);
+    if (const int members = members_in_turn(map, a, out); members > 0)
+        return apply_in_turn(map, row_start, col_start, scale, members, a, out);
     if (row_sums_pay(map, a, out)) return apply_by_rows(map, row_start, col_start, scale, a, out);
-    const index_t step = table_columns(map, std::max<index_t>(1, a.rows));
-    const bool direct =
-        out.rows >= panel_rows || (map.nnz == 1 && a.col_stride == 1 && out.col_stride == 1);
+    const index_t stretch = stretch_of_rows(map, a.rows),
+                  step = table_columns(map, std::max<index_t>(1, stretch));
+    const bool whole = stretch == a.rows,
+               direct = out.rows >= panel_rows ||
+                        (whole && map.nnz == 1 && a.col_stride == 1 && out.col_stride == 1);
     const Scratch<u32> codes(step * map.nnz);
     parallel_team([&](Team& team) {
         if (direct || a.rows == 0) multiply(team, T(0), out);
@@ -301,8 +303,8 @@ void apply_sparse_map(const SparseMap& map, index_t row_start, index_t col_start
             if (direct)
                 scatter_to_output<T>(team, map, codes.data(), rows, out);
             else
-                scatter_panels<T>(team, map, codes.data(), k == 0, end == a.rows ? scale : T(1),
-                                  rows, out);
+                scatter_panels<T>(team, map, codes.data(), onto_of(k, whole),
+                                  end == a.rows ? scale : T(1), rows, out);
             team.barrier();
         }
         if (direct && scale != T(1)) multiply(team, scale, out);

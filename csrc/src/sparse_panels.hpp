@@ -25,6 +25,11 @@ struct Panels {
     Panels from(index_t p) const { return {data + p * stride, lines, stride}; }
 };
 
+// How the rows of A from k on meet those before, all of which are summed together or not.
+inline Onto onto_of(index_t k, bool together) {
+    return k == 0 ? Onto::replace : together ? Onto::begin : Onto::add;
+}
+
 // The members draw the codes of columns [first, first + count) together.
 inline void draw_together(Team& team, const SparseMap& map, index_t first, index_t count,
                           index_t row_start, index_t rows, std::uint32_t* codes) {
@@ -56,19 +61,19 @@ void pack(MatrixView<const T> a, Panels<T> panels) {
     }
 }
 
-// out = scale * panels.
+// out = scale * panels or, with `add`, scale * (out + panels).
 template <class T>
-void unpack(Panels<T> panels, T scale, MatrixView<T> out) {
+void unpack(Panels<T> panels, T scale, MatrixView<T> out, bool add = false) {
+    const auto value = [=](T sum, T& to) { to = (add ? to + sum : sum) * scale; };
     for (index_t j0 = 0; j0 < out.cols; j0 += line<T>) {
         const T* from = panels.column_line(j0 / line<T>);
         const index_t width = std::min(line<T>, out.cols - j0), stride = panels.row_stride();
         if (out.col_stride == 1)
             for (index_t i = 0; i < out.rows; ++i)
-                for (index_t j = 0; j < width; ++j) (&out(i, j0))[j] = from[i * stride + j] * scale;
+                for (index_t j = 0; j < width; ++j) value(from[i * stride + j], (&out(i, j0))[j]);
         else
             for (index_t j = 0; j < width; ++j)
-                for (index_t i = 0; i < out.rows; ++i)
-                    out(i, j0 + j) = from[i * stride + j] * scale;
+                for (index_t i = 0; i < out.rows; ++i) value(from[i * stride + j], out(i, j0 + j));
     }
 }
 
@@ -97,6 +102,19 @@ bool sorting_pays(const SparseMap& map, index_t rows, index_t lines, bool contig
 template <class T>
 void apply_sorted(const SparseMap& map, index_t row_start, index_t col_start, T scale,
                   MatrixView<const T> a, MatrixView<T> out);
+
+// Above this many rows (4 MB a panel) the sums go straight to the output.
+constexpr index_t panel_rows = index_t{1} << 16;
+
+// Members that apply a map of one nonzero a column to contiguous rows by the way below; 0 where
+// others are faster.
+template <class T>
+int members_in_turn(const SparseMap& map, MatrixView<const T> a, MatrixView<T> out);
+
+// out = scale S A, stretch by stretch of A.
+template <class T>
+void apply_in_turn(const SparseMap& map, index_t row_start, index_t col_start, T scale, int members,
+                   MatrixView<const T> a, MatrixView<T> out);
 
 // Whether a map of one nonzero a column is applied to contiguous rows by the way below.
 template <class T>

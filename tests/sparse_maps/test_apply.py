@@ -175,6 +175,31 @@ def test_row_sums_of_countsketch_fill_every_width(dtype):
         _core.set_num_threads(0)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(("m", "n", "d"), [(8200, 70, 200), (34_000, 5, 50), (33_000, 67, 600)])
+def test_stretches_of_countsketch_have_the_oracles_bits_for_every_team(m, n, d, dtype):
+    # 2, 8 and 2 stretches; contiguous rows in turn, by rows where there are more members than stretches
+    # (by panels where rows are short), other layouts by panels.
+    map_ = {"kind": "countsketch", "seed": 5, "stream": 2, "d": d, "nnz": 1}
+    A = np.random.default_rng(4).standard_normal((m, n)).astype(dtype)
+    options = {**map_, "scale": 0.37, "col_start": 2**33 + 7}
+    expected = generic.apply_sparse_map(A, np.empty((d, n), dtype), **options)
+    assert generic.stretch_of_rows(d, 1, m) < m
+    try:
+        for threads in (1, 2, 3):
+            _core.set_num_threads(threads)
+            for layout, a in layouts(A).items():
+                for order in "CF":
+                    out = np.full((d, n), np.nan, dtype, order)
+                    sparse_maps.apply_sparse_map(a, out, **options)
+                    np.testing.assert_array_equal(out, expected, err_msg=layout)
+            part = np.full((d - 9, n), np.nan, dtype)
+            sparse_maps.apply_sparse_map(A, part, row_start=5, **options)
+            np.testing.assert_array_equal(part, expected[5:-4])
+    finally:
+        _core.set_num_threads(0)
+
+
 @pytest.mark.parametrize("out_order", ["C", "F"])
 @pytest.mark.parametrize("n", [3, 40])
 def test_sums_too_large_for_panels_go_to_the_output(out_order, n):
@@ -273,6 +298,10 @@ for dtype in (np.float32, np.float64):
     wide = np.tile(np.asarray(np.linspace(-3, 7, 700 * 37).reshape(700, 37) ** 3, dtype), 22)
     out = np.empty((90, wide.shape[1]), dtype)
     sparse_maps.apply_sparse_map(wide, out, kind="sparse_sign", seed=4, stream=5, d=90, nnz=8, scale=0.3)
+    h.update(out.tobytes())
+    tall = np.asarray(np.linspace(-3, 7, 9000 * 67).reshape(9000, 67) ** 3, dtype)
+    out = np.empty((90, 67), dtype)
+    sparse_maps.apply_sparse_map(tall, out, kind="countsketch", seed=4, stream=5, d=90, nnz=1)
     h.update(out.tobytes())
 print(json.dumps([_core.build_info()["instruction_set"], h.hexdigest()]))
 """

@@ -38,10 +38,16 @@ void check_sparse_block(const SparseMap& map, index_t row_start, index_t rows, i
 
 // out = scale S A with S = map[row_start : row_start + out.rows, col_start : col_start + A.rows].
 // An entry of out is scale times the sum, over ascending rows of A and then the order of the draw,
-// of +-A(i, j): its bits depend neither on the team nor on the layouts.
+// of +-A(i, j): its bits depend neither on the team nor on the layouts. With one nonzero a column,
+// each stretch of rows of A is summed so, and then the sums of the stretches, in turn.
 template <class T>
 void apply_sparse_map(const SparseMap& map, index_t row_start, index_t col_start, T scale,
                       MatrixView<const T> a, MatrixView<T> out);
+
+// Rows of A that are summed together, of `rows` of them: all, or with one nonzero a column and many
+// rows of A for each of the map a part (of 2^19 rows at most) that depends on these two numbers
+// alone.
+index_t stretch_of_rows(const SparseMap& map, index_t rows);
 
 // out = scale S^T A with S = map[row_start : row_start + A.rows, col_start : col_start + out.rows].
 // An entry sums its at most nnz terms in the order of their draw.
@@ -64,9 +70,12 @@ struct SparseMapKernels {
 };
 RANDNLA_DECLARE_KERNELS(SparseMapKernels, sparse_map_kernels)
 
+// What becomes of a sum and of what its place holds: it replaces that, begins with it or is added.
+enum class Onto { replace, begin, add };
+
 // Sums of signed rows of A, one per row of `out`, which has one cache line of columns at least. Row
-// i takes inputs[starts[i]] to inputs[starts[i + 1] - 1], codes 2 row + (sign is -1), in turn, from
-// 0 or (add) from what it holds. Both matrices have contiguous rows.
+// i takes inputs[starts[i]] to inputs[starts[i + 1] - 1], codes 2 row + (sign is -1), in turn. Both
+// matrices have contiguous rows.
 template <class T>
 struct SumOfRows {
     const T* a;
@@ -74,7 +83,7 @@ struct SumOfRows {
     const std::uint32_t *inputs, *starts;
     T* out;
     index_t out_stride, rows, cols;
-    bool add;
+    Onto onto;
 };
 // Inputs that are fetched ahead: as many valid ones must follow the last.
 constexpr index_t sum_rows_ahead = 16;
@@ -97,11 +106,13 @@ struct SparseApplyKernels {
     // tile[i] = scale * sum over z of sign * panel[row of nonzero z of column i].
     void (*gather)(const T* panel, index_t rows, index_t nnz, const std::uint32_t* offsets,
                    const T* signs, T scale, T* tile);
-    // c[codes[k] / 2, :] += or -= a[inputs[k], :], k = 0..n-1, for contiguous rows; no inputs: all
-    // in turn.
+    // c[codes[k] / 2, :] += or -= a[inputs[k], :], k = 0..n-1, for contiguous rows.
     void (*add_rows)(const T* a, index_t a_stride, index_t cols, index_t n,
                      const std::uint32_t* inputs, const std::uint32_t* codes, T* c,
                      index_t c_stride);
+    // The same for all rows of a in turn, but for those with a code of row `rows` and above.
+    void (*add_in_turn)(const T* a, index_t a_stride, index_t cols, index_t n,
+                        const std::uint32_t* codes, T* c, index_t c_stride, index_t rows);
     void (*sum_rows)(const SumOfRows<T>& sum);
 };
 struct SparseApplyTable {

@@ -54,6 +54,14 @@ def sparse_map_columns(
     return _columns(kind, key, d, nnz, col_start, col_stop)
 
 
+def stretch_of_rows(d: int, nnz: int, rows: int) -> int:
+    """Rows of A that are summed together, of `rows` of them."""
+    if nnz > 1 or d >= 2**16:
+        return rows
+    parts = next((p for p in (8, 4, 2) if p <= min(rows // 4096, rows // 16 // d)), 1)
+    return rows if parts == 1 else min(2**19, -(-rows // parts))
+
+
 def apply_sparse_map(
     A: Array,
     out: Array,
@@ -74,13 +82,17 @@ def apply_sparse_map(
         kind=kind, seed=seed, stream=stream, d=d, nnz=nnz,
         col_start=col_start, col_stop=col_start + columns, dtype=A.dtype,
     )  # fmt: skip
-    sums = np.zeros(out.shape, out.dtype)
+    total, sums = np.zeros(out.shape, out.dtype), np.zeros(out.shape, out.dtype)
+    stretch = columns if adjoint else stretch_of_rows(d, nnz, columns)
     for j in range(columns):
+        if j > 0 and j % stretch == 0:
+            total += sums
+            sums[...] = 0
         for position, sign in zip(positions[j].tolist(), signs[j].tolist(), strict=True):
             i = position - row_start
             if not 0 <= i < rows:
                 continue
             target, source = (j, i) if adjoint else (i, j)
             sums[target] += A.dtype.type(sign) * A[source]
-    out[...] = out.dtype.type(scale) * sums
+    out[...] = out.dtype.type(scale) * (total + sums)
     return out

@@ -110,13 +110,15 @@ def apply_sparse_map(
     *Algorithm*: panels of columns one cache line wide, packed chunk by chunk; each row of a chunk is
     added, with its signs, into the `nnz` rows of sums of its panel, which stay in L2. With AVX-512 and
     wide `A` the nonzeros of a chunk are sorted by output row instead, so that sums stay in registers.
-    CountSketch adds contiguous rows of `A` straight to contiguous rows of `out`. An entry sums over
-    ascending rows of A in the order of the draw, then is scaled: its bits depend neither on the number
-    of threads nor on the layouts.
+    CountSketch reads contiguous rows of `A` in turn, each thread a stretch of them, or sorted by the row of
+    `out` they go to. An entry sums over ascending rows of A in the order of the draw, then is scaled: its
+    bits depend neither on the number of threads nor on the layouts. With one nonzero a column, ``d < 2**16``
+    and 32 d rows of A or more (at least 8192), it is the sum in turn of the sums of 2, 4 or 8 stretches of
+    A, of at most 2**19 rows: as many as leave each 4096 rows and 16 d.
 
     *Cost*: nnz m n additions, one pass over A. Scratch: a table of 2 MB, and per thread about 0.7 MB;
-    sorted, up to 7 MB of tables, 6 MB of sums and 8.5 MB of tiles; sums above 4 MB a panel (d > 2**16) go
-    straight to `out`.
+    sorted, up to 7 MB of tables, 6 MB of sums and 8.5 MB of tiles; with one nonzero a column, up to
+    16 MB of sums; sums above 4 MB a panel (d > 2**16) go straight to `out`.
     """
     _core.apply_sparse_map(kind, seed, stream, d, nnz, row_start, col_start, scale, adjoint, A, out)
     return out
