@@ -10,6 +10,7 @@ import pytest
 from randnla import CapacityError, InputError, NonFiniteError, StateError
 from randnla._backend import state as plain_state
 from randnla.curvature import MFAC
+from randnla.curvature.windows.primal_window import PrimalWindow
 from randnla.curvature.windows.static_window import _factored, orthogonalize
 
 METHODS = ("dual", "static", "dynamic")
@@ -198,6 +199,48 @@ def test_narrow_windows_are_exact_for_what_they_hold(method, storage):
     np.testing.assert_array_equal(again.inverse_hvp(x), made.inverse_hvp(x))
 
 
+@pytest.mark.parametrize("storage", [None, "float16", "bfloat16"])
+@pytest.mark.parametrize("dim", [3, 20, 23])  # less than a block, blocks alone, a last one that is shorter
+def test_blocks_shorter_than_the_window_are_inverted_as_they_are(dim, storage):
+    rng = np.random.default_rng(0)
+    G = rng.standard_normal((60, dim)).astype(np.float32)
+    G *= np.logspace(3, 0, 60)[:, None].astype(np.float32)  # those that are gone were the largest
+    X, settings = rng.standard_normal((dim, 2)).astype(np.float32), {"block": 5, "storage": storage}
+    slid, fresh = (MFAC(dim, 12, 0.1, **settings) for _ in range(2))
+    for g in G:
+        slid.add(g)
+        slid.inverse_hvp(X[:, 0])
+    for g in G[-24:]:
+        fresh.add(g)
+    assert isinstance(slid._window, PrimalWindow)
+    assert not isinstance(MFAC(dim, 5, 0.1, block=5)._window, PrimalWindow)
+    np.testing.assert_array_equal(slid.inverse_hvp(X), fresh.inverse_hvp(X))  # nothing drifts
+    for made in (slid, MFAC.from_state_dict(slid.state_dict())):
+        made.remove(3)
+        F = dense(made.gradients(), 0.1, 5)
+        inverse = np.linalg.inv(F)
+        np.testing.assert_allclose(made.inverse_hvp(X), inverse @ X, rtol=0, atol=1e-5)
+        np.testing.assert_allclose(made.inverse_diag(), np.diag(inverse), rtol=1e-6)
+        np.testing.assert_allclose(made.hvp(X), F @ X, rtol=1e-5, atol=1e-4)
+        assert made.inverse_element(1, 2) == pytest.approx(inverse[1, 2], abs=1e-9)
+        assert made.inverse_element(0, dim - 1) == pytest.approx(inverse[0, dim - 1], abs=1e-9)
+        assert made.logdet() == pytest.approx(np.linalg.slogdet(F).logabsdet, rel=1e-9)
+        assert made._window.path == "cholesky"
+
+
+def test_short_blocks_below_rounding_take_their_eigenvectors():
+    g = np.random.default_rng(0).standard_normal(8)
+    made = MFAC(8, 6, 1e-17, block=4, dtype=np.float64)
+    made.add(g)
+    for part in (slice(0, 4), slice(4, 8)):
+        x = np.zeros(8)
+        x[part] = g[part]
+        # In the span it is x / (damping + |g|^2), beside rounding of eigenvectors over the damping.
+        assert x @ made.inverse_hvp(x) > 0
+    assert made.health.fallback == "eigenvectors"
+    assert (made.inverse_diag() > 0).all()
+
+
 def test_bfloat16_rounds_to_nearest_even():
     values = np.array([1.0, 1 + 2.0**-8, 1 + 3 * 2.0**-8, 1 + 2.0**-8 + 2.0**-20, -3.14159], np.float32)
     made = MFAC(5, 1, 1.0, storage="bfloat16")
@@ -348,7 +391,7 @@ def test_files_that_exist_are_refused_and_stay(method, tmp_path):
 
 @pytest.mark.parametrize("method", ["dual", "dynamic", "static"])
 @pytest.mark.parametrize("scale", [1e-15, 1.0, 1e6, 1e15])
-@pytest.mark.parametrize("block", [None, 7])
+@pytest.mark.parametrize("block", [None, 3, 7])
 def test_all_forms_stand_ratios_that_no_factor_resolves(method, scale, block):
     """``|F^-1 x| <= |x| / damping`` is left of an inverse whose condition is up to 1e36.
 

@@ -18,6 +18,7 @@ from randnla.operators.base import Array
 
 from ..health import Health
 from ..resumable import Resumable, joined, parted
+from .primal_window import PrimalWindow
 from .static_window import StaticWindow
 from .window import GradientWindow
 from .window_core import triangular_core
@@ -54,9 +55,10 @@ class MFAC(Resumable):
     damping : float
         Positive; may be set anew at any time.
     method : {"dual", "static", "dynamic"}, default "dual"
-        dual: Woodbury's identity with a Gram matrix in float64; gradients come and go. dynamic: the same by
-        the triangular recursion of M-FAC, in float64, at every change. static: filled once; the gradients are
-        overwritten, and elements of the inverse are at hand.
+        dual: Woodbury's identity with a Gram matrix in float64; gradients come and go. Blocks shorter than
+        the window are inverted as they are. dynamic: the same by the triangular recursion of M-FAC, in
+        float64, at every change. static: filled once; the gradients are overwritten, and elements of the
+        inverse are at hand.
     block : int, optional
         F is taken to be block diagonal, with blocks of this order and a last one of what is left.
     dtype : {float32, float64}, default float32
@@ -93,8 +95,10 @@ class MFAC(Resumable):
 
     *Cost*: dual and dynamic: d m for `add`, 2 d m for `inverse_hvp` and `hvp`, O(m^3) a block after a change;
     `inverse_diag`, or the first `inverse_element` after a change, O(d m^2), then O(m) an element and d m
-    numbers of memory. static: 2 d m^2 once, 2 d m for `inverse_hvp`, O(m) for an element, d m for the
-    diagonal; with another damping than that of the recursion O(m^2) for an element and O(d m^2).
+    numbers of memory. dual with blocks of order b < m: d for `add`, d m b + O(d b^2) for the first
+    `inverse_hvp` or element after a change, then d b and O(1), and d b numbers of memory. static: 2 d m^2
+    once, 2 d m for `inverse_hvp`, O(m) for an element, d m for the diagonal; with another damping than that
+    of the recursion O(m^2) for an element and O(d m^2).
 
     Examples
     --------
@@ -134,6 +138,12 @@ class MFAC(Resumable):
             self._window = StaticWindow(dim, window, damping, **settings)
         else:
             kind = GradientWindow if self.method == "dual" else DynamicWindow
+            if (
+                self.method == "dual"
+                and block is not None
+                and validate.integer(block, name="block", low=1) < window
+            ):
+                kind = PrimalWindow
             self._window = kind(dim, window, damping, storage=storage, **settings)
         self.skipped = 0
         self._prepared: Array | None = None
@@ -283,6 +293,8 @@ class MFAC(Resumable):
             left = v * weights if weights.ndim == 1 else v @ weights
             total = float(np.dot(left, self._window.columns(j)[0]))
             return ((i == j) / self.damping) - total
+        if isinstance(self._window, PrimalWindow):
+            return self._window.inverse_element(i, j)
         if self._prepared is None:
             self._prepared = self._whitened_all()
         total = float(np.dot(self._prepared[i], self._prepared[j]))
@@ -293,6 +305,8 @@ class MFAC(Resumable):
         out = np.empty(self.dim, self.dtype)
         # No element is below one over the largest eigenvalue, which is at most the trace.
         least = 1 / (self.damping + self._trace() / max(1, self.count))
+        if isinstance(self._window, PrimalWindow):
+            return np.maximum(self._window.inverse_diagonal(), least).astype(self.dtype)
         for part in self._slabs():
             if self.method == "static":
                 values = 1 / self.damping - self._window.inverse_squares(part)
@@ -374,6 +388,8 @@ class MFAC(Resumable):
             raise StateError(f"skipped: expected a number >= 0, got {fields['skipped']}")
         made = cls.__new__(cls)
         made.method, made.skipped, made._prepared = fields["method"], fields["skipped"], None
+        if made.method == "dual" and parts["window"].get("kind") == PrimalWindow._KIND:
+            kinds["dual"] = PrimalWindow
         made._window = kinds[made.method].from_state_dict(parts["window"])
         return made
 

@@ -129,7 +129,7 @@ class GradientWindow(Resumable):
         self._blocks = 1 if self.block is None else -(-self.dim // self.block)
         try:
             wide = np.result_type(self.dtype, np.float64)
-            self._gram = np.zeros((self._blocks, self.size, self.size), wide)
+            self._gram = np.zeros(self._kept_shape(self._blocks, self.size), wide)
             self._held = Storage(self.size + 1, self.dim, self.dtype, storage, path)
         except (InputError, CapacityError):
             raise
@@ -187,9 +187,8 @@ class GradientWindow(Resumable):
             raise InputError(f"gradient: expected {self.dim} entries, got {g.size}")
         m = self.count
         self._held.write(m, g)  # a spare row, part of the window only once it is in the order
-        products = self._against(self._held.read(m)[None], m + 1)[:, :, 0]
-        own = products[:, m].real
-        if not math.isfinite(float(own.sum())):
+        measured = self._measured(m)
+        if not math.isfinite(float(self._squares_of(measured, m).sum())):
             validate.require_finite(g, name="gradient")
             raise NonFiniteError(
                 f"gradient: its squares overflow float64, its largest entry is {abs(g).max():.3g}"
@@ -199,11 +198,35 @@ class GradientWindow(Resumable):
         if full:
             del self._order[0]
             self._held.move(m, slot)
-        self._gram[:, slot, :m] = products[:, :m]
-        self._gram[:, :m, slot] = products[:, :m].conj()
-        self._gram[:, slot, slot] = own
+        self._put(slot, m, measured)
         self._order.append(slot)
         self._forget()
+
+    @staticmethod
+    def _kept_shape(blocks: int, m: int) -> tuple[int, ...]:
+        """Of what is kept of m gradients beside themselves."""
+        return (blocks, m, m)
+
+    def _measured(self, m: int) -> Array:
+        """Inner products of what stands in row m with all rows and itself, (blocks, m + 1)."""
+        return self._against(self._held.read(m)[None], m + 1)[:, :, 0]
+
+    def _squares_of(self, measured: Array, m: int) -> Array:
+        """Those with itself."""
+        return measured[:, m].real
+
+    def _put(self, slot: int, m: int, measured: Array) -> None:
+        """Keep what was measured of a gradient that goes to a row."""
+        self._gram[:, slot, :m] = measured[:, :m]
+        self._gram[:, :m, slot] = measured[:, :m].conj()
+        self._gram[:, slot, slot] = self._squares_of(measured, m)
+
+    def _close_gap(self, slot: int, last: int) -> None:
+        """Of the last row, which moves to another."""
+        own = self._gram[:, last, last].copy()
+        self._gram[:, slot, :last] = self._gram[:, last, :last]
+        self._gram[:, :last, slot] = self._gram[:, :last, last]
+        self._gram[:, slot, slot] = own
 
     def remove(self, i: int = 0) -> None:
         """Drop the i-th oldest gradient, by default the oldest.
@@ -219,10 +242,7 @@ class GradientWindow(Resumable):
         slot, last = self._order.pop(i), self.count
         if slot != last:  # the last row moves into the gap, so that the rows held stay together
             self._held.move(last, slot)
-            own = self._gram[:, last, last].copy()
-            self._gram[:, slot, :last] = self._gram[:, last, :last]
-            self._gram[:, :last, slot] = self._gram[:, :last, last]
-            self._gram[:, slot, slot] = own
+            self._close_gap(slot, last)
             self._order[self._order.index(last)] = slot
         self._forget()
 
@@ -327,8 +347,12 @@ class GradientWindow(Resumable):
         """``g_i^H x_k`` (blocks, count, k)."""
         return self._against(X, self.count).conj()
 
+    def _blockwise(self, A: Array, B: Array) -> Array:
+        """Inner products of rows, in every block."""
+        return window_dots(A, B, self.block or self.dim)
+
     def _against(self, X: Array, rows: int) -> Array:
-        P = window_dots(self._held.rows[:rows], X, self.block or self.dim)
+        P = self._blockwise(self._held.rows[:rows], X)
         return P * self._held.scales[:rows, None] if self._held.scaled else P
 
     def _combined(self, C: Array, alpha: float, X: Array) -> Array:
@@ -355,6 +379,10 @@ class GradientWindow(Resumable):
 
     # -- state -----------------------------------------------------------------------------------------
 
+    @classmethod
+    def _kept_part(cls, m: int) -> tuple[slice, ...]:
+        return tuple(slice(n) for n in cls._kept_shape(1 << 62, m))
+
     def state_dict(self) -> dict[str, Any]:
         """Plain scalars and arrays from which `load_state_dict` and `from_state_dict` go on, bit for bit."""
         m = self.count
@@ -369,7 +397,7 @@ class GradientWindow(Resumable):
                 "storage": self._held.storage,
                 "rows": np.array(self._held.rows[:m]),
                 "scales": self._held.scales[:m].copy(),
-                "gram": self._gram[:, :m, :m].copy(),
+                "gram": self._gram[self._kept_part(m)].copy(),
                 "order": np.array(self._order, dtype=np.int64),
             }
         )
@@ -402,7 +430,9 @@ class GradientWindow(Resumable):
             raise StateError(f"damping: expected a number in the range of {dtype}, got {fields['damping']}")
         dim, block = fields["dim"], fields["block"]
         blocks = -(-dim // block) if block else 1
-        gram = plain_state.array_of(fields, "gram", (blocks, m, m), np.result_type(dtype, np.float64))
+        gram = plain_state.array_of(
+            fields, "gram", cls._kept_shape(blocks, m), np.result_type(dtype, np.float64)
+        )
         order = plain_state.array_of(fields, "order", (m,), np.int64)
         scales = plain_state.array_of(fields, "scales", (m,), np.float64)
         if sorted(order.tolist()) != list(range(m)):
@@ -423,7 +453,7 @@ class GradientWindow(Resumable):
         except (InputError, CapacityError) as error:
             raise StateError(str(error)) from error
         made._held.rows[:m], made._held.scales[:m] = rows, scales
-        made._gram[:, :m, :m], made._order = gram, order.tolist()
+        made._gram[cls._kept_part(m)], made._order = gram, order.tolist()
         return made
 
     def __repr__(self) -> str:
