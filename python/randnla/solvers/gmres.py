@@ -29,7 +29,7 @@ DISTORTION = 4
 LAST = 4
 """Vectors that "truncated" orthogonalizes to."""
 
-CHECK = 8
+CHECK = 4
 STALLED = 0.98
 """A cycle that leaves more than this of the residual made no progress."""
 
