@@ -330,5 +330,5 @@ def test_misuse_is_named(options, pattern):
 
 
 def test_solution_beyond_the_range_is_refused():
-    with pytest.raises(randnla.InputError, match="solution exceeds the range of float64"):
+    with pytest.raises(randnla.InputError, match="A: the solution exceeds the range of float64"):
         lstsq(np.eye(4)[:, :2] * 1e-300, np.full(4, 1e200), rng=0)

@@ -17,10 +17,9 @@ from typing import ClassVar
 import numpy as np
 
 from randnla._backend.kernels import dense
-from randnla.lowrank.error import column_norms
 
 from .preconditioner import Preconditioner, Spectrum
-from .tall import Array, Tall
+from .tall import Array, Tall, column_norms
 
 
 class Formulation(ABC):

@@ -16,14 +16,13 @@ from randnla._backend.errors import CapacityError, ConvergenceWarning, InputErro
 from randnla._backend.kernels import dense
 from randnla._backend.results import Info, SolveResult
 from randnla._backend.rng import STREAM_VERSION
-from randnla.lowrank.error import column_norms
 from randnla.lowrank.scaling import in_units, unit_roundoff
 
 from . import methods, plan
 from .call import Call, begin, draw, sketch_in_range
 from .formulation import Formulation, Overdetermined, Underdetermined
 from .preconditioner import precondition, triangle
-from .tall import Array, Tall
+from .tall import Array, Tall, column_norms
 
 RUNNERS: dict[str, Callable[[methods.Run], None]] = {
     "householder": methods.householder,
@@ -219,7 +218,7 @@ def _finished(call: Call, x: Array) -> tuple[Array, float]:
         parts = np.array(x, order="C").view(np.float64)
         rounded = np.ldexp(parts, exponent).view(x.dtype).astype(call.dtype)
         if not dense.screen(rounded).finite:
-            raise InputError(f"b: the solution exceeds the range of {call.dtype}; scale A up or b down")
+            raise InputError(f"A: the solution exceeds the range of {call.dtype}; scale A up or b down")
         back = np.ldexp(rounded.astype(x.dtype).view(np.float64), -exponent).view(x.dtype)
     moved, lengths = column_norms(back - x), column_norms(back)
     off = np.divide(moved, lengths, out=np.zeros_like(moved), where=lengths > 0)

@@ -12,7 +12,7 @@ import numpy as np
 from randnla._backend.kernels import dense, qr
 from randnla._backend.kernels import qr_pivoted as steps
 
-from .tall import Array
+from .tall import Array, column_norms
 
 
 @dataclass
@@ -76,12 +76,12 @@ def precondition(R: Array, start: Array, threshold: float, distortion: float) ->
     Columns are scaled to unit norm first, so that grading of the columns of B is no ill-conditioning.
     """
     n = R.shape[1]
-    norms = np.sqrt(np.einsum("ij,ij->j", R.conj(), R).real)
+    norms = column_norms(R)
     scale = np.where(norms > 0, norms, 1.0)
     unit = R / scale
     inverse = _inverse(unit)
     if inverse is not None:
-        growth = float(np.linalg.norm(inverse))
+        growth = float(column_norms(inverse.reshape(-1, 1))[0])
         # sigma_n >= 1 / growth and sigma_1 <= sqrt(n): of full rank without a doubt.
         if growth * math.sqrt(n) * threshold <= 1:
             P = inverse / scale[:, None]

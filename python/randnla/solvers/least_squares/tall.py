@@ -156,6 +156,13 @@ class Tall:
         return self._sweep_blocks(Y, np.zeros((self.shape[1], Y.shape[1]), Y.dtype), gram=False)[0]
 
 
+def column_norms(X: Array) -> Array:
+    """2-norms of the columns, whose entries may lie anywhere in the range."""
+    top = np.abs(X).max(axis=0, initial=0.0)
+    unit = np.where(top > 0, top, 1.0)
+    return np.asarray(unit * np.sqrt((np.abs(X / unit) ** 2).sum(axis=0)))
+
+
 def weighted(op: LinearOperator, root: Array | None, *, tall: bool) -> tuple[LinearOperator, Array | None]:
     """diag(root) A as an operator, and the factors that are left to be applied as rows are read."""
     if root is None or (tall and isinstance(op, (Dense, RowStream))):
