@@ -58,7 +58,8 @@ class Run:
 
     def judge(self) -> float:
         """The backward error of the measured iterate, which is kept if it is the best so far."""
-        error = self.form.backward_error()
+        finite = bool(np.isfinite(self.form.residual_norms).all())
+        error = self.form.backward_error() if finite else math.inf
         if not self.best or error < self.error:
             self.error, self.best = error, self.form.iterate()
         self.report("residual")
