@@ -29,6 +29,32 @@ void combine(const py::array& g, const py::array& c, double alpha, const py::arr
     });
 }
 
+void row_dots(const py::array& a, const py::array& index, const py::array& x, py::array& out) {
+    visit_real(a, "a", [&](auto tag) {
+        using T = decltype(tag);
+        const auto av = input_matrix<T>(a, "a");
+        const auto iv = input_vector<index_t>(index, "index");
+        const auto xv = input_vector<T>(x, "x");
+        const auto ov = output_vector<double>(out, "out");
+        require(xv.size == av.cols && ov.size == iv.size, "gathered: shapes do not agree");
+        const py::gil_scoped_release release;
+        gathered_dots<T>(av, iv.data, iv.size, xv.data, ov.data);
+    });
+}
+
+void row_combine(const py::array& a, const py::array& index, const py::array& c, py::array& out) {
+    visit_real(a, "a", [&](auto tag) {
+        using T = decltype(tag);
+        const auto av = input_matrix<T>(a, "a");
+        const auto iv = input_vector<index_t>(index, "index");
+        const auto cv = input_vector<double>(c, "c");
+        const auto ov = output_vector<double>(out, "out");
+        require(ov.size == av.cols && cv.size == iv.size, "gathered: shapes do not agree");
+        const py::gil_scoped_release release;
+        gathered_combine<T>(av, iv.data, iv.size, cv.data, ov.data);
+    });
+}
+
 // Bits of sixteen, which NumPy has as uint16 whatever they stand for.
 template <class S>
 MatrixView<const S> bits_matrix(const py::array& g) {
@@ -76,6 +102,12 @@ void register_woodbury(py::module_& m) {
     m.def("window_combine", &combine, py::arg("g").noconvert(), py::arg("c").noconvert(),
           py::arg("alpha"), py::arg("x").noconvert(), py::arg("y").noconvert(),
           "y = alpha x + c^T g, summed in float64; rows are contiguous.");
+    m.def("gathered_dots", &row_dots, py::arg("a").noconvert(), py::arg("index").noconvert(),
+          py::arg("x").noconvert(), py::arg("out").noconvert(),
+          "out = a[index] x in float64; rows are contiguous, index is int64.");
+    m.def("gathered_combine", &row_combine, py::arg("a").noconvert(), py::arg("index").noconvert(),
+          py::arg("c").noconvert(), py::arg("out").noconvert(),
+          "out = a[index]^T c in float64; rows are contiguous, index is int64.");
     register_narrow<Half>(m, "f16");
     register_narrow<Brain>(m, "bf16");
 }

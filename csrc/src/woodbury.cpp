@@ -142,6 +142,69 @@ void window_combine(MatrixView<const S> g, MatrixView<const double> c, double al
     });
 }
 
+namespace {
+
+// Rows are read in pairs: kernels take any distance between them.
+struct Pair {
+    index_t first, distance;
+    int rows;
+};
+
+template <class T>
+Pair pair_of(MatrixView<const T> a, const index_t* index, index_t k, index_t count) {
+    if (k + 1 == count) return {index[k], 0, 1};
+    return {index[k], (index[k + 1] - index[k]) * a.row_stride, 2};
+}
+
+template <class T>
+void check_gathered(MatrixView<const T> a, const index_t* index, index_t count) {
+    require(contiguous_rows(a), "gathered: expected contiguous rows");
+    for (index_t k = 0; k < count; ++k)
+        require(index[k] >= 0 && index[k] < a.rows, "gathered: there is no such row");
+}
+
+}  // namespace
+
+template <class T>
+void gathered_dots(MatrixView<const T> a, const index_t* index, index_t count, const T* x,
+                   double* out) {
+    check_gathered(a, index, count);
+    const index_t pairs = (count + 1) / 2;
+    const index_t grain = std::max<index_t>(1, worth_a_team / 2 / std::max<index_t>(1, a.cols));
+    const auto kernel = dots_kernel<T>();
+    parallel_for(pairs, grain, [&](index_t first, index_t last) {
+        for (index_t k = 2 * first; k < std::min(count, 2 * last); k += 2) {
+            const Pair pair = pair_of(a, index, k, count);
+            kernel(&a(pair.first, 0), pair.distance, pair.rows, x, a.cols, out + k, 1);
+        }
+    });
+}
+
+template <class T>
+void gathered_combine(MatrixView<const T> a, const index_t* index, index_t count, const double* c,
+                      double* out) {
+    check_gathered(a, index, count);
+    std::fill(out, out + a.cols, 0.0);
+    const bool alone = count * a.cols <= worth_a_team;
+    const index_t width = alone ? std::max<index_t>(1, a.cols) : 512;
+    const auto kernel = combine_kernel<T>();
+    parallel_for((a.cols + width - 1) / width, 1, [&](index_t first, index_t last) {
+        const index_t begin = first * width, n = std::min(last * width, a.cols) - begin;
+        for (index_t k = 0; k < count; k += 2) {
+            const Pair pair = pair_of(a, index, k, count);
+            kernel(&a(pair.first, begin), pair.distance, pair.rows, c + k, n, out + begin);
+        }
+    });
+}
+
+#define RANDNLA_INSTANTIATE_GATHERED(T)                                                            \
+    template void gathered_dots<T>(MatrixView<const T>, const index_t*, index_t, const T*,         \
+                                   double*);                                                       \
+    template void gathered_combine<T>(MatrixView<const T>, const index_t*, index_t, const double*, \
+                                      double*);
+RANDNLA_INSTANTIATE_GATHERED(float)
+RANDNLA_INSTANTIATE_GATHERED(double)
+
 #define RANDNLA_INSTANTIATE(S, T)                                                                  \
     template void window_dots<S, T>(MatrixView<const S>, MatrixView<const T>, MatrixView<double>); \
     template void window_combine<S, T>(MatrixView<const S>, MatrixView<const double>, double,      \

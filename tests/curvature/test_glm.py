@@ -84,6 +84,16 @@ def test_means_match_slopes(name):
     np.testing.assert_allclose(model.slopes(z, targets), model.mean(z) - observed, atol=1e-14)
 
 
+@ALL
+@pytest.mark.parametrize("scale", [0.0, 1.0, 40.0, 800.0])
+def test_losses_and_slopes_together_are_those_alone(name, scale):
+    model, X, y, w = problem(name)
+    targets, z = model.checked_targets(y, N), scale * model.predictors(X, w)
+    losses, slopes = model.losses_and_slopes(z, targets)
+    np.testing.assert_allclose(losses, model.losses(z, targets), rtol=1e-13, atol=1e-14)
+    np.testing.assert_allclose(slopes, model.slopes(z, targets), rtol=1e-12, atol=1e-300)
+
+
 def test_extreme_predictors():
     z = np.array([-1e4, -800.0, 800.0, 1e4])
     model = Logistic()

@@ -13,7 +13,7 @@ from cases import ALPHA
 from randnla import InputError, NonFiniteError, StateError
 from randnla._backend import state as plain_state
 from randnla.curvature import LESSN, SASSN, SSN, DiagonalPreconditioner, Multinomial, Nystrom, Preconditioner
-from randnla.curvature.promise.sources import KroneckerRoot
+from randnla.curvature.promise.kronecker_root import KroneckerRoot
 
 MAKERS = {
     "nystrom": lambda rho=0.1: Nystrom(5, rho, rng=0),

@@ -10,9 +10,11 @@ import pytest
 import scipy.optimize
 import scipy.sparse
 
+import randnla
 from randnla import InputError, NonFiniteError, RowStream, StateError
 from randnla.curvature import LeastSquares, Logistic, Multinomial
 from randnla.optim import SketchyKatyusha, SketchySAGA, SketchySGD, SketchySVRG
+from randnla.optim.rows import Gathered
 
 ALL = pytest.mark.parametrize("method", [SketchySGD, SketchySVRG, SketchySAGA, SketchyKatyusha])
 REDUCED = pytest.mark.parametrize("method", [SketchySVRG, SketchySAGA, SketchyKatyusha])
@@ -300,5 +302,128 @@ def test_what_does_not_fit_is_named_before_and_after_the_fit():
     for call in (fitted.predict_mean, lambda A: fitted.objective(A, np.ones(3))):
         with pytest.raises(InputError, match="X: expected 6 columns"):
             call(np.ones((3, 5)))
-    # A step of one gradient knows of no other: only SketchySGD has it.
-    assert not any(hasattr(kind, "step") for kind in (SketchySVRG, SketchySAGA, SketchyKatyusha))
+
+
+def stepped(kind, X, y, model, epochs, batch=50, **options):
+    """A loop of one's own, by steps; the weights at the end, and the optimizer."""
+    n, w, rng = len(X), np.zeros(X.shape[1]), np.random.default_rng(0)
+    optimizer = kind(ridge=model.ridge, batch=batch, rng=0, **options)
+
+    def grad(at, rows):
+        return model.gradient(X[rows], y[rows], at)
+
+    for _ in range(epochs):
+        roots = [model.hessian_root(X[i::2], w) for i in range(2)]
+        curvature = {"hessian_root": roots[0], "fresh": roots[1]}
+        for rows in np.array_split(rng.permutation(n), n // batch):
+            if kind is SketchySAGA:
+                A = X[rows]
+                slopes = model.slopes(A @ w, model.targets(y[rows]))
+                w = optimizer.step(w, slopes, rows, A, samples=n, **curvature)
+            else:
+                w = optimizer.step(w, grad, rows, samples=n, **curvature)
+            curvature = {}
+    return w, optimizer
+
+
+@REDUCED
+def test_steps_of_a_loop_of_ones_own_reach_the_minimum(method):
+    X, y = problem(500, 10)
+    model = Logistic(ridge=1e-3)
+    least = minimum(model, X, y.astype(float))
+    w, optimizer = stepped(method, X, y.astype(float), model, 40)
+    # Without variance reduction noise stays, some 1e-4 here: what each class promises is what it does.
+    assert abs(model.loss(X, y.astype(float), w) - least) <= 1e-8
+    rows = np.arange(50)
+    before = pickle.dumps(optimizer.engine)
+    if method is SketchySAGA:
+        np.testing.assert_array_equal(optimizer.step(w, np.full(50, np.nan), rows, X[rows]), w)
+    else:
+        np.testing.assert_array_equal(optimizer.step(w, lambda at, rows: np.full(10, np.inf), rows), w)
+    assert optimizer.health.skipped_gradients == 1
+    after = {k: v for k, v in vars(optimizer.engine).items() if k != "preconditioner"}
+    for key, value in vars(pickle.loads(before)).items():
+        if key != "preconditioner":
+            np.testing.assert_array_equal(after[key], value)
+
+
+def test_steps_of_several_outputs_keep_a_table_of_them():
+    X, y = problem(400, 5)
+    labels = y.astype(int) + (X[:, 0] > 1)
+    model, w = Multinomial(3, ridge=1e-3), np.zeros((5, 3))
+    optimizer = SketchySAGA("multinomial", ridge=1e-3, rng=0)
+    for epoch in range(60):
+        root = model.hessian_root(X, w)
+        for k, rows in enumerate(np.random.default_rng(epoch).permutation(400).reshape(8, 50)):
+            A = X[rows]
+            slopes = model.slopes(A @ w, labels[rows])
+            given = {"hessian_root": root, "fresh": root} if k == 0 else {}
+            w = optimizer.step(w, slopes, rows, A, samples=400, **given)
+    assert optimizer.engine.table.shape == (400, 3)
+    assert np.abs(model.gradient(X, labels, w)).max() < 1e-6
+
+
+def test_steps_that_do_not_fit_are_named():
+    X, y = problem(60, 4)
+    model, y = Logistic(ridge=1e-3), y.astype(float)
+    w, rows = np.zeros(4), np.arange(20)
+
+    def grad(at, rows):
+        return model.gradient(X[rows], y[rows], at)
+
+    for kind in (SketchySVRG, SketchyKatyusha):
+        with pytest.raises(InputError, match="samples: expected their number at the first step, got None"):
+            kind().step(w, grad, rows)
+        with pytest.raises(StateError, match="expected an update before"):
+            kind().step(w, grad, rows, samples=60)
+        with pytest.raises(InputError, match="rows: "):
+            kind().step(w, grad, np.array([60]), samples=60, hessian_root=X)
+    with pytest.raises(InputError, match="samples: expected their number"):
+        SketchySAGA().step(w, np.zeros(20), rows, X[rows])
+    going = SketchyKatyusha(rng=0)
+    going.step(w, grad, rows, samples=60, hessian_root=X)
+    with pytest.raises(InputError, match="w: expected what the last step has returned"):
+        going.step(w + 1, grad, rows)
+    # After a fit its number of samples is known, and the anchor is where the steps begin.
+    fitted = SketchySVRG(epochs=2, rng=0).fit(X, y)
+    w = fitted.step(fitted.coef_, grad, rows)
+    assert w.shape == (4,)
+    np.testing.assert_array_equal(fitted._anchor, fitted.coef_)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(("n", "p", "b"), [(9, 1, 9), (50, 7, 5), (600, 1000, 257), (20, 70_001, 3)])
+def test_products_with_rows_where_they_lie(n, p, b, dtype):
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((n, p)).astype(dtype)
+    index = np.sort(rng.choice(n, b, replace=False))
+    w, c = rng.standard_normal(p).astype(dtype), rng.standard_normal(b)
+    gathered, exact = Gathered(X, index), X[index].astype(np.float64)
+    assert [gathered.shape, gathered.T.shape, gathered.T.T.shape] == [(b, p), (p, b), (b, p)]
+    found, before = [], randnla.num_threads()
+    try:
+        for threads in (1, 2):
+            randnla.set_num_threads(threads)
+            found.append((gathered @ w, gathered.T @ c))
+    finally:
+        randnla.set_num_threads(before)
+    np.testing.assert_allclose(found[0][0], exact @ w, rtol=0, atol=1e-13 * p**0.5)
+    np.testing.assert_allclose(found[0][1], exact.T @ c, rtol=0, atol=1e-13)
+    for one, two in zip(*found, strict=True):
+        np.testing.assert_array_equal(one, two)
+    with pytest.raises(InputError, match="there is no such row"):
+        Gathered(X, np.array([n])) @ w
+    with pytest.raises(InputError, match="there is no such row"):
+        Gathered(X, np.array([-1])).T @ c[:1]
+
+
+@ALL
+def test_models_with_products_of_their_own_get_arrays(method):
+    class Shifted(Logistic):
+        def predictors(self, X, w):
+            return X[:, 0] + X @ w
+
+    X, y = problem(300, 4)
+    seen = method(Shifted(ridge=1e-3), epochs=2, batch=64, rng=0).fit(X, y)
+    assert seen.history[-1]["skipped"] == 0
+    assert np.isfinite(seen.coef_).all()

@@ -55,4 +55,13 @@ template <class S, class T>
 void window_combine(MatrixView<const S> g, MatrixView<const double> c, double alpha,
                     MatrixView<const T> x, MatrixView<T> y);
 
+// out[k] = A(index[k], :) x, and out = sum_k c[k] A(index[k], :), of rows where they lie: nothing
+// is copied together. Summed in float64; x and the second out have a number a column.
+template <class T>
+void gathered_dots(MatrixView<const T> a, const index_t* index, index_t count, const T* x,
+                   double* out);
+template <class T>
+void gathered_combine(MatrixView<const T> a, const index_t* index, index_t count, const double* c,
+                      double* out);
+
 }  // namespace randnla

@@ -53,10 +53,10 @@ if TYPE_CHECKING:
     from randnla.curvature.mini_blocks.partition import RaggedBlocks as RaggedBlocks
     from randnla.curvature.promise.nystrom import Nystrom as Nystrom
     from randnla.curvature.promise.preconditioner import Preconditioner as Preconditioner
+    from randnla.curvature.promise.sketchy_katyusha import SketchyKatyusha as SketchyKatyusha
+    from randnla.curvature.promise.sketchy_saga import SketchySAGA as SketchySAGA
     from randnla.curvature.promise.sketchy_sgd import SketchySGD as SketchySGD
-    from randnla.curvature.promise.sketchy_variants import SketchyKatyusha as SketchyKatyusha
-    from randnla.curvature.promise.sketchy_variants import SketchySAGA as SketchySAGA
-    from randnla.curvature.promise.sketchy_variants import SketchySVRG as SketchySVRG
+    from randnla.curvature.promise.sketchy_svrg import SketchySVRG as SketchySVRG
     from randnla.curvature.promise.subsampled import LESSN as LESSN
     from randnla.curvature.promise.subsampled import SASSN as SASSN
     from randnla.curvature.promise.subsampled import SSN as SSN
@@ -124,9 +124,9 @@ _EXPORTS = {
     "WakeRecursion": "randnla.curvature.kfac.wake",
     "minimize_quadratic": "randnla.curvature.quadratic",
     "SketchySGD": "randnla.curvature.promise.sketchy_sgd",
-    "SketchySVRG": "randnla.curvature.promise.sketchy_variants",
-    "SketchySAGA": "randnla.curvature.promise.sketchy_variants",
-    "SketchyKatyusha": "randnla.curvature.promise.sketchy_variants",
+    "SketchySVRG": "randnla.curvature.promise.sketchy_svrg",
+    "SketchySAGA": "randnla.curvature.promise.sketchy_saga",
+    "SketchyKatyusha": "randnla.curvature.promise.sketchy_katyusha",
     "Nystrom": "randnla.curvature.promise.nystrom",
     "SSN": "randnla.curvature.promise.subsampled",
     "SASSN": "randnla.curvature.promise.subsampled",

@@ -6,7 +6,10 @@ from .kfac import KFAC
 from .mfac import MFAC
 from .mini_block_fisher import MiniBlockFisher
 from .protocols import Loss, Network
-from .sketchy_methods import SketchyKatyusha, SketchySAGA, SketchySGD, SketchySVRG
+from .sketchy_katyusha import SketchyKatyusha
+from .sketchy_saga import SketchySAGA
+from .sketchy_sgd import SketchySGD
+from .sketchy_svrg import SketchySVRG
 
 __all__ = [
     "KFAC",

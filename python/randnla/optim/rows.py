@@ -12,6 +12,8 @@ import numpy.typing as npt
 
 from randnla._backend import namespace, validate
 from randnla._backend.errors import InputError
+from randnla._backend.kernels.dense import is_compiled
+from randnla._backend.kernels.woodbury import gathered_combine, gathered_dots
 from randnla.curvature.glm.model import features
 from randnla.operators import RowStream
 
@@ -20,14 +22,44 @@ Batch = tuple[Index, Any]
 _BLOCK_BYTES = 32 << 20
 
 
+class Gathered:
+    """Chosen rows of a matrix where they lie: ``X @ w`` and ``X.T @ c`` of vectors copy nothing.
+
+    Parameters
+    ----------
+    A : (n, p) array of float32 or float64
+        Rows are contiguous.
+    index : (b,) int64 array
+    transposed : bool
+    """
+
+    def __init__(self, A: npt.NDArray[Any], index: Index, *, transposed: bool = False) -> None:
+        self._A, self._index, self._transposed = A, index, transposed
+        self.dtype = A.dtype
+        self.shape = (A.shape[1], len(index)) if transposed else (len(index), A.shape[1])
+
+    @property
+    def T(self) -> Gathered:
+        """The transpose."""
+        return Gathered(self._A, self._index, transposed=not self._transposed)
+
+    def __matmul__(self, v: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        if self._transposed:
+            return gathered_combine(self._A, self._index, v.astype(np.float64, copy=False))
+        return gathered_dots(self._A, self._index, v)
+
+
 class Rows(Protocol):
     """n samples of p features."""
 
     n: int
     p: int
 
-    def epoch(self, size: int, rng: np.random.Generator) -> Iterator[Batch]:
-        """Every sample once, in batches (indices, features) of at most `size`, each good until the next."""
+    def epoch(self, size: int, rng: np.random.Generator, *, in_place: bool = False) -> Iterator[Batch]:
+        """Every sample once, in batches (indices, features) of at most `size`, each good until the next.
+
+        With `in_place` features may be `Gathered`, of which nothing is to be had but products with vectors.
+        """
 
     def take(self, index: Index) -> Any:
         """Features of some samples, in ascending order of their indices."""
@@ -44,16 +76,21 @@ class ArrayRows:
         self.n, self.p = X.shape
         # Of other layouts `take` would make a copy of the whole.
         self._plain = not namespace.is_sparse(X) and bool(X.flags.c_contiguous)
+        self._compiled = self._plain and is_compiled(X)
 
-    def epoch(self, size: int, rng: np.random.Generator) -> Iterator[Batch]:
+    def epoch(self, size: int, rng: np.random.Generator, *, in_place: bool = False) -> Iterator[Batch]:
         """In random order."""
         order = rng.permutation(self.n)
+        in_place = in_place and self._compiled
         # Fresh memory for every batch would take several times longer than what is copied into it.
-        held = np.empty((min(size, self.n), self.p), self.X.dtype) if self._plain else None
+        copied = self._plain and not in_place
+        held = np.empty((min(size, self.n), self.p), self.X.dtype) if copied else None
         for start in range(0, self.n, size):
             # Within a batch the order is of no account, and memory is read forwards.
             index = np.sort(order[start : start + size])
-            if held is None:
+            if in_place:
+                yield index, Gathered(self.X, index)
+            elif held is None:
                 yield index, self.X[index]
             else:
                 yield index, np.take(self.X, index, axis=0, out=held[: len(index)], mode="clip")
@@ -77,7 +114,7 @@ class StreamRows:
         self.stream = stream
         self.n, self.p = stream.shape
 
-    def epoch(self, size: int, rng: np.random.Generator) -> Iterator[Batch]:
+    def epoch(self, size: int, rng: np.random.Generator, *, in_place: bool = False) -> Iterator[Batch]:
         """A pass; batches do not cross blocks."""
         for row, block in self.stream.blocks():
             order = rng.permutation(len(block))

@@ -76,6 +76,27 @@ class SketchyFit:
         """A pass; yields size and loss of every batch, before its step: nan where that is skipped."""
         raise NotImplementedError
 
+    def _stepping(self, samples: Any, hessian_root: Any, fresh: Any, *, outputs: int = 1) -> Any:
+        """The engine of a loop of one's own, its curvature estimated anew where there is a root.
+
+        Raises
+        ------
+        InputError
+            Neither the first step nor a fit has told the number of samples.
+        """
+        if self.engine is None:
+            if samples is None:
+                raise InputError("samples: expected their number at the first step, got None")
+            n = validate.integer(samples, name="samples", low=1)
+            model = self.loss
+            if not isinstance(model, LinearModel):
+                model = LinearModel(ridge=1e-2 / n if self.ridge == "auto" else float(self.ridge))
+                model.outputs = outputs
+            self.engine = self._engine(n, model)
+        if hessian_root is not None:
+            self.engine.update(hessian_root, fresh=fresh)
+        return self.engine
+
     def _settings(self) -> dict[str, Any]:
         given = {"rank": self.rank, "rho": self.rho, "preconditioner": self.preconditioner}
         return {**given, "rng": self.seed}
@@ -215,16 +236,19 @@ class SketchyFit:
         rng = np.random.default_rng([self.seed, self.epoch, 1])
         roots = []
         for _ in range(2):
-            X = rows.take(rng.choice(rows.n, size, replace=False))
+            X = rows.take(rng.choice(rows.n, size, replace=False, shuffle=False))
             roots.append(self.model.root(X, self.model.predictors(X, self._w)))
         self.engine.update(roots[0], fresh=roots[1])
 
     def _batches(self, rows: Rows) -> Iterator[tuple[Any, Any]]:
-        return rows.epoch(self.batch, np.random.default_rng([self.seed, self.epoch, 0]))
+        kind = type(self.model)
+        usual = kind.predictors is LinearModel.predictors and kind.pull is LinearModel.pull
+        rng = np.random.default_rng([self.seed, self.epoch, 0])
+        return rows.epoch(self.batch, rng, in_place=usual and self.model.outputs == 1)
 
-    def _value(self, z: Array, y: Array) -> float:
-        """The objective of a batch, by predictors."""
-        return float(self.model.losses(z, y).sum()) / len(y) + float(self.model.penalty(self._w))
+    def _value(self, losses: Array) -> float:
+        """The objective of a batch, by the losses of its samples."""
+        return float(losses.sum()) / len(losses) + float(self.model.penalty(self._w))
 
     def _full_gradient(self, rows: Rows, y: Array, w: Array) -> Array:
         """In a pass over the samples, flattened."""

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 the randnla developers
 # SPDX-License-Identifier: BSD-3-Clause
-"""The two products of Woodbury's identity with a window of few long rows, summed in float64.
+"""The two products of Woodbury's identity with a window of few long rows, or with chosen rows of a matrix.
 
 Each is one pass over the window at the speed of memory; its bits do not depend on the number of threads.
 """
@@ -53,14 +53,14 @@ def window_dots(G: Array, X: Array, block: int | None = None) -> Array:
 def _dots(G: Array, X: Array) -> Array:
     if not (len(G) and len(X)):
         return np.zeros((len(G), len(X)), np.result_type(G, X, np.float64))
+    if is_compiled(G, X):  # asked first: windows of few short rows feel what comes before the kernel
+        out = np.empty((len(G), len(X)))
+        _core.window_dots(G, X, out)
+        return out
     narrow = _narrow(G, X)
     if narrow:
         out = np.empty((len(G), len(X)))
         getattr(_core, f"window_dots_{narrow}")(G.view(np.uint16), X, out)
-        return out
-    if is_compiled(G, X):
-        out = np.empty((len(G), len(X)))
-        _core.window_dots(G, X, out)
         return out
     total = np.zeros((len(G), len(X)), np.result_type(G, X, np.float64))
     for j in range(0, G.shape[1], _COLUMNS):
@@ -76,20 +76,35 @@ def window_combine(G: Array, C: Array, alpha: float, X: Array, block: int | None
     be float16 or the bits of bfloat16.
     """
     out = np.empty(X.shape, X.dtype)
-    if len(X):
-        weights = C[None] if block is None else C
-        for part, c in zip(blocks_of(X.shape[1], block), weights, strict=True):
+    if len(X) and block is None:
+        _combine(G, C, alpha, X, out)
+    elif len(X):
+        for part, c in zip(blocks_of(X.shape[1], block), C, strict=True):
             _combine(G[:, part], c, alpha, X[:, part], out[:, part])
     return out
 
 
+def gathered_dots(A: Array, index: Array, x: Array) -> Array:
+    """``A[index] @ x`` in float64, of rows where they lie; x (d,) has the dtype of A, float32 or float64."""
+    out = np.empty(len(index))
+    _core.gathered_dots(A, index, x, out)
+    return out
+
+
+def gathered_combine(A: Array, index: Array, c: Array) -> Array:
+    """``c @ A[index]`` in float64, of rows where they lie; c is float64."""
+    out = np.empty(A.shape[1])
+    _core.gathered_combine(A, index, c, out)
+    return out
+
+
 def _combine(G: Array, C: Array, alpha: float, X: Array, out: Array) -> None:
+    if is_compiled(G, X) and C.dtype == np.float64:
+        _core.window_combine(G, C, alpha, X, out)
+        return
     narrow = _narrow(G, X)
     if narrow:
         getattr(_core, f"window_combine_{narrow}")(G.view(np.uint16), C, alpha, X, out)
-        return
-    if is_compiled(G, X) and C.dtype == np.float64:
-        _core.window_combine(G, C, alpha, X, out)
         return
     for j in range(0, G.shape[1], _COLUMNS):
         part = slice(j, j + _COLUMNS)

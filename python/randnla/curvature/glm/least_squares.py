@@ -53,6 +53,11 @@ class LeastSquares(LinearModel):
         """The residuals."""
         return z - y
 
+    def losses_and_slopes(self, z: Array, y: Array) -> tuple[Array, Array]:
+        """From the residuals."""
+        residuals = z - y
+        return np.asarray(0.5 * np.square(residuals)), residuals
+
     def curvatures(self, z: Array) -> Array:
         """1."""
         return np.ones_like(z)

@@ -56,6 +56,12 @@ class Logistic(LinearModel):
         """``-y / (1 + exp(y z))``."""
         return np.asarray(-y * expit(-y * z))
 
+    def losses_and_slopes(self, z: Array, y: Array) -> tuple[Array, Array]:
+        """From the negated margins."""
+        turned = -y
+        margins = turned * z
+        return np.asarray(np.logaddexp(0.0, margins)), np.asarray(turned * expit(margins))
+
     def curvatures(self, z: Array) -> Array:
         """``1 / ((1 + exp(z)) (1 + exp(-z)))``: 0 where a predictor is saturated."""
         return np.asarray(expit(z) * expit(-z))

@@ -42,6 +42,10 @@ class LinearModel:
         """Its derivative in the predictor, of the shape of z."""
         raise NotImplementedError
 
+    def losses_and_slopes(self, z: Array, y: Array) -> tuple[Array, Array]:
+        """Both, for a step; models that share work between them do."""
+        return self.losses(z, y), self.slopes(z, y)
+
     def curvatures(self, z: Array) -> Array:
         """Its second derivative (n,), or factors S (n, k, m) with ``S S^T`` the second derivatives."""
         raise NotImplementedError

@@ -13,7 +13,7 @@ from randnla._backend import validate
 from randnla._backend.errors import InputError
 from randnla._backend.kernels.dense import Array
 
-from ..promise.sources import KroneckerRoot
+from ..promise.kronecker_root import KroneckerRoot
 from .model import LinearModel
 
 
@@ -68,6 +68,16 @@ class Multinomial(LinearModel):
         out = softmax(z, axis=1)
         out[np.arange(len(y)), y] -= 1.0
         return np.asarray(out)
+
+    def losses_and_slopes(self, z: Array, y: Array) -> tuple[Array, Array]:
+        """From one exponential of every predictor less the largest of its sample."""
+        own, top = np.arange(len(y)), z.max(axis=1, keepdims=True)
+        out = np.exp(z - top)
+        total = out.sum(axis=1, keepdims=True)
+        losses = (np.log(total) + top)[:, 0] - z[own, y]
+        out /= total
+        out[own, y] -= 1.0
+        return losses, out
 
     def curvatures(self, z: Array) -> Array:
         """Factors (n, k, k) of ``diag(q) - q q^T``."""

@@ -55,6 +55,12 @@ class Poisson(LinearModel):
         with np.errstate(over="ignore"):
             return np.asarray(np.exp(z) - y)
 
+    def losses_and_slopes(self, z: Array, y: Array) -> tuple[Array, Array]:
+        """From one exponential."""
+        rates = self.curvatures(z)
+        with np.errstate(invalid="ignore"):
+            return rates - y * z, rates - y
+
     def curvatures(self, z: Array) -> Array:
         """``exp(z)``."""
         with np.errstate(over="ignore"):

@@ -16,7 +16,8 @@ from randnla._backend.errors import StateError
 from randnla._backend.kernels.dense import Array
 from randnla._backend.kernels.woodbury import window_combine, window_dots
 
-from .sources import Root, root_of
+from .protocol import Root
+from .sources import root_of
 
 
 class Form(Protocol):

@@ -15,7 +15,8 @@ from randnla._backend.kernels.dense import Array
 from ..inverses.pairs import normalize, nystrom_pairs, turn_to_ritz
 from .forms import Form, SpectralForm
 from .preconditioner import Preconditioner
-from .sources import Products, Source
+from .protocol import Source
+from .sources import Products
 
 # Rounding of a Ritz value, over eps ||Y||: products of networks lose some digits more than those of matrices.
 _ROUNDING = 1e3

@@ -22,7 +22,13 @@ from randnla._backend.rng import seed_from
 from ..health import Health
 from ..resumable import Resumable
 from .forms import Form, form_of
-from .sources import Products, Source, products_of, source_of
+from .protocol import Source
+from .sources import Products, products_of, source_of
+
+
+def is_finite(Y: Array) -> bool:
+    """Whether all numbers are; those are looked at one by one only where their squares overflow."""
+    return math.isfinite(np.vdot(Y, Y)) or bool(np.isfinite(Y).all())
 
 
 class Preconditioner(Resumable):
@@ -213,11 +219,16 @@ class Preconditioner(Resumable):
             return np.asarray((self.rho**exponent * X).astype(X.dtype, copy=False))
         return self._form.power(X, exponent, self.rho)
 
+    def along(self, g: Array) -> Array | None:
+        """``P^-1 g`` of a vector that a driver has made, in `dtype`; None where either is not finite."""
+        Y = self.power(np.ascontiguousarray(g, self.dtype)[None], -1.0)[0]
+        return Y if is_finite(Y) else None
+
     def _powered(self, g: Any, exponent: float) -> Any:
         X, vector = self._rows(g, "g")
         with np.errstate(over="ignore"):  # looked at next
             Y = self.power(X, exponent)
-        if not math.isfinite(np.vdot(Y, Y)) and not dense.screen(Y).finite:
+        if not is_finite(Y):
             raise InputError(
                 f"g: P to the power of {exponent:g} times it overflows {self.dtype}; "
                 f"its largest entry is {np.abs(X).max():.3g}, rho is {self.rho:.3g}"

@@ -21,7 +21,8 @@ from ..health import Health
 from ..resumable import Resumable, joined, parted
 from .nystrom import Nystrom
 from .preconditioner import Preconditioner
-from .sources import Source, source_of
+from .protocol import Source
+from .sources import source_of
 from .subsampled import LESSN, SASSN, SSN, DiagonalPreconditioner
 from .top_eigenvalue import top_eigenvalue
 
@@ -253,6 +254,10 @@ class SketchySGD(Resumable):
             g does not fit, or holds NaN or Inf; nothing has changed.
         """
         return self.preconditioner.direction(g)
+
+    def along(self, g: Array) -> Array | None:
+        """As of `Preconditioner`, unchecked, for loops that have made g; None: there is no step."""
+        return self.preconditioner.along(g)
 
     def quadform(self, v: Any) -> Any:
         """``v^T P v``."""

@@ -1,323 +1,24 @@
 # SPDX-FileCopyrightText: 2026 the randnla developers
 # SPDX-License-Identifier: BSD-3-Clause
-"""The Hessian of a sample, by a root (dense, sparse, or of Kronecker products of rows) or by its products."""
+"""The Hessian of a sample as an update is given it: by a root, or by its products."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import scipy.sparse
 
 from randnla._backend import namespace, validate
 from randnla._backend.errors import InputError
-from randnla._backend.kernels import dense
 from randnla._backend.kernels.dense import Array
-from randnla._backend.kernels.woodbury import window_combine, window_dots
-from randnla.operators import Sparse
+
+from .kronecker_root import KroneckerRoot
+from .protocol import Root, Source
+from .roots import DenseRoot, SparseRoot
 
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
-
-
-class Source(Protocol):
-    """A symmetric matrix H of order `dim`."""
-
-    dim: int
-    dtype: np.dtype[Any]
-
-    @property
-    def problem(self) -> str:
-        """What NaN or Inf it is known to hold, "" for none."""
-
-    def times(self, V: Array) -> Array:
-        """``H V`` of V (dim, k)."""
-
-    def widened(self) -> Source:
-        """The same in float64."""
-
-
-class Root(Source, Protocol):
-    """``H = R^T R`` by its root R (rows, dim)."""
-
-    rows: int
-
-    @property
-    def trace(self) -> float:
-        """Of H."""
-
-    def dots(self, X: Array) -> Array:
-        """``R X^T`` (rows, k) in float64, of contiguous X (k, dim)."""
-
-    def combine(self, C: Array, alpha: float, X: Array) -> Array:
-        """``alpha X + C^T R`` (k, dim) in the dtype of X, of C (rows, k) in float64."""
-
-    def gram(self) -> Array:
-        """``R R^T`` in float64."""
-
-    def normal(self) -> Array:
-        """H in float64."""
-
-    def diagonal(self) -> Array:
-        """Of H, in float64."""
-
-    def sketched(self, S: Any) -> Root:
-        """The root ``S R``, of a random map or a sparse matrix S."""
-
-    def owned(self) -> Root:
-        """One that shares no memory with what it was made of."""
-
-    def state(self) -> dict[str, Any]:
-        """Plain arrays for `root_of`."""
-
-    def widened(self) -> Root:
-        """The same in float64."""
-
-
-class DenseRoot:
-    """A root as an array of shape (rows, dim)."""
-
-    def __init__(self, R: Array) -> None:
-        self.array = R
-        self.rows, self.dim = R.shape
-        self.dtype = R.dtype
-        self._seen: dense.Screen | None = None
-
-    @property
-    def _screen(self) -> dense.Screen:
-        if self._seen is None:
-            self._seen = dense.screen(self.array)
-        return self._seen
-
-    @property
-    def problem(self) -> str:
-        """What NaN or Inf it holds, "" for none."""
-        if self._screen.finite:
-            return ""
-        count, first = dense.first_non_finite(self.array)
-        return str(validate.non_finite("hessian_root", count, first or (0, 0)))
-
-    @property
-    def trace(self) -> float:
-        """Of H."""
-        return self._screen.frobenius_norm**2
-
-    def times(self, V: Array) -> Array:
-        """``R^T R V``."""
-        return dense.gemm(self.array.T, dense.gemm(self.array, V))
-
-    def dots(self, X: Array) -> Array:
-        """``R X^T`` in float64."""
-        return window_dots(np.ascontiguousarray(self.array), X)
-
-    def combine(self, C: Array, alpha: float, X: Array) -> Array:
-        """``alpha X + C^T R``."""
-        return window_combine(np.ascontiguousarray(self.array), C, alpha, X)
-
-    def gram(self) -> Array:
-        """``R R^T`` in float64."""
-        return dense.gram(self.array.T, wide=True)
-
-    def normal(self) -> Array:
-        """``R^T R`` in float64."""
-        return dense.gram(self.array, wide=True)
-
-    def diagonal(self) -> Array:
-        """Sums of squares of the columns, in float64."""
-        return np.asarray(np.einsum("ij,ij->j", self.array, self.array, dtype=np.float64))
-
-    def sketched(self, S: Any) -> Root:
-        """The root ``S R``."""
-        return DenseRoot(np.ascontiguousarray(S @ self.array, dtype=self.dtype))
-
-    def owned(self) -> Root:
-        """A contiguous copy."""
-        return DenseRoot(np.array(self.array, order="C"))
-
-    def state(self) -> dict[str, Any]:
-        """Plain arrays."""
-        return {"root": "dense", "array": np.array(self.array, order="C")}
-
-    def widened(self) -> Root:
-        """In float64."""
-        return DenseRoot(self.array.astype(np.float64))
-
-
-class SparseRoot:
-    """A root in compressed rows, its numbers in float64; it never becomes dense."""
-
-    def __init__(self, R: Any) -> None:
-        self.matrix = scipy.sparse.csr_array(R)
-        self.rows, self.dim = self.matrix.shape
-        self.dtype = np.dtype(np.float64)
-        self._operator = Sparse(self.matrix)
-
-    @property
-    def problem(self) -> str:
-        """What NaN or Inf it holds, "" for none."""
-        if validate.is_finite(self.matrix.data):
-            return ""
-        bad = int(np.count_nonzero(~np.isfinite(self.matrix.data)))
-        return f"hessian_root: {bad} stored entries are NaN or Inf"
-
-    @property
-    def trace(self) -> float:
-        """Of H."""
-        return float(self._operator.frobenius_norm() ** 2)
-
-    def times(self, V: Array) -> Array:
-        """``R^T R V``."""
-        return np.asarray(self._operator.rmatmat(self._operator.matmat(V)))
-
-    def dots(self, X: Array) -> Array:
-        """``R X^T``."""
-        return np.asarray(self.matrix @ X.T)
-
-    def combine(self, C: Array, alpha: float, X: Array) -> Array:
-        """``alpha X + C^T R``."""
-        return np.asarray(alpha * X + (self.matrix.T @ C).T)
-
-    def gram(self) -> Array:
-        """``R R^T``."""
-        return np.asarray((self.matrix @ self.matrix.T).toarray())
-
-    def normal(self) -> Array:
-        """``R^T R``."""
-        return np.asarray((self.matrix.T @ self.matrix).toarray())
-
-    def diagonal(self) -> Array:
-        """Sums of squares of the columns."""
-        return np.asarray(self.matrix.multiply(self.matrix).sum(axis=0)).ravel()
-
-    def sketched(self, S: Any) -> Root:
-        """The root ``S R``: dense for a map, sparse for a sparse S."""
-        made = S @ self.matrix
-        return SparseRoot(made) if namespace.is_sparse(made) else DenseRoot(made)
-
-    def owned(self) -> Root:
-        """A copy."""
-        return SparseRoot(self.matrix.copy())
-
-    def state(self) -> dict[str, Any]:
-        """Plain arrays."""
-        held = self.matrix
-        return {
-            "root": "sparse",
-            "data": held.data.copy(),
-            "indices": held.indices.astype(np.int64),
-            "indptr": held.indptr.astype(np.int64),
-            "shape": np.array(held.shape, dtype=np.int64),
-        }
-
-    def widened(self) -> Root:
-        """As it is."""
-        return self
-
-
-class KroneckerRoot:
-    """Rows ``a_i (x) S_i[:, r]`` of rows a_i (p,) of the data and columns of factors S_i (k, m).
-
-    With ``S_i S_i^T`` the Hessian of the loss of sample i in its k outputs, ``H = sum_i (a_i a_i^T) (x)
-    (S_i S_i^T)`` is that in weights (p, k), flattened row by row. Neither H nor the root is formed.
-
-    Parameters
-    ----------
-    A : array or CSR array, shape (n, p)
-    S : (n, k, m) array
-    """
-
-    def __init__(self, A: Any, S: Array) -> None:
-        self.sparse = namespace.is_sparse(A)
-        self.A = scipy.sparse.csr_array(A) if self.sparse else A
-        self.S = S.astype(np.float64, copy=False)
-        n, k, m = S.shape
-        self.rows, self.dim = n * m, self.A.shape[1] * k
-        self.dtype = np.dtype(np.float64) if self.sparse else A.dtype
-        self._k = k
-
-    @property
-    def problem(self) -> str:
-        """What NaN or Inf it holds, "" for none."""
-        held = self.A.data if self.sparse else self.A
-        if validate.is_finite(held) and validate.is_finite(self.S):
-            return ""
-        return "hessian_root: data or curvature of a sample are NaN or Inf"
-
-    @property
-    def trace(self) -> float:
-        """Of H."""
-        return float(self._squares() @ np.einsum("nkm,nkm->n", self.S, self.S))
-
-    def _squares(self) -> Array:
-        if self.sparse:
-            return np.asarray(self.A.multiply(self.A).sum(axis=1)).ravel()
-        return np.asarray(np.einsum("ij,ij->i", self.A, self.A, dtype=np.float64))
-
-    def times(self, V: Array) -> Array:
-        """``R^T R V``."""
-        X = np.ascontiguousarray(V.T)
-        return self.combine(self.dots(X), 0.0, X).T
-
-    def dots(self, X: Array) -> Array:
-        """``R X^T``."""
-        count, k = len(X), self._k
-        W = X.reshape(count, -1, k).transpose(1, 0, 2).reshape(self.A.shape[1], count * k)
-        Z = np.asarray(self.A @ W, dtype=np.float64).reshape(-1, count, k)
-        return np.asarray(np.einsum("ntk,nkm->nmt", Z, self.S).reshape(self.rows, count))
-
-    def combine(self, C: Array, alpha: float, X: Array) -> Array:
-        """``alpha X + C^T R``."""
-        n, k, m = self.S.shape
-        count = C.shape[1]
-        Z = np.einsum("nmt,nkm->ntk", C.reshape(n, m, count), self.S).reshape(n, count * k)
-        G = np.asarray(self.A.T @ Z.astype(self.A.dtype, copy=False)).reshape(-1, count, k)
-        total = alpha * X + G.transpose(1, 0, 2).reshape(count, self.dim)
-        return np.asarray(total.astype(X.dtype, copy=False))
-
-    def gram(self) -> Array:
-        """``R R^T`` in float64: inner products of rows times those of the columns of S."""
-        n, _, m = self.S.shape
-        inner = self.A @ self.A.T
-        plain = inner.toarray() if self.sparse else np.asarray(inner, dtype=np.float64)
-        return np.asarray(
-            np.einsum("ij,ikr,jks->irjs", plain, self.S, self.S, optimize=True).reshape(n * m, n * m)
-        )
-
-    def normal(self) -> Array:
-        """H in float64."""
-        k, p = self._k, self.A.shape[1]
-        H = np.empty((p, k, p, k))
-        M = np.einsum("nkm,nlm->nkl", self.S, self.S)
-        for i in range(k):
-            for j in range(k):
-                weighted = self.A.multiply(M[:, i, j, None]) if self.sparse else self.A * M[:, i, j, None]
-                block = self.A.T @ weighted
-                H[:, i, :, j] = block.toarray() if self.sparse else block
-        return H.reshape(p * k, p * k)
-
-    def diagonal(self) -> Array:
-        """Of H, in float64."""
-        squares = self.A.multiply(self.A) if self.sparse else self.A.astype(np.float64) ** 2
-        return np.asarray(squares.T @ np.einsum("nkm,nkm->nk", self.S, self.S)).ravel()
-
-    def sketched(self, S: Any) -> Root:
-        """The root ``S R``, dense."""
-        columns = S.toarray().T if namespace.is_sparse(S) else S.to_dense().T
-        zeros = np.zeros((S.shape[0], self.dim), self.dtype)
-        return DenseRoot(self.combine(columns.astype(np.float64), 0.0, zeros))
-
-    def owned(self) -> Root:
-        """A copy."""
-        return KroneckerRoot(self.A.copy(), self.S.copy())
-
-    def state(self) -> dict[str, Any]:
-        """Plain arrays."""
-        held = SparseRoot(self.A).state() if self.sparse else {"array": np.array(self.A, order="C")}
-        return {**held, "root": "kronecker", "S": self.S.copy()}
-
-    def widened(self) -> Root:
-        """In float64."""
-        return KroneckerRoot(self.A.astype(np.float64), self.S)
 
 
 class Products:
@@ -335,6 +36,10 @@ class Products:
         if found.dtype.kind == "c":
             raise InputError(f"{self.name}: expected real products, got {found.dtype}")
         return np.array(found, dtype=V.dtype, order="C")
+
+    def shifted(self, X: Array, alpha: float) -> Array:
+        """``X (H + alpha I)``."""
+        return np.ascontiguousarray(self.times(X.T).T + X.dtype.type(alpha) * X)
 
     def widened(self) -> Products:
         """Of float64 vectors."""

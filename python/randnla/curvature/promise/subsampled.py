@@ -17,7 +17,8 @@ from randnla.sketching import LeverageSampling, RowSampling, Sign, SparseSign
 
 from .forms import DiagonalForm, Form, RowForm, SpectralForm
 from .preconditioner import Preconditioner
-from .sources import Products, Root, Source
+from .protocol import Root, Source
+from .sources import Products
 
 SCORES = ("uniform", "leverage")
 _PROBES = 16

@@ -11,7 +11,7 @@ import numpy as np
 from randnla._backend.kernels import streams
 
 from .preconditioner import Preconditioner
-from .sources import Source
+from .protocol import Source
 
 
 def top_eigenvalue(
@@ -32,33 +32,39 @@ def top_eigenvalue(
 
     Notes
     -----
-    The Lanczos method with full orthogonalization. Its value is that of the Krylov space in which the power
-    method of as many products has its last vector: never less, and never more than the truth. The largest
-    value counts, not the largest magnitude: of an indefinite H only curvature from above endangers descent.
+    The Lanczos method of the symmetric form, by P^-1 alone. Its value is that of the Krylov space in which
+    the power method of as many products has its last vector: never less, and beside rounding never more than
+    the truth. For that vectors need not be kept orthogonal: copies of a value are no larger (Paige, 1980).
+    The largest value counts, not the largest magnitude: of an indefinite H only curvature from above
+    endangers descent.
     """
     p, dtype = source.dim, source.dtype
     start = np.empty((1, p), dtype)
     streams.fill_dense_map(start, kind="gaussian", seed=seed, stream=stream)
     steps = min(steps, p)
-    basis = np.zeros((steps, p), dtype)
     diagonal, off = np.zeros(steps), np.zeros(steps)
-    rounding, shift = 10 * float(np.finfo(dtype).eps), dtype.type(ridge)
-    vector, count = start[0] / np.linalg.norm(start), 0
+    rounding, largest, count = 10 * float(np.finfo(dtype).eps), 0.0, 0
+    # Vectors x of the symmetric form appear as v = P^1/2 x and z = P^-1/2 x.
+    z = pre.power(start, -0.5)
+    v = before = pre.power(z, 1.0)
+    norm = math.sqrt(np.vdot(start, start))
     for j in range(steps):
-        basis[j] = vector
-        half = pre.power(basis[j : j + 1], -0.5)
-        product = source.times(half.T).T + shift * half
-        after = pre.power(np.ascontiguousarray(product, dtype), -0.5)[0]
-        held, count = basis[: j + 1], j + 1
-        diagonal[j] = float(after @ vector)
+        v, z = v / dtype.type(norm), z / dtype.type(norm)
+        after = source.shifted(z, ridge)
+        if j:
+            after -= dtype.type(norm) * before
+        diagonal[j], count = np.vdot(after, z), j + 1
         if not math.isfinite(diagonal[j]):
             return math.nan
-        for _ in range(2):
-            after = after - (held @ after) @ held
-        off[j] = float(np.linalg.norm(after))
+        after -= dtype.type(diagonal[j]) * v
+        before, v, z = v, after, pre.power(after, -1.0)
+        square = float(np.vdot(v, z))
+        if not math.isfinite(square):
+            return math.nan
+        norm = off[j] = math.sqrt(max(0.0, square))
+        largest = max(largest, abs(float(diagonal[j])))
         # What is left below rounding is no direction of its own.
-        if off[j] <= rounding * np.abs(diagonal[:count]).max():
+        if norm <= rounding * largest:
             break
-        vector = after / dtype.type(off[j])
     T = np.diag(diagonal[:count]) + np.diag(off[: count - 1], 1) + np.diag(off[: count - 1], -1)
     return float(np.linalg.eigvalsh(T)[-1])
