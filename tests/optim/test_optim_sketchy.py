@@ -427,3 +427,20 @@ def test_models_with_products_of_their_own_get_arrays(method):
     seen = method(Shifted(ridge=1e-3), epochs=2, batch=64, rng=0).fit(X, y)
     assert seen.history[-1]["skipped"] == 0
     assert np.isfinite(seen.coef_).all()
+
+
+@ALL
+def test_every_output_but_one_has_ten_pairs_by_default(method):
+    X, y = problem(300, 12)
+    labels = y.astype(int) + (X[:, 0] > 1)
+    for model, targets, rank in (
+        (Logistic(ridge=1e-3), y, 10),
+        (Multinomial(2, ridge=1e-3), y.astype(int), 10),
+        (Multinomial(3, ridge=1e-3), labels, 20),
+    ):
+        fitted = method(model, epochs=1, rng=0).fit(X, targets)
+        assert fitted.engine.preconditioner.rank == rank
+        assert f"rank={rank}," in repr(fitted)
+    assert method(Multinomial(3, ridge=1e-3), 7, epochs=1, rng=0).fit(X, labels).engine.preconditioner.rank == 7
+    with pytest.raises(InputError, match="rank: expected one of 'auto'"):
+        method(rank="ten")

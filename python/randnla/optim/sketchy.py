@@ -25,6 +25,7 @@ from .protocols import Array
 from .rows import Rows, rows_of
 
 _CLASSES = 1 << 31  # of "multinomial", fewer
+_PAIRS = 10  # of an output
 LOSSES = ("least_squares", "logistic", "multinomial", "poisson")
 
 
@@ -39,7 +40,7 @@ class SketchyFit:
     def __init__(
         self,
         loss: str | LinearModel = "logistic",
-        rank: int = 10,
+        rank: int | str = "auto",
         rho: float = 1e-3,
         *,
         preconditioner: str = "nystrom",
@@ -53,7 +54,7 @@ class SketchyFit:
         if not isinstance(loss, LinearModel):
             validate.choice(loss, LOSSES, name="loss")
         self.loss = loss
-        self.rank = validate.integer(rank, name="rank", low=1)
+        self.rank = _auto(rank, name="rank")
         self.rho = engines.Nystrom(1, rho, rng=0).rho  # names it where it does not fit
         self.preconditioner = validate.choice(preconditioner, tuple(PRECONDITIONERS), name="preconditioner")
         self.ridge = ridge if ridge == "auto" else validate.real(ridge, name="ridge", low=0.0)
@@ -97,8 +98,10 @@ class SketchyFit:
             self.engine.update(hessian_root, fresh=fresh)
         return self.engine
 
-    def _settings(self) -> dict[str, Any]:
-        given = {"rank": self.rank, "rho": self.rho, "preconditioner": self.preconditioner}
+    def _settings(self, outputs: int = 1) -> dict[str, Any]:
+        # A direction of the data counts once for every output but one, as the outputs add up to a constant.
+        rank = _PAIRS * max(1, outputs - 1) if self.rank == "auto" else self.rank
+        given = {"rank": rank, "rho": self.rho, "preconditioner": self.preconditioner}
         return {**given, "rng": self.seed}
 
     def _begin(self) -> None:
@@ -357,7 +360,8 @@ class SketchyFit:
 
     def __repr__(self) -> str:
         loss = self.loss if isinstance(self.loss, str) else repr(self.loss)
-        return f"{type(self).__name__}({loss}, rank={self.rank}, rho={self.rho}, epoch={self.epoch})"
+        rank = getattr(getattr(self.engine, "preconditioner", None), "rank", self.rank)
+        return f"{type(self).__name__}({loss}, rank={rank}, rho={self.rho}, epoch={self.epoch})"
 
     def _skip(self, count: int = 0) -> tuple[int, float]:
         """Note that the gradient of a batch is not finite."""

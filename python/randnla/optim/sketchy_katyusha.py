@@ -57,7 +57,7 @@ class SketchyKatyusha(SketchyFit):
 
     def _engine(self, n: int, model: LinearModel) -> Any:
         more: dict[str, Any] = {"samples": n, "ridge": model.ridge, "batch": self.batch}
-        return engines.SketchyKatyusha(**more, **self._settings())
+        return engines.SketchyKatyusha(**more, **self._settings(model.outputs))
 
     def _begin(self) -> None:
         self.engine.start(self._w.ravel())

@@ -56,7 +56,7 @@ class SketchySAGA(SketchyFit):
 
     def _engine(self, n: int, model: LinearModel) -> Any:
         more: dict[str, Any] = {"samples": n, "outputs": model.outputs, "ridge": model.ridge}
-        return engines.SketchySAGA(**more, **self._settings())
+        return engines.SketchySAGA(**more, **self._settings(model.outputs))
 
     def _epoch(self, rows: Rows, y: Array) -> Iterator[tuple[int, float]]:
         model, engine, w = self.model, self.engine, self._w

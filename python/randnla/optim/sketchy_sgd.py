@@ -26,8 +26,11 @@ class SketchySGD(SketchyFit):
     loss : {"least_squares", "logistic", "multinomial", "poisson"} or LinearModel, default "logistic"
         Labels: -1 and 1 or 0 and 1 for "logistic", integers from 0 for "multinomial", counts for "poisson".
         There is no intercept: append a column of ones.
-    rank, rho, preconditioner
-        As of `randnla.curvature.SketchySGD`: 10, 1e-3 and "nystrom".
+    rank : int or "auto"
+        Of the preconditioner; "auto" is 10, of k > 2 classes 10 (k - 1): every direction of the data has as many
+        eigenvalues then.
+    rho, preconditioner
+        As of `randnla.curvature.SketchySGD`: 1e-3 and "nystrom".
     ridge : float or "auto"
         mu of ``mu / 2 |w|^2``; "auto" is 1e-2 / n.
     epochs : int, default 20
@@ -77,7 +80,7 @@ class SketchySGD(SketchyFit):
     _KIND: ClassVar[str] = "optim.SketchySGD"
 
     def _engine(self, n: int, model: LinearModel) -> Any:
-        return engines.SketchySGD(ridge=model.ridge, **self._settings())
+        return engines.SketchySGD(ridge=model.ridge, **self._settings(model.outputs))
 
     def _epoch(self, rows: Rows, y: Array) -> Iterator[tuple[int, float]]:
         model, rate, w = self.model, self.engine.learning_rate, self._w

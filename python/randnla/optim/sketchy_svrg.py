@@ -58,7 +58,7 @@ class SketchySVRG(SketchyFit):
     _seen = 0
 
     def _engine(self, n: int, model: LinearModel) -> Any:
-        return engines.SketchySVRG(samples=n, ridge=model.ridge, **self._settings())
+        return engines.SketchySVRG(samples=n, ridge=model.ridge, **self._settings(model.outputs))
 
     def _epoch(self, rows: Rows, y: Array) -> Iterator[tuple[int, float]]:
         model, w, anchor = self.model, self._w, self._w.copy()
