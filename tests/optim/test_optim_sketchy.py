@@ -441,6 +441,7 @@ def test_every_output_but_one_has_ten_pairs_by_default(method):
         fitted = method(model, epochs=1, rng=0).fit(X, targets)
         assert fitted.engine.preconditioner.rank == rank
         assert f"rank={rank}," in repr(fitted)
-    assert method(Multinomial(3, ridge=1e-3), 7, epochs=1, rng=0).fit(X, labels).engine.preconditioner.rank == 7
+    few = method(Multinomial(3, ridge=1e-3), 7, epochs=1, rng=0).fit(X, labels)
+    assert few.engine.preconditioner.rank == 7
     with pytest.raises(InputError, match="rank: expected one of 'auto'"):
         method(rank="ten")

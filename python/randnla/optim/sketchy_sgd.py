@@ -27,8 +27,8 @@ class SketchySGD(SketchyFit):
         Labels: -1 and 1 or 0 and 1 for "logistic", integers from 0 for "multinomial", counts for "poisson".
         There is no intercept: append a column of ones.
     rank : int or "auto"
-        Of the preconditioner; "auto" is 10, of k > 2 classes 10 (k - 1): every direction of the data has as many
-        eigenvalues then.
+        Of the preconditioner; "auto" is 10, of k classes 10 (k - 1): a direction of the data has as many
+        eigenvalues.
     rho, preconditioner
         As of `randnla.curvature.SketchySGD`: 1e-3 and "nystrom".
     ridge : float or "auto"
