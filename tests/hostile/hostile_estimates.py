@@ -11,6 +11,7 @@ import numpy as np
 from hostile_targets import Array, Target, exponent, parameters, rescale, slack
 
 import randnla
+from randnla import estimate
 
 RANK_TOL = 1e-3
 
@@ -33,6 +34,28 @@ def check_linear(true: Callable[[Array], Any]) -> Callable[[Any, Array, float], 
 
 def largest(A: Array) -> float:
     return float(np.linalg.svd(A, compute_uv=False).max(initial=0.0))
+
+
+def check_squares(result: Any, truth: Array, eps: float) -> str | None:
+    """Sums of squares, at the scale of A squared; what overflows is infinite, what underflows zero."""
+    e = exponent(truth)
+    exact = np.sum(np.abs(rescale(truth, e)) ** 2, axis=1)
+    if result.value.shape != exact.shape:
+        return f"shape {result.value.shape}, expected {exact.shape}"
+    most, least = (1000, -1000) if eps < 1e-10 else (110, -120)
+    if 2 * e > most or 2 * e < least:
+        return "a NaN" if np.isnan(result.value).any() else None
+    error = np.abs(rescale(rescale(result.value, e), e) - exact)
+    bound = 20 * rescale(rescale(result.std_error, e), e) + 200 * eps * len(truth) * exact.max(initial=0.0)
+    return None if np.all(error <= bound) else f"error {(error - bound).max():.3e} beyond the bound"
+
+
+def nuclear(A: Array) -> float:
+    return float(np.linalg.svd(A, compute_uv=False).sum())
+
+
+def absolute_trace(A: Any, **keywords: Any) -> Any:
+    return estimate.trace_function(np.abs, A, **keywords)
 
 
 def eigenvalues(truth: Array) -> Array:
@@ -92,6 +115,7 @@ def _targets() -> list[Target]:
         # Methods that ask for semidefinite matrices tell when one is not Hermitian.
         (randnla.trace, {"budget": 12, "method": "xnystrace"}, check_linear(np.trace), "semidefinite", {}),
         (randnla.diag, {"budget": 12, "method": "xnysdiag"}, check_linear(np.diag), "semidefinite", {}),
+        (estimate.squared_row_norms, {"budget": 60}, check_squares, "general", {}),
         (randnla.norm, {}, check_linear(largest), "general", {"whole": True, "mapped_tolerance": 1e-5}),
         (randnla.estimate_rank, {"tol": RANK_TOL}, check_rank, "general", {}),
         (randnla.cond, {}, check_condition, "general", {"refuses": lambda A: A.size == 0}),
@@ -111,7 +135,14 @@ def _targets() -> list[Target]:
             {"refuses": lambda A: A.shape == (0, 0)},
         ),
     ]
-    return [
+    traced = Target(
+        "trace_function",
+        _called(absolute_trace),
+        check_linear(nuclear),
+        "symmetric",
+        parameters=parameters(estimate.trace_function) - {"f", "rank"},
+    )
+    return [traced] + [
         Target(
             function.__name__,
             _called(function, **usual),

@@ -26,6 +26,7 @@ from hostile_products import TARGETS
 from hostile_targets import Target, precision
 
 import randnla
+from randnla import estimate
 
 HERE = Path(__file__).parent
 LIMIT = 10.0  # s; the slowest case takes well below one
@@ -227,6 +228,8 @@ ELSEWHERE = {
 def test_every_public_function_is_attacked() -> None:
     functions = {name for name in randnla.__all__ if not isinstance(getattr(randnla, name), type)}
     assert functions - ELSEWHERE - TARGETS.keys() == set()
+    estimates = {name for name in estimate.__all__ if not isinstance(getattr(estimate, name), type)}
+    assert estimates - TARGETS.keys() == set()
     assert any(name.startswith("sketch ") for name in TARGETS)
 
 

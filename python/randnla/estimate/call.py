@@ -147,8 +147,11 @@ def spread_of_mean(samples: Array, axis: int = -1) -> Array:
         return np.zeros(np.delete(samples.shape, axis))
     few = float(stdtrit(count - 1, ndtr(2.0))) / 2.0
     mean = samples.mean(axis=axis, keepdims=True)
-    squares = (np.abs(samples - mean) ** 2).sum(axis=axis)
-    return np.asarray(few * np.sqrt(squares / (count - 1) / count))
+    off = np.abs(samples - mean)
+    # Squares at scale 1: those of very large or small samples leave the range.
+    e = np.frexp(off.max(axis=axis, keepdims=True))[1]
+    squares = (np.ldexp(off, -e) ** 2).sum(axis=axis)
+    return np.asarray(np.ldexp(few * np.sqrt(squares / (count - 1) / count), e.squeeze(axis)))
 
 
 def mean_and_error(samples: Array, rounding: float, caution: float = 1.0) -> tuple[Any, float]:
