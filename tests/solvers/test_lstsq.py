@@ -193,6 +193,22 @@ def test_lapack_agrees(driver):
     )
 
 
+def test_rows_and_columns_graded_beyond_rounding_lend_no_solution_any_length():
+    """Columns below the rounding of the largest count as zeros once the rank is not full."""
+    rng = np.random.default_rng(0)
+    A = (
+        10.0 ** -np.linspace(0, 75, 60)[:, None]
+        * rng.standard_normal((60, 24))
+        * 10.0 ** -np.linspace(0, 75, 24)
+    )
+    b = np.cos(np.arange(60)) + 2
+    found = randnla.lstsq(A, b, rng=0)
+    assert found.info.converged
+    assert found.info.rank < 24
+    least = np.linalg.norm(b - A @ np.linalg.lstsq(A, b, rcond=None)[0])
+    assert np.linalg.norm(b - A @ found.x) <= least * (1 + 1e-12)
+
+
 def test_graded_columns_are_no_rank_deficiency():
     A, _, _ = problem(900, 10, 10, 0)
     D = 10.0 ** -np.arange(0, 60, 6.0)

@@ -108,6 +108,11 @@ def _truncated(
 ) -> Preconditioner:
     U, s, Vh = qr.small_svd(unit)
     r = int(np.count_nonzero(s > threshold * s.max(initial=0.0)))
+    least = threshold * float(scale.max(initial=0.0))
+    if r < Vh.shape[1] and float(scale.min(initial=least)) < least:
+        # Columns below the noise of the largest would lend a solution in the others' null space any length.
+        floored = np.maximum(scale, least)
+        return _truncated(unit * (scale / floored), floored, start, threshold, distortion)
     P = (Vh[:r].conj().T / s[:r]) / scale[:, None]
     factor = (s[:r, None] * Vh[:r]) * scale
     if r < Vh.shape[1] or unit.shape[0] < unit.shape[1]:
