@@ -172,8 +172,9 @@ def begin(
     validate.callback(callback)
     seed = seed_from(rng)
     if check_finite:
-        validate.require_finite(block, name="b")
         op.require_finite(name="A")
+    # Its units need all of b to be read: that it is finite costs nothing.
+    validate.require_finite(block, name="b")
     vector = block.ndim == 1
     block = block[:, None] if vector else block
     parts = block.dtype.kind == "c" and op.dtype.kind != "c"
@@ -181,7 +182,7 @@ def begin(
         block = np.concatenate([block.real, block.imag], axis=1)
     dtype = np.result_type(op.dtype, block.dtype)
     B = np.array(block, dtype, order="F")
-    units = np.array([exponent_of(largest_magnitude(c)) if np.isfinite(c).all() else 0 for c in B.T], int)
+    units = np.array([exponent_of(largest_magnitude(c)) for c in B.T], int)
     for j, unit in enumerate(units):
         scale_by_power(B[:, j], -int(unit))
     op = promoted(op, dtype)

@@ -31,12 +31,12 @@ REACH = 300
 
 @dataclass
 class Call:
-    """One call's arguments; `b` is (m, k), in float64 or complex128 and units of 2^b_exponent."""
+    """A call's arguments; `b` is (m, k), of float64 or complex128, column j in units of 2^b_exponents[j]."""
 
     op: LinearOperator
     kind: str
     b: Array
-    b_exponent: int
+    b_exponents: Array
     vector: bool
     array_kind: namespace.Kind
     dtype: np.dtype[Any]
@@ -68,7 +68,7 @@ class Call:
         return Tall(op, left, math.ldexp(self.damp, self.shift))
 
 
-def right_hand_side(b: Any, op: LinearOperator, *, check_finite: bool) -> tuple[Array, bool]:
+def right_hand_side(b: Any, op: LinearOperator) -> tuple[Array, bool]:
     """b as (m, k), and whether it was a vector.
 
     Raises
@@ -82,8 +82,8 @@ def right_hand_side(b: Any, op: LinearOperator, *, check_finite: bool) -> tuple[
         raise InputError(
             f"b: expected {op.shape[0]} rows, as A of shape {op.shape} has, got shape {array.shape}"
         )
-    if check_finite:
-        validate.require_finite(array, name="b")
+    # Its units need all of b to be read: that it is finite costs nothing.
+    validate.require_finite(array, name="b")
     return (array[:, None], True) if array.ndim == 1 else (array, False)
 
 
@@ -107,12 +107,21 @@ def weight_roots(weights: Any, rows: int) -> Array | None:
     return np.sqrt(array.astype(np.float64))
 
 
+def in_own_units(columns: Array) -> tuple[Array, Array]:
+    """A copy whose columns are scaled by powers of two to entries below 1, and the exponents."""
+    scaled = np.array(columns)
+    exponents = np.array([exponent_of(largest_magnitude(column)) for column in columns.T], int)
+    for j, exponent in enumerate(exponents):
+        scale_by_power(scaled[:, j], -int(exponent))
+    return scaled, exponents
+
+
 def begin(A: Any, b: Any, **given: Any) -> Call:
     """Check every argument."""
     method = validate.choice(given["method"], METHODS, name="method")
     check_finite = validate.flag(given["check_finite"], name="check_finite")
     op = as_operator(A, check_finite=check_finite, max_memory=given["max_memory"])
-    columns, vector = right_hand_side(b, op, check_finite=check_finite)
+    columns, vector = right_hand_side(b, op)
     threshold, tol, sketch = given["rank_tol"], given["tol"], given["sketch"]
     if not isinstance(sketch, str) and not isinstance(sketch, RandomMap):
         raise InputError(f"sketch: expected a name or a random map, got {type(sketch).__name__}")
@@ -125,12 +134,12 @@ def begin(A: Any, b: Any, **given: Any) -> Call:
     root = weight_roots(given["weights"], op.shape[0])
     wide = np.complex128 if "c" in (columns.dtype.kind, op.dtype.kind) else np.float64
     work = columns.astype(wide) if root is None else columns * root[:, None].astype(wide)
-    exponent = exponent_of(largest_magnitude(work))
+    work, exponents = in_own_units(work)
     return Call(
         op,
         kind_of_operator(op),
-        scale_by_power(np.array(work), -exponent),
-        exponent,
+        work,
+        exponents,
         vector,
         namespace.kind_of(A) if not namespace.kind_of(A).is_numpy else namespace.kind_of(b),
         np.result_type(op.dtype, columns.dtype),
@@ -170,7 +179,7 @@ def sketch_in_range(call: Call, S: Any) -> tuple[Tall, Array]:
     B = call.tall()
     with np.errstate(over="ignore", invalid="ignore"):
         SB = B.sketch(S)
-    size = largest_magnitude(SB)
+    size = max(largest_magnitude(SB), B.damp)
     limits = np.finfo(SB.dtype)
     if not math.isfinite(size):
         call.op.require_finite(name="A")

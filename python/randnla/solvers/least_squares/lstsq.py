@@ -213,9 +213,9 @@ def _finished(call: Call, x: Array) -> tuple[Array, float]:
     (A + E) x optimal is (A + E + F) y optimal for y near x with F = (A + E) (x - y) y^H / ||y||^2, of norm
     ||A|| ||x - y|| / ||y||.
     """
-    exponent = call.b_exponent + call.shift
+    parts = np.array(x, order="C").view(np.float64)
+    exponent = np.repeat(call.b_exponents + call.shift, parts.shape[1] // max(1, x.shape[1]))
     with np.errstate(over="ignore", under="ignore"):
-        parts = np.array(x, order="C").view(np.float64)
         rounded = np.ldexp(parts, exponent).view(x.dtype).astype(call.dtype)
         if not dense.screen(rounded).finite:
             raise InputError(f"A: the solution exceeds the range of {call.dtype}; scale A up or b down")

@@ -1,0 +1,67 @@
+# SPDX-FileCopyrightText: 2026 the randnla developers
+# SPDX-License-Identifier: BSD-3-Clause
+"""Systems in extreme units, and arguments that a solver is to refuse or to survive."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import randnla
+from randnla import solvers
+from randnla._backend.errors import NonFiniteError
+
+RNG = np.random.default_rng(7)
+TALL, B = RNG.standard_normal((400, 6)), RNG.standard_normal(400)
+SQUARE = TALL.T @ TALL
+SQUARE = (SQUARE + SQUARE.T) / 2
+
+
+@pytest.mark.parametrize("method", ["cholesky_qr", "spir", "fossils", "precondition", "householder"])
+@pytest.mark.parametrize("factor", [1.0, 1j])
+def test_lstsq_solves_columns_of_any_size_side_by_side(method, factor):
+    scales = np.array([1.0, 0.0, 1e-200, 1e200])
+    found = randnla.lstsq(TALL * factor, B[:, None] * scales, method=method, rng=0)
+    expected = np.linalg.lstsq(TALL * factor, B, rcond=None)[0]
+    assert found.info.method == method
+    assert found.info.converged
+    assert not found.x[:, 1].any()
+    for j in (0, 2, 3):
+        assert np.linalg.norm(found.x[:, j] / scales[j] - expected) < 1e-13 * np.linalg.norm(expected)
+
+
+@pytest.mark.parametrize("size", [1e-300, 1e-170, 1e170, 1e300])
+def test_lstsq_takes_damping_in_the_units_of_A(size):
+    found = randnla.lstsq(size * TALL, B, damp=3 * size, rng=0)
+    expected = np.linalg.solve(SQUARE + 9 * np.eye(6), TALL.T @ B)
+    assert found.info.converged
+    assert found.info.path == "rescaled, gram"
+    assert np.linalg.norm(found.x * size - expected) < 1e-13 * np.linalg.norm(expected)
+
+
+@pytest.mark.parametrize(("size", "damp"), [(1.0, 1e200), (1e-300, 1e100)])
+def test_lstsq_takes_damping_that_leaves_nothing(size, damp):
+    found = randnla.lstsq(size * TALL, B, damp=damp, rng=0)
+    assert found.info.converged
+    assert found.info.path == "rescaled, gram"
+    # Some 1e-400, below the range.
+    assert not found.x.any()
+
+
+def _solvers():
+    return {
+        "lstsq": lambda b: randnla.lstsq(TALL, b, check_finite=False),
+        "lsqr": lambda b: solvers.lsqr(TALL, b, check_finite=False),
+        "ridge": lambda b: randnla.ridge(TALL, b, 1.0, check_finite=False),
+        "solve": lambda b: randnla.solve(SQUARE, b[:6], check_finite=False),
+        "gmres": lambda b: randnla.gmres(SQUARE, b[:6], check_finite=False),
+    }
+
+
+@pytest.mark.parametrize("name", ["lstsq", "lsqr", "ridge", "solve", "gmres"])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_right_hand_sides_are_never_silently_not_finite(name, value):
+    b = B.copy()
+    b[2] = value
+    with pytest.raises(NonFiniteError, match=r"^b: 1 entry is NaN or Inf, the first at index 2"):
+        _solvers()[name](b)
