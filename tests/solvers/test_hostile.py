@@ -9,7 +9,7 @@ import pytest
 
 import randnla
 from randnla import solvers
-from randnla._backend.errors import NonFiniteError
+from randnla._backend.errors import ConvergenceWarning, NonFiniteError
 
 RNG = np.random.default_rng(7)
 TALL, B = RNG.standard_normal((400, 6)), RNG.standard_normal(400)
@@ -65,3 +65,45 @@ def test_right_hand_sides_are_never_silently_not_finite(name, value):
     b[2] = value
     with pytest.raises(NonFiniteError, match=r"^b: 1 entry is NaN or Inf, the first at index 2"):
         _solvers()[name](b)
+
+
+@pytest.mark.parametrize("wide", [False, True])
+@pytest.mark.parametrize("alpha", [1e-3, 1.0, 100.0])
+def test_ridge_without_eigenpairs_knows_the_units_of_A(wide, alpha):
+    A, b = (TALL.T, B[:6]) if wide else (TALL, B)
+    found = randnla.ridge(A, b, alpha, method="nystrom", rank=0, tol=1e-10, rng=0)
+    expected = A.T @ np.linalg.solve(A @ A.T + alpha * np.eye(6), b) if wide else None
+    if expected is None:
+        expected = np.linalg.solve(A.T @ A + alpha * np.eye(6), A.T @ b)
+    assert found.info.rank == 0
+    assert found.info.converged
+    assert np.linalg.norm(found.x - expected) < 1e-9 * np.linalg.norm(expected)
+
+
+@pytest.mark.parametrize("method", ["direct", "sketch"])
+@pytest.mark.parametrize("alpha", [1e-8, 1e-12, 1e-16, 1e-20, 1e-60])
+def test_ridge_certifies_the_error_of_a_singular_matrix_with_little_added(method, alpha):
+    A = np.concatenate([TALL, TALL], axis=1)
+    half = np.linalg.solve(2 * TALL.T @ TALL + alpha * np.eye(6), TALL.T @ B)
+    exact = np.concatenate([half, half])
+
+    def energy(v):
+        return np.hypot(np.linalg.norm(A @ v), alpha**0.5 * np.linalg.norm(v))
+
+    certain = alpha > 1e-40
+    if certain:
+        found = randnla.ridge(A, B, alpha, method=method, rng=0)
+    else:  # rounding of A is above alpha: what x lacks cannot be told
+        with pytest.warns(ConvergenceWarning, match=r"^ridge: relative error 1 exceeds"):
+            found = randnla.ridge(A, B, alpha, method=method, rng=0)
+    assert found.info.method == method
+    assert found.info.converged == certain
+    # The oracle is exact to a few roundings.
+    assert energy(found.x - exact) / energy(exact) <= found.errors + 4e-15
+
+
+def test_ridge_of_a_matrix_far_above_alpha_divides_by_nothing():
+    with np.errstate(all="raise"), pytest.warns(ConvergenceWarning, match=r"^ridge: relative error"):
+        found = randnla.ridge(1e300 * TALL, B, 1.0, method="nystrom", rng=0)
+    assert not found.info.converged
+    assert found.info.error_relative == 1.0

@@ -10,11 +10,18 @@ from typing import Any
 
 import numpy as np
 
-from randnla._backend.kernels import qr
+from randnla._backend.kernels import dense, qr
 from randnla.lowrank.call import kind_of_operator
-from randnla.lowrank.error import column_norms, inner_products
+from randnla.lowrank.error import column_norms
 from randnla.lowrank.problem import Problem
-from randnla.lowrank.scaling import Array, exponent_of, largest_magnitude, real_dtype, scale_by_power
+from randnla.lowrank.scaling import (
+    Array,
+    exponent_of,
+    largest_magnitude,
+    real_dtype,
+    scale_by_power,
+    unit_roundoff,
+)
 from randnla.operators import Dense
 from randnla.sketching import SparseSign
 
@@ -94,12 +101,16 @@ def turned(system: System) -> bool:
     return primal
 
 
+def find_unit(system: System) -> None:
+    """By a first product: shifts are brought to the units of A before others are made."""
+    system.forward(np.ones((system.problem.shape[1], 1), system.dtype))
+
+
 def from_factorization(system: System) -> SpectralPreconditioner:
     """All eigenpairs of W W^H from a QR factorization of W^H and the SVD of its triangle."""
     op: Any = system.problem.op
     array = np.array(op.array if isinstance(op, Dense) else op.to_dense())
-    # The first product finds the unit.
-    system.forward(np.ones((array.shape[1], 1), system.dtype))
+    find_unit(system)
     if system.exponent is None:
         system.set_unit(0)
     scale_by_power(array, -(system.exponent or 0))
@@ -110,7 +121,7 @@ def from_sketch(system: System) -> SpectralPreconditioner:
     """Eigenpairs of ``(W S^T)(W S^T)^H`` for a sparse sign map of four rows a dimension."""
     q, p = system.problem.shape
     S = SparseSign(OVERSAMPLING * q, p, rng=system.problem.seed, dtype=real_dtype(system.dtype))
-    system.forward(np.ones((p, 1), system.dtype))
+    find_unit(system)
     C = system.problem.sketched(S)
     C *= C.real.dtype.type(2.0 ** (-(system.exponent or 0) - system.problem.shift))
     system.problem.sketch = "sparse_sign"
@@ -128,6 +139,8 @@ def _complete(T: Array) -> SpectralPreconditioner:
 def from_nystrom(normal: Normal, rank: int) -> SpectralPreconditioner:
     """Leading eigenpairs of W W^H by the Nystrom approximation."""
     system = normal.system
+    if not rank:
+        find_unit(system)  # no product with a test matrix does
     return GrowingNystrom(system.problem, normal.product, system.problem.shape[0]).grow(rank, checked=True)
 
 
@@ -138,16 +151,30 @@ def energy_error(normal: Normal, M: SpectralPreconditioner, Z: Array, R: Array, 
     one tells that norm; else it is at most ``|r| s^(-1/2)``.
     """
     if distortion:
-        # M = (t + s) H~^-1
-        squares = inner_products(R, M.apply(R, normal.shifts)).real / (M.tail + normal.shifts)
-        errors = distortion * np.sqrt(np.maximum(squares, 0.0))
+        errors = distortion * _inverse_norms(M, R, normal.shifts)
     else:
-        errors = column_norms(R) / np.sqrt(normal.shifts)
+        errors = _over(column_norms(R), np.sqrt(normal.shifts))
     sizes = normal.energy(Z)
     # |z*| >= |z| - |z - z*|
     sizes = np.maximum(sizes - errors, 0.0)
     relative = errors / np.where(sizes > 0, sizes, 1.0)
     return np.asarray(np.where(errors > 0, np.where(sizes > errors, relative, 1.0), 0.0))
+
+
+def _inverse_norms(M: SpectralPreconditioner, R: Array, shifts: Array) -> Array:
+    """``(r^H (V w V^H + s)^-1 r)^(1/2)`` for a complete V; w is lowered by what rounding made of it."""
+    sigma = np.sqrt(M.w)
+    rounding = 4 * math.sqrt(sigma.size) * unit_roundoff(M.V.dtype) * float(sigma.max(initial=0.0))
+    least = np.maximum(sigma - rounding, 0.0) ** 2
+    parts = np.abs(dense.gemm(M.V.conj().T, R)).astype(np.float64)
+    return column_norms(_over(parts, np.sqrt(least[:, None] + shifts)))
+
+
+def _over(sizes: Array, lengths: Array) -> Array:
+    """Quotients; of nothing and nothing 0, of something and nothing infinite."""
+    lengths = np.broadcast_to(lengths, sizes.shape)
+    found = np.where(sizes > 0, np.inf, 0.0)
+    return np.divide(sizes, lengths, out=found, where=lengths > 0)
 
 
 def square_units(value: float, exponent: int) -> float:
