@@ -107,3 +107,21 @@ def test_ridge_of_a_matrix_far_above_alpha_divides_by_nothing():
         found = randnla.ridge(1e300 * TALL, B, 1.0, method="nystrom", rng=0)
     assert not found.info.converged
     assert found.info.error_relative == 1.0
+
+
+@pytest.mark.parametrize("alpha", [1e-14, 1e-320])
+def test_kernel_ridge_with_alpha_below_rounding_ends_with_an_honest_residual(alpha):
+    points = RNG.standard_normal((100, 2))
+    with pytest.warns(ConvergenceWarning, match=r"^solve: relative residual"):
+        found = solvers.kernel_ridge(points, B[:100], alpha=alpha, rng=0)
+    K = np.exp(-((points[:, None] - points[None]) ** 2).sum(axis=2) / 2)
+    residual = np.linalg.norm(B[:100] - K @ found.coefficients - alpha * found.coefficients)
+    assert found.info.method == "rpcholesky cg"
+    assert residual / np.linalg.norm(B[:100]) == pytest.approx(found.info.residual, rel=0.5)
+
+
+def test_a_spectral_preconditioner_stays_definite_below_rounding():
+    V = np.linalg.qr(RNG.standard_normal((60, 40)))[0]
+    M = solvers.SpectralPreconditioner(np.logspace(0, -40, 40), V, shift=1e-50, tail=0.0)
+    X = np.concatenate([V, RNG.standard_normal((60, 20))], axis=1)
+    assert (np.einsum("ij,ij->j", X, M @ X) > 0).all()

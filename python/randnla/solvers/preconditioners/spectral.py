@@ -11,8 +11,11 @@ import numpy as np
 from randnla._backend import validate
 from randnla._backend.errors import InputError
 from randnla._backend.kernels import dense
-from randnla.lowrank.scaling import Array
+from randnla.lowrank.scaling import Array, unit_roundoff
 from randnla.operators import LinearOperator
+
+ROUNDINGS = 32.0
+"""Of the largest eigenvalue: smaller ones and smaller shifts count as that many."""
 
 
 class SpectralPreconditioner(LinearOperator):
@@ -37,6 +40,7 @@ class SpectralPreconditioner(LinearOperator):
     Notes
     -----
     With t the least of w this is the preconditioner of Frangella, Tropp and Udell (2023), equation (1.3).
+    Numbers t + s and w + s below 32 roundings of the largest w count as that.
     Another shift takes no factorization: ``with_shift``. *Cost*: 4 n r flops a column.
 
     Examples
@@ -78,12 +82,11 @@ class SpectralPreconditioner(LinearOperator):
         """``M R`` with a shift for each column."""
         if not self.rank:
             return R.copy(order="F")
-        # Eigenvalues that are zero to rounding count as rounding, also where nothing is added to them.
+        # Eigenvalues below what rounding makes of R - V V^H R count as that: M stays definite.
         top = float(self.w.max())
-        floor = max(float(np.finfo(self.V.dtype).eps) * top, float(np.finfo(np.float64).tiny))
-        rest = max(self.tail, 0.0) + shifts
-        rest = np.where(rest > 0, rest, floor)
-        scale = rest / np.maximum(self.w[:, None] + shifts, np.minimum(floor, rest)) - 1.0
+        floor = max(ROUNDINGS * unit_roundoff(self.V.dtype) * top, float(np.finfo(np.float64).tiny))
+        rest = np.maximum(self.tail + shifts, floor)
+        scale = rest / np.maximum(self.w[:, None] + shifts, floor) - 1.0
         Vh = self.V.conj().T
         inner = dense.gemm(Vh, R) * scale.astype(self.V.real.dtype)
         return np.asarray(R + dense.gemm(self.V, inner), order="F")
