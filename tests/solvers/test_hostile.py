@@ -9,7 +9,7 @@ import pytest
 
 import randnla
 from randnla import solvers
-from randnla._backend.errors import ConvergenceWarning, NonFiniteError
+from randnla._backend.errors import ConvergenceWarning, InputError, NonFiniteError
 
 RNG = np.random.default_rng(7)
 TALL, B = RNG.standard_normal((400, 6)), RNG.standard_normal(400)
@@ -125,3 +125,29 @@ def test_a_spectral_preconditioner_stays_definite_below_rounding():
     M = solvers.SpectralPreconditioner(np.logspace(0, -40, 40), V, shift=1e-50, tail=0.0)
     X = np.concatenate([V, RNG.standard_normal((60, 20))], axis=1)
     assert (np.einsum("ij,ij->j", X, M @ X) > 0).all()
+
+
+@pytest.mark.parametrize("solver", [randnla.solve, randnla.gmres])
+def test_guesses_out_of_range_are_refused(solver):
+    with pytest.raises(InputError, match=r"^x0: expected a guess of the size of a solution"):
+        solver(SQUARE, B[:6], x0=np.full(6, 1e200))
+
+
+@pytest.mark.parametrize("solver", [randnla.solve, randnla.gmres])
+def test_preconditioners_that_are_not_finite_are_named(solver):
+    with pytest.raises(NonFiniteError, match=r"^preconditioner\(R\): 6 entries"):
+        solver(SQUARE, B[:6], preconditioner=lambda R: R * np.nan)
+    with pytest.raises(NonFiniteError, match=r"^preconditioner: 36 entries"):
+        solver(SQUARE, B[:6], preconditioner=np.full((6, 6), np.nan))
+
+
+def _doubled(R):
+    R *= 2
+    return R
+
+
+@pytest.mark.parametrize("solver", [randnla.solve, randnla.gmres])
+def test_preconditioners_may_write_into_what_they_are_given(solver):
+    found = solver(SQUARE, B[:6], preconditioner=_doubled)
+    assert found.info.converged
+    assert np.linalg.norm(SQUARE @ found.x - B[:6]) < 2e-8 * np.linalg.norm(B[:6])

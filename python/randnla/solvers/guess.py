@@ -10,7 +10,7 @@ import numpy as np
 
 from randnla._backend import validate
 from randnla._backend.errors import InputError
-from randnla.lowrank.scaling import Array, scale_by_power
+from randnla.lowrank.scaling import Array, exponent_of, largest_magnitude, scale_by_power
 
 from .system import System
 
@@ -36,6 +36,14 @@ def in_system(system: System, guess: Array | None) -> Array:
     if guess is None:
         return np.zeros(system.B.shape, system.dtype, order="F")
     X = np.array(guess, order="F")
+    most = 2 * int(np.finfo(system.dtype).maxexp) // 5  # what products with A and squares leave room for
     for j, unit in enumerate(system.units):
-        scale_by_power(X[:, j], (system.exponent or 0) - int(unit))
+        power = (system.exponent or 0) - int(unit)
+        size = largest_magnitude(X[:, j])
+        if size and exponent_of(size) + power > most:
+            raise InputError(
+                f"x0: expected a guess of the size of a solution, got {size:.3g} in column {j}, "
+                f"more than 2^{most} times as large; start from zeros"
+            )
+        scale_by_power(X[:, j], power)
     return X

@@ -118,6 +118,7 @@ def given_operator(system: System, wanted: Any) -> LinearOperator:
         raise InputError(f"preconditioner: expected shape {(n, n)} as A has, got {op.shape}")
     if op.dtype.kind == "c" and system.dtype.kind != "c":
         raise InputError(f"preconditioner: expected real numbers as A has, got {op.dtype}")
+    op.require_finite(name="preconditioner")
     return op
 
 
@@ -129,9 +130,11 @@ class _Called(LinearOperator):
         self.function = function
 
     def _matmat(self, X: Array) -> Array:
-        Y = validate.as_array(self.function(X), name="preconditioner(R)", ndim=2)
+        # A copy: what the function writes into it is its own.
+        Y = validate.as_array(self.function(np.array(X)), name="preconditioner(R)", ndim=2)
         if Y.shape != X.shape:
             raise InputError(f"preconditioner(R): expected shape {X.shape}, got {Y.shape}")
+        validate.require_finite(Y, name="preconditioner(R)")
         return validate.native(Y, self.dtype, name="preconditioner(R)")
 
     def _rmatmat(self, Y: Array) -> Array:
