@@ -9,6 +9,7 @@ import pytest
 
 from randnla import InputError
 from randnla.curvature import (
+    EKFAC,
     KFAC,
     RSKFAC,
     Absolute,
@@ -19,6 +20,7 @@ from randnla.curvature import (
     LowRankInverse,
     Relative,
     ScaleShift,
+    TridiagonalKFAC,
 )
 
 ENGINES = {
@@ -26,6 +28,7 @@ ENGINES = {
     "eigen": (KFAC, {"inverse": "eigen"}),
     "low rank": (RSKFAC, {"rank": 6, "oversample": 2}),
     "brand": (BrandKFAC, {"rank": 6, "oversample": 2}),
+    "eigenbasis": (EKFAC, {}),
 }
 
 
@@ -61,6 +64,68 @@ def test_directions_of_scaled_gradients_are_scaled_upside_down(name, damping, po
     np.testing.assert_array_equal(other.precondition({"only": V * unit})["only"], made)
 
 
+@pytest.mark.parametrize("powers", [(0, p) for p in (-90, -62, 20, 50)] + [(-90, 0), (50, 0), (-90, 10)])
+def test_moments_in_the_eigenbasis_are_averaged_free_of_scales(powers):
+    """Batches after the refresh, of another size than those before it."""
+    V = np.random.default_rng(1).standard_normal((50, 60)).astype(np.float32)
+
+    def steps(power):
+        made = EKFAC({"only": Dense(60, 50, bias=False)}, damping=Relative(0.1), ema=0.5)
+        for seed, change in enumerate(powers):
+            rng = np.random.default_rng(seed)
+            a, g = (rng.standard_normal((30, d)).astype(np.float32) for d in (60, 50))
+            made.accumulate("only", a, g * np.float32(2.0 ** (change + power)))
+            if seed == 0:
+                made.refresh()
+        made.damping = Relative(0.1)  # of the moments as they are now
+        return made
+
+    small, large = steps(0), steps(-10)
+    unit = np.float32(2.0 ** max(powers))
+    one, two = (made.precondition({"only": V * unit})["only"] for made in (small, large))
+    np.testing.assert_array_equal(one * np.float32(2.0**20), two)
+    assert large.logdet() == pytest.approx(small.logdet() - 3000 * 20 * np.log(2.0), rel=1e-9)
+    # In float64, from what was averaged.
+    block = small.blocks["only"]
+    S = np.ldexp(block.moments.astype(np.float64), block.unit)
+    P, Q = (side.U.astype(np.float64) for side in (block.base.inverse.left, block.base.inverse.right))
+    damped = S + 0.1 * S.max()
+    expected = P @ ((P.T @ (V * float(unit)) @ Q) / damped) @ Q.T
+    np.testing.assert_allclose(one, expected, rtol=1e-3, atol=1e-5 * np.abs(expected).max())
+    other = EKFAC({"only": Dense(60, 50, bias=False)}, damping=Relative(0.1), ema=0.5)
+    other.load_state_dict(small.state_dict())
+    np.testing.assert_array_equal(other.precondition({"only": V * unit})["only"], one)
+
+
+@pytest.mark.parametrize("power", [-90, -62, -31, 40, 50])
+@pytest.mark.parametrize("damping", [Relative(0.1), Relative(1e-3)])
+def test_a_chain_is_free_of_scales(power, damping):
+    layers = {"first": Dense(20, 15, bias=False), "second": Dense(15, 10)}
+    rng = np.random.default_rng(0)
+    rows = [rng.standard_normal((200, d)).astype(np.float32) for d in (20, 15, 15, 10)]
+    V = {"first": rng.standard_normal((15, 20)).astype(np.float32)}
+    V["second"] = rng.standard_normal((10, 15)).astype(np.float32), np.ones(10, np.float32)
+
+    def scaled(tree, unit):
+        return {k: tuple(x * unit for x in v) if isinstance(v, tuple) else v * unit for k, v in tree.items()}
+
+    def made(power):
+        chain, unit = TridiagonalKFAC(layers, damping=damping), np.float32(2.0**power)
+        a, g, b, h = rows
+        chain.accumulate({"first": (a, g * unit), "second": (b, h * unit)})
+        chain.refresh()
+        return chain, chain.precondition(scaled(V, unit))
+
+    (plain, wanted), (chain, got) = made(0), made(power)
+    assert chain.health["first"].fallback == chain.health["second"].fallback == ""
+    back = scaled(got, np.float32(2.0**power))
+    np.testing.assert_allclose(back["first"], wanted["first"], rtol=1e-5, atol=1e-6)
+    for one, two in zip(back["second"], wanted["second"], strict=True):
+        np.testing.assert_allclose(one, two, rtol=1e-5, atol=1e-6)
+    shift = (300 + 160) * 2 * power * np.log(2.0)
+    assert chain.logdet() == pytest.approx(plain.logdet() + shift, rel=1e-8)
+
+
 @pytest.mark.parametrize("power", [-90, -62, 50])
 def test_normalizations_are_free_of_scales(power):
     layer, unit = ScaleShift(50, channel_axis=-1), np.float32(2.0**power)
@@ -81,7 +146,7 @@ def test_a_damping_that_is_not_free_of_scales_takes_over_from_tiny_curvature(nam
     np.testing.assert_allclose(direction, expected, rtol=1e-3, atol=1e-4 * np.abs(expected).max())
 
 
-@pytest.mark.parametrize("name", ["eigen", "low rank", "brand"])
+@pytest.mark.parametrize("name", ["eigen", "low rank", "brand", "eigenbasis"])
 def test_an_exact_damping_takes_over_from_tiny_curvature(name):
     made = refreshed(name, Dense(60, 50, bias=False), -90, Exact(0.125))
     V = np.random.default_rng(1).standard_normal((50, 60)).astype(np.float32)

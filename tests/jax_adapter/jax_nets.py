@@ -17,6 +17,7 @@ ENGINES = {
     "sre": curvature.SREKFAC,
     "ekfac": curvature.EKFAC,
     "brand": curvature.BrandKFAC,
+    "kld_wrm": curvature.KLDWRM,
 }
 
 

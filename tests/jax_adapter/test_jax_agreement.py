@@ -97,6 +97,43 @@ def test_updates_are_those_of_the_engine(model, case, dtype):
             assert ours[name].truncated == pytest.approx(theirs[name].truncated, rel=1e-3, abs=1e-5)
 
 
+WAKES = {
+    "SO": {"variant": "SO"},
+    "SO, relative": {"variant": "SO", "damping": Relative(0.1), "ema": 0.5, "clip": RMSClip(0.05)},
+    "Q": {"variant": "Q"},
+    "Q, relative, debias": {"variant": "Q", "damping": Relative(0.1), "start": "debias"},
+    "Q, identity": {"variant": "Q", "start": "identity", "clip": KLClip(1e-3)},
+}
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("case", WAKES)
+@pytest.mark.parametrize("model", ["mlp", "convnet"])
+def test_the_wake_is_that_of_the_engine(model, case, dtype):
+    """With a step size that changes, and inverses that are new at every second step."""
+    settings = {**WAKES[case], "stats_every": 1, "inv_every": 2, "rng": 3}
+    with jax.enable_x64(dtype == np.float64):
+        sites, params, told = path(model, dtype)
+        opt = kfac(sites, "kld_wrm", dtype=dtype, learning_rate=lambda step: 0.3 / (step + 1), **settings)
+        engine = ENGINES["kld_wrm"]({n: site.layer for n, site in sites.items()}, dtype=dtype, **settings)
+        state, update = opt.init(params), jax.jit(opt.update)
+        for k, (gradients, factors) in enumerate(told):
+            state = opt.accumulate(state, factors)
+            feed(engine, sites, factors)
+            if opt.refresh_due(k):
+                state = opt.refresh(state)
+            made, state = update(gradients, state)
+            wanted = engine.step(engine_gradients(sites, leaves_of(gradients)), lr=0.3 / (k + 1))
+            got = engine_gradients(sites, leaves_of(made))
+            for name in sites:
+                for ours, theirs in zip(
+                    jax.tree.leaves(got[name]), jax.tree.leaves(wanted[name]), strict=True
+                ):
+                    error = np.linalg.norm(ours - theirs) / np.linalg.norm(theirs)
+                    assert error < TOLERANCE[dtype], f"step {k}, {name}: {error:.2e}"
+        assert opt.health(state)["out"].last_refresh == engine.health["out"].last_refresh == 2
+
+
 def test_the_cases_truncate():
     _, sites, *_ = tapped(mlp, mlp_problem())
     assert kfac(sites, "rs", rank=2, oversample=1).report().covered[0].inverse == "low_rank x low_rank"

@@ -3,7 +3,7 @@
 """Damped inverses applied to gradients: a few products, under any transformation and on any device.
 
 A side of a Kronecker product is ``{"matrix": inverse}``; ``{"U", "s"}``, all of its eigenpairs; ``{"U",
-"s", "tail"}``, leading pairs and what continues them; or ``{"s"}``, a diagonal.
+"leading", "tail"}``, leading pairs and what continues them; or ``{"s"}``, a diagonal.
 """
 
 from __future__ import annotations
@@ -33,20 +33,20 @@ def precondition(inverse: dict[str, Any], V: Any, *, joint: bool) -> Any:
     Parameters
     ----------
     inverse : dict
-        Of a unit-wise block ("vectors"), an eigenbasis ("damped moments") or a Kronecker product.
+        As `opened` has it: of a unit-wise block ("vectors"), an eigenbasis ("second") or a Kronecker product.
     V : (m, n) array
     joint : bool
         The damping is of the product, not of the sides.
     """
+    shifts = inverse["shifts"]
     if "vectors" in inverse:
-        X, values = inverse["vectors"], inverse["values"] + inverse["shift"]
+        X, values = inverse["vectors"], inverse["values"] + shifts[2]
         core = jnp.einsum("kij,ik->kj", X, V, precision=HIGHEST) / values
         return jnp.einsum("kij,kj->ik", X, core, precision=HIGHEST)
     left, right = inverse["left"], inverse["right"]
     if "second" in inverse:
         P, Q = left["U"], right["U"]
-        return times(P, times(P.T, V, Q) / (jnp.maximum(inverse["second"], 0) + inverse["shift"]), Q.T)
-    shifts = inverse["shifts"]
+        return times(P, times(P.T, V, Q) / (jnp.maximum(inverse["second"], 0) + shifts[2]), Q.T)
     if joint:
         return _joint(left, right, shifts[2], V)
     twice = _is_delicate(left, right, shifts, V)
@@ -60,7 +60,7 @@ def _one_side(side: dict[str, Any], shift: Any, V: Any, twice: Any) -> Any:
     """A damped side times V."""
     if "matrix" in side:
         return times(side["matrix"], V)
-    weights = 1 / (side["s"] + shift)
+    weights = 1 / (_known(side) + shift)
     if "U" not in side:
         return weights[:, None] * V
     U = side["U"]
@@ -78,6 +78,11 @@ def _one_side(side: dict[str, Any], shift: Any, V: Any, twice: Any) -> Any:
     return lax.cond(twice, again, once, V)
 
 
+def _known(side: dict[str, Any]) -> Any:
+    """The eigenvalues that a side holds."""
+    return side["leading"] if "leading" in side else side["s"]
+
+
 def _split(U: Any, V: Any) -> tuple[Any, Any]:
     """Coefficients of V in a basis, and what is orthogonal to it, projected out twice."""
     core = times(U.T, V)
@@ -90,7 +95,7 @@ def _spread(side: dict[str, Any], shift: Any) -> tuple[Any, Any]:
     """The least and the largest damped eigenvalue, 1 where the inverse is an array."""
     if "matrix" in side:
         return 1.0, 1.0
-    values = jnp.append(side["s"], side["tail"]) if "tail" in side else side["s"]
+    values = jnp.append(side["leading"], side["tail"]) if "tail" in side else side["s"]
     return values.min() + shift, values.max() + shift
 
 
@@ -103,7 +108,7 @@ def _is_delicate(left: dict[str, Any], right: dict[str, Any], shifts: Any, V: An
 
 def _joint(left: dict[str, Any], right: dict[str, Any], shift: Any, V: Any) -> Any:
     """``P [(P^T V Q) / (s t^T + shift)] Q^T``, and the same for what lies off the bases."""
-    s, t = left["s"], right["s"]
+    s, t = _known(left), _known(right)
     parts = []  # of V: coefficients, eigenvalues on the left, and the way back
     for core, back, values in _parts(left, V, s):
         for inner, forth, others in _parts(right, core.T, t):

@@ -18,9 +18,10 @@ from randnla.curvature.factors.average import Average
 from randnla.curvature.inverses.two_sided import TwoSidedInverse
 from randnla.curvature.kfac.blocks import Block, KroneckerBlock
 from randnla.curvature.kfac.eigenbasis import EigenbasisBlock
+from randnla.curvature.kfac.kld_wrm import AugmentedBlock
 from randnla.curvature.kfac.unitwise import UnitwiseBlock
 
-from .state import FALLBACKS, LayerState, aligned
+from .state import FALLBACKS, SIDES, Opened, aligned
 
 
 class SumView:
@@ -93,21 +94,25 @@ def padded(X: Array, width: int, value: float = 0.0) -> Array:
     return out
 
 
-def renewed(block: Block, layer: LayerState, damping: Damping, step: int) -> tuple[LayerState, str]:
+def renewed(
+    block: Block, layer: Opened, damping: Damping, step: int, *, rate: float = 0.0
+) -> tuple[Opened, str]:
     """The state of a layer after a refresh from its statistics, and why it is not what was asked for.
 
     Parameters
     ----------
     block : Block
         A fresh one of the engine, which is not changed.
-    layer : LayerState
+    layer : Opened
         Of NumPy arrays, which are read only.
+    rate : float, default 0
+        The step size to come, by which augmented factors are augmented.
     """
     record = {key: value.item() for key, value in layer.record.items()}
     if record["count"] == 0:
         return layer, "there has been no batch"
     try:
-        made, fallback, reason = _attempt(block, layer, record, damping)
+        made, fallback, reason = _attempt(block, layer, record, damping, rate)
     except Exception as problem:  # as in `randnla.curvature`: training goes on
         made, fallback, reason = None, "", f"{type(problem).__name__}: {problem}"
     if made is None:
@@ -119,11 +124,11 @@ def renewed(block: Block, layer: LayerState, damping: Damping, step: int) -> tup
     record |= {"condition": made.condition or 0.0, "truncated": made.truncated}
     inverse, statistics = _arrays(made, layer)
     typed = _typed(record, layer.record)
-    return LayerState(statistics, inverse, typed), reason
+    return Opened(statistics, inverse, typed), reason
 
 
 def _attempt(
-    block: Block, layer: LayerState, record: dict[str, Any], damping: Damping
+    block: Block, layer: Opened, record: dict[str, Any], damping: Damping, rate: float
 ) -> tuple[Any, str, str]:
     """A block that has been refreshed, or None; what that came to; the reason."""
     count, ready = record["count"], record["refreshes"] > 0
@@ -137,6 +142,8 @@ def _attempt(
     else:
         assert isinstance(block, KroneckerBlock)
         made = _kronecker(block, layer, record)
+        if isinstance(block, AugmentedBlock):
+            made = _augmented(made, layer, rate)
     outcome = made.renewal(damping, detached=False)()
     if outcome.made is None:
         return None, "", outcome.reason
@@ -144,10 +151,10 @@ def _attempt(
     return made, outcome.fallback, outcome.reason
 
 
-def _kronecker(proto: KroneckerBlock, layer: LayerState, record: dict[str, Any]) -> KroneckerBlock:
+def _kronecker(proto: KroneckerBlock, layer: Opened, record: dict[str, Any]) -> KroneckerBlock:
     factors: list[Any] = []
     sides: list[Any] = []
-    for name in ("left", "right"):
+    for name in SIDES:
         factor, side = getattr(proto, name), copy.copy(getattr(proto.inverse, name))
         factors.append(_factor(factor, layer.statistics[name], record["count"]))
         if record["refreshes"] > 0:
@@ -157,6 +164,14 @@ def _kronecker(proto: KroneckerBlock, layer: LayerState, record: dict[str, Any])
     return KroneckerBlock(
         left, right, proto.sources, TwoSidedInverse(*sides, negligible=proto.inverse.negligible)
     )
+
+
+def _augmented(block: KroneckerBlock, layer: Opened, rate: float) -> AugmentedBlock:
+    made = AugmentedBlock(block.left, block.right, block.sources, block.inverse)
+    last = Average(0.0, "first")
+    made.left_now, made.right_now = (SumView(layer.statistics[f"{side}_now"], last) for side in SIDES)
+    made.lr = rate
+    return made
 
 
 def _factor(proto: Any, held: Any, count: int) -> Any:
@@ -172,28 +187,34 @@ def _factor(proto: Any, held: Any, count: int) -> Any:
 def _resume(side: Any, held: dict[str, Any], refreshes: int) -> None:
     """Let a side begin where the last refresh has left it."""
     if isinstance(side, LowRankInverse):
-        kept = min(side.rank, held["s"].size)
-        s = held["s"][:kept].astype(np.float64)
+        kept = min(side.rank, held["leading"].size)
+        s = held["leading"][:kept].astype(np.float64)
         side.begin_from(held["U"], s, left=float(held["left"]), refreshes=refreshes)
     elif isinstance(side, EigenInverse):
         side.U, side.s = held["U"], np.zeros(held["U"].shape[0])
 
 
-def _arrays(block: Any, layer: LayerState) -> tuple[dict[str, Any], dict[str, Any]]:
+def _arrays(block: Any, layer: Opened) -> tuple[dict[str, Any], dict[str, Any]]:
     """The inverse and the statistics of a refreshed block as the arrays of a state."""
     before = layer.inverse
     if isinstance(block, UnitwiseBlock):
         fields = block.state_dict()
-        return _typed({key: fields[key] for key in before}, before), layer.statistics
+        arrays = _typed({key: fields[key] for key in ("values", "vectors")}, before)
+        return {**before, **arrays, "shifts": _whole(fields["shift"], before)}, layer.statistics
     base = block.base if isinstance(block, EigenbasisBlock) else block
     inverse: Any = base.inverse
-    sides = {name: _side(getattr(inverse, name), before[name]) for name in ("left", "right")}
+    sides = {name: _side(getattr(inverse, name), before[name]) for name in SIDES}
     if isinstance(block, EigenbasisBlock):
         statistics = {**layer.statistics, "second": np.ascontiguousarray(block.moments)}
-        return {**sides, **_typed({"shift": block.shift}, before)}, statistics
+        return {**before, **sides, "shifts": _whole(block.shift, before)}, statistics
     shifts = [inverse.shifts.left, inverse.shifts.right, inverse.shifts.whole]
     moments = [[m.mean, m.largest] for m in inverse.moments]
     return {**sides, **_typed({"shifts": shifts, "moments": moments}, before)}, layer.statistics
+
+
+def _whole(shift: float, before: dict[str, Any]) -> Array:
+    """Shifts of a block that knows one only."""
+    return np.array([0.0, 0.0, shift], before["shifts"].dtype)
 
 
 def _side(side: Any, before: dict[str, Any]) -> dict[str, Any]:
@@ -202,7 +223,7 @@ def _side(side: Any, before: dict[str, Any]) -> dict[str, Any]:
     if "tail" in before:
         width = before["U"].shape[1]
         numbers = {
-            "s": padded(side.s[None], width, side.tail)[0],
+            "leading": padded(side.s[None], width, side.tail)[0],
             "tail": side.tail,
             "left": side.left,
         }

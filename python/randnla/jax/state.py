@@ -12,6 +12,7 @@ import numpy as np
 from randnla.curvature import BrandFactor, DiagonalInverse, EigenInverse, LowRankInverse
 from randnla.curvature.kfac.blocks import Block, KroneckerBlock
 from randnla.curvature.kfac.eigenbasis import EigenbasisBlock
+from randnla.curvature.kfac.kld_wrm import AugmentedBlock
 from randnla.curvature.kfac.unitwise import UnitwiseBlock
 
 # What a refresh came to, by the number kept in a state.
@@ -26,8 +27,27 @@ FALLBACKS = (
 )
 
 
+SIDES = ("left", "right")
+# What `LayerState.counts` and `LayerState.numbers` hold; those of a side once for each.
+_COUNTS = ("count", "refreshes", "last_refresh", "fallback", "failed", "skipped")
+SKIPPED = _COUNTS.index("skipped")
+_QUALITY = ("condition", "truncated")
+_SHIFTS, _MOMENTS = slice(2, 5), slice(5, 9)
+_OF_SIDE = {"tail": 9, "left": 11, "mass": 13, "cut": 15}  # of the left side, and one behind of the right
+_RATE = 17
+_LENGTH = 18
+
+
+class Opened(NamedTuple):
+    """A `LayerState` with every number at its place and under its name."""
+
+    statistics: dict[str, Any]
+    inverse: dict[str, Any]
+    record: dict[str, Any]
+
+
 class LayerState(NamedTuple):
-    """The curvature of a layer.
+    """The curvature of a layer. Each array of a state costs time at each call: its numbers are two of them.
 
     Attributes
     ----------
@@ -35,13 +55,66 @@ class LayerState(NamedTuple):
         Sums of the averages.
     inverse : dict
         What `kfac` applies.
-    record : dict of scalars
-        Batches averaged (count), refreshes, how they went.
+    counts : int32 array
+        Batches averaged, refreshes, and how they went: see `record`.
+    numbers : array
+        Dampings, and what goes with the arrays.
     """
 
     statistics: dict[str, Any]
     inverse: dict[str, Any]
-    record: dict[str, Any]
+    counts: Any
+    numbers: Any
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """Batches averaged (count), refreshes, how they went: scalars by name."""
+        return opened(self).record
+
+
+def opened(layer: LayerState) -> Opened:
+    """The numbers of a state by name, views of it where it is of NumPy arrays."""
+    counts, numbers = layer.counts, layer.numbers
+    record = {name: counts[..., i] for i, name in enumerate(_COUNTS)}
+    record |= {name: numbers[..., i] for i, name in enumerate(_QUALITY)} | {"rate": numbers[..., _RATE]}
+    moments = numbers[..., _MOMENTS].reshape(*numbers.shape[:-1], 2, 2)
+    inverse = {**layer.inverse, "shifts": numbers[..., _SHIFTS], "moments": moments}
+    statistics = dict(layer.statistics)
+    for i, side in enumerate(SIDES):
+        own = {name: numbers[..., at + i] for name, at in _OF_SIDE.items()}
+        if "leading" in inverse.get(side, ()):
+            inverse[side] = {**inverse[side], "tail": own["tail"], "left": own["left"]}
+        if isinstance(statistics.get(side), dict):
+            pairs = {"mass": own["mass"], "cut": own["cut"], "pairs": counts[..., len(_COUNTS) + i]}
+            statistics[side] = {**statistics[side], **pairs}
+    return Opened(statistics, inverse, record)
+
+
+def closed(layer: Opened, xp: Any) -> LayerState:
+    """The reverse of `opened`, its arrays made by numpy or jax.numpy."""
+    statistics, inverse, record = dict(layer.statistics), dict(layer.inverse), layer.record
+    shifts, moments = inverse.pop("shifts"), inverse.pop("moments")
+    counts = [record[name] for name in _COUNTS]
+    sides: dict[str, list[Any]] = {name: [0.0, 0.0] for name in _OF_SIDE}
+    for i, side in enumerate(SIDES):
+        pairs = 0
+        for tree in (inverse, statistics):
+            if isinstance(tree.get(side), dict):
+                arrays = dict(tree[side])
+                pairs = arrays.pop("pairs", pairs)
+                for name in sides.keys() & arrays.keys():
+                    sides[name][i] = arrays.pop(name)
+                tree[side] = arrays
+        counts.append(pairs)
+    single = [*(record[name] for name in _QUALITY), *(shifts[i] for i in range(3))]
+    single += [moments[i, j] for i in range(2) for j in range(2)]
+    single += [number for pair in sides.values() for number in pair] + [record["rate"]]
+    return LayerState(
+        statistics,
+        inverse,
+        xp.stack([xp.asarray(number, np.int32) for number in counts]),
+        xp.stack([xp.asarray(number, shifts.dtype) for number in single]),
+    )
 
 
 class KFACState(NamedTuple):
@@ -61,42 +134,48 @@ class KFACState(NamedTuple):
     layers: dict[str, LayerState]
 
 
-def blank(block: Block, dtype: Any) -> LayerState:
-    """The state of a layer before its first batch; before its first refresh gradients pass as they are."""
-    record: dict[str, Any] = {
-        key: jnp.zeros((), jnp.int32) for key in ("count", "refreshes", "fallback", "failed", "skipped")
-    }
-    record |= {"last_refresh": jnp.full((), -1, jnp.int32)}
-    record |= {"condition": jnp.zeros((), dtype), "truncated": jnp.zeros((), dtype)}
+def blank(block: Block, dtype: Any, pulled: tuple[int, int] | None = None) -> LayerState:
+    """The state of a layer before its first batch; before its first refresh gradients pass as they are.
+
+    With the shape of its gradients where KLD-WRM keeps some of the last step.
+    """
+    made = _blank(block, dtype)
+    if pulled is None:
+        return made
+    more = {"pull": jnp.zeros(pulled, dtype)}
+    if isinstance(block, AugmentedBlock):
+        more |= {f"{name}_now": jnp.zeros_like(made.statistics[name]) for name in SIDES}
+    return made._replace(statistics={**made.statistics, **more})
+
+
+def _blank(block: Block, dtype: Any) -> LayerState:
+    counts = jnp.zeros(len(_COUNTS) + 2, jnp.int32).at[_COUNTS.index("last_refresh")].set(-1)
+    numbers = jnp.zeros(_LENGTH, dtype).at[_SHIFTS].set(1).at[_RATE].set(1)
     if isinstance(block, UnitwiseBlock):
         size, parts = block.size, block.parts
         inverse = {
             "values": jnp.ones((size, parts), dtype),
             "vectors": jnp.zeros((size, parts, parts), dtype),
-            "shift": jnp.zeros((), dtype),
         }
-        return LayerState({"sum": jnp.zeros((parts, parts, size), dtype)}, inverse, record)
+        return LayerState({"sum": jnp.zeros((parts, parts, size), dtype)}, inverse, counts, numbers)
     base = block.base if isinstance(block, EigenbasisBlock) else block
     assert isinstance(base, KroneckerBlock)
-    statistics, sides = {}, {}
-    for name in ("left", "right"):
+    statistics: dict[str, Any] = {}
+    sides: dict[str, Any] = {}
+    for name in SIDES:
         factor, side = getattr(base, name), getattr(base.inverse, name)
         statistics[name] = _blank_factor(factor, side, dtype)
         sides[name] = _blank_side(factor, side, dtype)
     if isinstance(block, EigenbasisBlock):
         statistics["second"] = jnp.zeros((base.left.dim, base.right.dim), dtype)
         sides = {name: {"U": side["U"]} for name, side in sides.items()}
-        return LayerState(statistics, {**sides, "shift": jnp.ones((), dtype)}, record)
-    inverse = {**sides, "shifts": jnp.ones(3, dtype), "moments": jnp.zeros((2, 2), dtype)}
-    return LayerState(statistics, inverse, record)
+    return LayerState(statistics, sides, counts, numbers)
 
 
 def _blank_factor(factor: Any, side: Any, dtype: Any) -> Any:
     d = factor.dim
     if isinstance(factor, BrandFactor):
-        pairs = {"U": jnp.zeros((d, factor.rank), dtype), "values": jnp.zeros(factor.rank, dtype)}
-        scalars = {key: jnp.zeros((), dtype) for key in ("mass", "cut")}
-        return {**pairs, **scalars, "pairs": jnp.zeros((), jnp.int32)}
+        return {"U": jnp.zeros((d, factor.rank), dtype), "values": jnp.zeros(factor.rank, dtype)}
     return jnp.zeros((d,) if isinstance(side, DiagonalInverse) else (d, d), dtype)
 
 
@@ -109,8 +188,7 @@ def _blank_side(factor: Any, side: Any, dtype: Any) -> dict[str, Any]:
     if not isinstance(side, LowRankInverse):
         return {"matrix": jnp.zeros((d, d), dtype)}
     width = factor.rank if isinstance(factor, BrandFactor) else min(d, side.rank + side.oversample)
-    scalars = {key: jnp.zeros((), dtype) for key in ("tail", "left")}
-    return {"U": jnp.zeros((d, width), dtype), "s": jnp.zeros(width, dtype), **scalars}
+    return {"U": jnp.zeros((d, width), dtype), "leading": jnp.zeros(width, dtype)}
 
 
 def aligned(shape: tuple[int, ...], dtype: Any) -> np.ndarray[Any, Any]:

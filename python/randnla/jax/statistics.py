@@ -26,6 +26,14 @@ def keep_of(average: Average, count: Any, dtype: Any) -> Any:
     return jnp.asarray(average.ema, dtype)
 
 
+def average_of(average: Average, count: Any, total: Any) -> Any:
+    """The average that a sum of `count` batches stands for."""
+    power = jnp.asarray(average.ema, total.dtype) ** count
+    if average.start == "identity":
+        return total + power * jnp.eye(len(total), dtype=total.dtype)
+    return total / (1 - power) if average.start == "debias" else total
+
+
 def averaged(total: Any, batch: Any, keep: Any) -> Any:
     """One batch more in a sum."""
     return keep * total + (1 - keep) * batch

@@ -20,11 +20,13 @@ from randnla.curvature.damping import Damping, damping_of
 from randnla.curvature.factors.average import Average
 from randnla.curvature.kfac.blocks import Block
 from randnla.curvature.kfac.engine import KFAC
+from randnla.curvature.kfac.kld_wrm import KLDWRM
 
+from . import wake
 from .apply import precondition
 from .bridge import brand_absorbed, renewed
 from .sites import Factors, Site, leaves_of, path_of
-from .state import KFACState, LayerState, blank
+from .state import SIDES, SKIPPED, KFACState, LayerState, Opened, blank, closed, opened
 from .statistics import averaged, batch_of, eigenbasis_moments, keep_of
 
 Damped = Damping | float | Callable[[int], Any]
@@ -58,12 +60,19 @@ class Plan:
         value = self.damping
         return damping_of(value(step) if callable(value) else value)
 
+    def rate_at(self, step: Any) -> Any:
+        """What updates are going to be multiplied by."""
+        return self.learning_rate(step) if callable(self.learning_rate) else self.learning_rate
+
+    @property
+    def variant(self) -> str:
+        """Of KLD-WRM; empty for other curvatures."""
+        return self.engine.variant if isinstance(self.engine, KLDWRM) else ""
+
     def brand_sides(self, name: str) -> tuple[str, ...]:
         """The sides of a layer whose pairs the engine updates."""
         block = self.blocks[name]
-        return tuple(
-            side for side in ("left", "right") if isinstance(getattr(block, side, None), BrandFactor)
-        )
+        return tuple(side for side in SIDES if isinstance(getattr(block, side, None), BrandFactor))
 
 
 def init(plan: Plan, params: Any) -> KFACState:
@@ -79,8 +88,15 @@ def init(plan: Plan, params: Any) -> KFACState:
     leaves = leaves_of(params)
     for name, site in plan.sites.items():
         site.check(leaves, name)
-    layers = {name: blank(block, plan.dtype) for name, block in plan.blocks.items()}
+    layers = _blanks(plan)
     return KFACState(jnp.zeros((), jnp.int32), jnp.zeros((), jnp.int32), layers)
+
+
+def _blanks(plan: Plan) -> dict[str, LayerState]:
+    return {
+        name: blank(block, plan.dtype, plan.sites[name].layer.shape if plan.variant else None)
+        for name, block in plan.blocks.items()
+    }
 
 
 # -- statistics ------------------------------------------------------------------------------------------
@@ -103,16 +119,20 @@ def _accumulate(plan: Plan, name: str, layer: LayerState, factors: Factors) -> L
     if plan.axis_name is not None:
         batch = lax.pmean(batch, plan.axis_name)
         finite = lax.pmin(finite.astype(jnp.int32), plan.axis_name) > 0
-    count = layer.record["count"]
-    keep = keep_of(plan.average, count, plan.dtype)
 
-    def absorb(layer: LayerState) -> LayerState:
+    def absorb(given: LayerState) -> LayerState:
+        layer = opened(given)
+        count = layer.record["count"]
+        keep = keep_of(plan.average, count, plan.dtype)
         new = dict(layer.statistics)
         for key, value in batch.items():
             if key in brand:
                 new[key] = _absorb_pairs(plan, name, key, layer, value)
             else:
                 new[key] = averaged(new[key], value, keep)
+        for key in wake.NOW:
+            if key in new:
+                new[key] = batch[key.removesuffix("_now")]
         if "second" in new:
             P, Q = layer.inverse["left"]["U"], layer.inverse["right"]["U"]
             moments = eigenbasis_moments(site.layer, factors, P, Q)
@@ -120,10 +140,10 @@ def _accumulate(plan: Plan, name: str, layer: LayerState, factors: Factors) -> L
                 moments = lax.pmean(moments, plan.axis_name)
             later = averaged(new["second"], moments, plan.average.ema)
             new["second"] = jnp.where(layer.record["refreshes"] > 0, later, new["second"])
-        return layer._replace(statistics=new, record={**layer.record, "count": count + 1})
+        return closed(Opened(new, layer.inverse, {**layer.record, "count": count + 1}), jnp)
 
     def skip(layer: LayerState) -> LayerState:
-        return layer._replace(record={**layer.record, "skipped": layer.record["skipped"] + 1})
+        return layer._replace(counts=layer.counts.at[SKIPPED].add(1))
 
     if brand and not plan.callback:  # the engine is asked here and now
         require_concrete(layer, "statistics of 'brand'", "accumulate outside of it")
@@ -132,7 +152,7 @@ def _accumulate(plan: Plan, name: str, layer: LayerState, factors: Factors) -> L
     return made
 
 
-def _absorb_pairs(plan: Plan, name: str, side: str, layer: LayerState, batch: tuple[Any, int]) -> Any:
+def _absorb_pairs(plan: Plan, name: str, side: str, layer: Opened, batch: tuple[Any, int]) -> Any:
     proto, (rows, uses) = getattr(plan.blocks[name], side), batch
 
     def run(pairs: Any, count: Any, rows: Any) -> Any:
@@ -151,49 +171,53 @@ def _absorb_pairs(plan: Plan, name: str, side: str, layer: LayerState, batch: tu
 def refresh(plan: Plan, state: KFACState) -> KFACState:
     """New inverses from the averages, on the host; never fails on what the numbers are."""
     require_concrete(state, "refresh", "call it outside, or make kfac with refresh='callback'")
-    wanted = jax.eval_shape(lambda: {name: blank(block, plan.dtype) for name, block in plan.blocks.items()})
+    wanted = jax.eval_shape(lambda: _blanks(plan))
     step = int(state.step) if jnp.ndim(state.step) == 0 else 0
-    damping, layers = plan.damping_at(step), {}
+    damping, rate, layers = plan.damping_at(step), float(plan.rate_at(step)), {}
     for name, layer in state.layers.items():
         if jax.tree.map(jnp.shape, layer) != jax.tree.map(lambda leaf: leaf.shape, wanted[name]):
             raise InputError(
                 f"state: expected that of one model; the arrays of layer {name!r} have other shapes"
             )
-        layers[name] = _refreshed(plan, name, layer, damping, step)
+        layers[name] = _refreshed(plan, name, layer, damping, step, rate)
     return state._replace(layers=layers)
 
 
-def _refreshed(plan: Plan, name: str, layer: LayerState, damping: Damping, step: int) -> LayerState:
+def _refreshed(
+    plan: Plan, name: str, layer: LayerState, damping: Damping, step: int, rate: float
+) -> LayerState:
     held = jax.tree.map(lambda leaf: namespace.to_host(leaf, name="state"), layer)
-    made, plan.reasons[name] = renewed(plan.blocks[name], held, damping, step)
+    made, plan.reasons[name] = renewed(plan.blocks[name], opened(held), damping, step, rate=rate)
     fresh: LayerState = jax.tree.map(
-        lambda new, old, leaf: leaf if new is old else to_jax(new), made, held, layer
+        lambda new, old, leaf: leaf if new is old else to_jax(new), closed(made, np), held, layer
     )
     return fresh
 
 
 def refresh_in_callback(plan: Plan, state: KFACState) -> KFACState:
     """As `refresh`, from inside of a compiled function."""
-    layers = {}
+    layers, rate = {}, jnp.asarray(plan.rate_at(state.step), plan.dtype)
     for name, layer in state.layers.items():
 
-        def run(layer: Any, step: Any, name: str = name) -> Any:
+        def run(layer: Any, step: Any, rate: Any, name: str = name) -> Any:
             held = jax.tree.map(np.asarray, layer)
-            made, plan.reasons[name] = renewed(plan.blocks[name], held, plan.damping_at(int(step)), int(step))
-            return _changing(made)
+            made, plan.reasons[name] = renewed(
+                plan.blocks[name], opened(held), plan.damping_at(int(step)), int(step), rate=float(rate)
+            )
+            return _changing(closed(made, np))
 
         made = jax.pure_callback(
-            run, shapes_of(_changing(layer)), layer, state.step, vmap_method="sequential"
+            run, shapes_of(_changing(layer)), layer, state.step, rate, vmap_method="sequential"
         )
-        second, inverse, record = made
-        layers[name] = LayerState({**layer.statistics, **second}, inverse, record)
+        second, *others = made
+        layers[name] = LayerState({**layer.statistics, **second}, *others)
     return state._replace(layers=layers)
 
 
-def _changing(layer: LayerState) -> tuple[Any, Any, Any]:
+def _changing(layer: LayerState) -> tuple[Any, ...]:
     """What a refresh changes: not the sums."""
     second = {key: value for key, value in layer.statistics.items() if key == "second"}
-    return second, layer.inverse, layer.record
+    return second, layer.inverse, layer.counts, layer.numbers
 
 
 def shapes_of(tree: Any) -> Any:
@@ -239,6 +263,8 @@ def update(
         every = plan.engine.inv_every
         due = ((state.step % every.interval == 0) | (state.step < every.first)) & finite
         state = lax.cond(due, lambda s: refresh_in_callback(plan, s), lambda s: s, state)
+    if plan.variant:
+        matrices, state = _in_the_wake(plan, matrices, state, finite)
     directions = {name: _direction(plan, state.layers[name], V) for name, V in matrices.items()}
     for name, scale in _clip_scales(plan, directions, matrices, state.step).items():
         directions[name] = directions[name] * scale
@@ -252,19 +278,45 @@ def update(
     return jax.tree_util.tree_map_with_path(lambda keys, g: passed.get(path_of(keys), g), updates), state
 
 
+def _in_the_wake(
+    plan: Plan, matrices: dict[str, Any], state: KFACState, finite: Any
+) -> tuple[dict[str, Any], KFACState]:
+    """What KLD-WRM applies the inverse to; the state is as it was where a gradient is not finite."""
+    made, layers, rate = {}, {}, plan.rate_at(state.step)
+    for name, V in matrices.items():
+        before, block = state.layers[name], plan.blocks[name]
+        made[name], after = wake.step(
+            block,
+            plan.average,
+            before,
+            V,
+            rate,
+            state.step,
+            quadratic=plan.variant == "Q",
+            joint=plan.engine.damping.joint,
+        )
+        pull = jnp.where(finite, after.statistics["pull"], before.statistics["pull"])
+        layers[name] = before._replace(
+            statistics={**before.statistics, "pull": pull},
+            numbers=jnp.where(finite, after.numbers, before.numbers),
+        )
+    return made, state._replace(layers=layers)
+
+
 def _direction(plan: Plan, layer: LayerState, V: Any) -> Any:
-    inverse = dict(layer.inverse)
+    seen = opened(layer)
+    inverse = seen.inverse
     if "second" in layer.statistics:
         inverse["second"] = layer.statistics["second"]
     W = precondition(inverse, V, joint=plan.engine.damping.joint)
-    return jnp.where(layer.record["refreshes"] > 0, W, V)
+    return jnp.where(seen.record["refreshes"] > 0, W, V)
 
 
 def _clip_scales(
     plan: Plan, directions: dict[str, Any], gradients: dict[str, Any], step: Any
 ) -> dict[str, Any]:
     if isinstance(plan.clip, KLClip):
-        rate = plan.learning_rate(step) if callable(plan.learning_rate) else plan.learning_rate
+        rate = plan.rate_at(step)
         total = sum(jnp.vdot(D, gradients[name]) for name, D in directions.items()) * rate**2
         safe = jnp.where(total > 0, total, 1)
         factor = jnp.where(total > 0, jnp.minimum(1, jnp.sqrt(plan.clip.kappa / safe)), 1)

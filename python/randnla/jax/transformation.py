@@ -18,6 +18,7 @@ from randnla._backend.errors import InputError
 from randnla.curvature import (
     EKFAC,
     KFAC,
+    KLDWRM,
     RSKFAC,
     SREKFAC,
     BrandKFAC,
@@ -29,12 +30,11 @@ from randnla.curvature import (
     RMSClip,
 )
 from randnla.curvature.damping import Damping, damping_of
-from randnla.curvature.factors.average import Average
 from randnla.curvature.report import Line
 
 from . import steps
 from .sites import Factors, Site, leaves_of
-from .state import FALLBACKS, KFACState, LayerState
+from .state import FALLBACKS, SIDES, KFACState, LayerState, closed, opened
 from .steps import Damped, Plan
 
 T = TypeVar("T")
@@ -44,6 +44,7 @@ ENGINES: dict[str, type[KFAC]] = {
     "sre": SREKFAC,
     "ekfac": EKFAC,
     "brand": BrandKFAC,
+    "kld_wrm": KLDWRM,
 }
 
 
@@ -141,23 +142,25 @@ class KFACTransformation(optax.GradientTransformationExtraArgs):  # type: ignore
 
 
 def _damped(layer: LayerState, damping: Damping) -> LayerState:
-    inverse = dict(layer.inverse)
-    if "shifts" not in inverse:
-        values = layer.statistics["second"] if "second" in layer.statistics else inverse["values"]
+    held = opened(layer._replace(counts=np.asarray(layer.counts), numbers=np.asarray(layer.numbers)))
+    shifts, inverse = np.array(held.inverse["shifts"]), held.inverse
+    if "second" in held.statistics or "values" in inverse:
+        values = held.statistics["second"] if "second" in held.statistics else inverse["values"]
         largest = float(values.max()) or 1.0
-        new = damping.value * (largest if isinstance(damping, Relative) else 1.0)
-        return layer._replace(inverse={**inverse, "shift": jnp.asarray(new, inverse["shift"].dtype)})
-    moments = (Moments(*map(float, row)) for row in np.asarray(inverse["moments"]))
-    wanted, shifts = damping.shifts(*moments), np.array(inverse["shifts"])
-    for index, name in enumerate(("left", "right")):
-        if "matrix" not in inverse[name]:
-            shifts[index] = getattr(wanted, name)
-    shifts[2] = wanted.whole
-    return layer._replace(inverse={**inverse, "shifts": jnp.asarray(shifts, inverse["shifts"].dtype)})
+        shifts[2] = damping.value * (largest if isinstance(damping, Relative) else 1.0)
+    else:
+        wanted = damping.shifts(*(Moments(*map(float, row)) for row in inverse["moments"]))
+        for index, name in enumerate(SIDES):
+            if "matrix" not in inverse[name]:
+                shifts[index] = getattr(wanted, name)
+        shifts[2] = wanted.whole
+    made = closed(held._replace(inverse={**inverse, "shifts": shifts}), np)
+    return layer._replace(numbers=jnp.asarray(made.numbers))
 
 
 def _health(plan: Plan, name: str, layer: LayerState, skipped: int) -> Health:
-    record = {key: value.item() for key, value in layer.record.items()}
+    held = layer._replace(counts=np.asarray(layer.counts), numbers=np.asarray(layer.numbers))
+    record = {key: value.item() for key, value in held.record.items()}
     return Health(
         plan.blocks[name].kind,
         last_refresh=record["last_refresh"] if record["refreshes"] else None,
@@ -175,12 +178,12 @@ def kfac(
     layers: Mapping[str, Site],
     curvature: str = "rs",
     *,
-    damping: Damped = 0.1,
-    ema: float = 0.95,
-    start: str = "debias",
+    damping: Damped | None = None,
+    ema: float | None = None,
+    start: str | None = None,
     rank: int = 220,
-    stats_every: Any = 10,
-    inv_every: Any = 30,
+    stats_every: Any = None,
+    inv_every: Any = None,
     clip: KLClip | RMSClip | None = None,
     learning_rate: Any = 1.0,
     refresh: str = "host",
@@ -195,24 +198,26 @@ def kfac(
     ----------
     layers : mapping {name: Site}
         As ``tap(...).layers(params, inputs)`` finds them. Other parameters are passed on as they are.
-    curvature : {"rs", "sre", "exact", "ekfac", "brand"}, default "rs"
-        The engine: `RSKFAC`, `SREKFAC`, `KFAC`, `EKFAC`, `BrandKFAC` of `randnla.curvature`.
+    curvature : {"rs", "sre", "exact", "ekfac", "brand", "kld_wrm"}, default "rs"
+        The engine: `RSKFAC`, `SREKFAC`, `KFAC`, `EKFAC`, `BrandKFAC`, `KLDWRM` of `randnla.curvature`.
     damping : Damping, float or callable (step) -> either, default 0.1
         A number lambda is ``Relative(lambda)``. A callable is asked at refreshes.
     ema, start, rank, rng, dtype
         As of the engine. float64 needs 64-bit JAX.
     stats_every, inv_every : int or Every, default 10 and 30
-        What ``statistics_due`` and ``refresh_due`` answer.
+        What ``statistics_due`` and ``refresh_due`` answer. Of "kld_wrm" these defaults, those of the damping,
+        the average and the clip are its own.
     clip : KLClip, RMSClip or None
     learning_rate : float or callable (step) -> float, default 1
-        What the updates are going to be multiplied by, which `KLClip` asks for.
+        What the updates are going to be multiplied by, which `KLClip` and "kld_wrm" ask for.
     refresh : {"host", "callback"}, default "host"
         host: when the loop calls ``refresh``, outside of compiled functions. callback: inside of ``update``
         when it is due, by ``jax.pure_callback``, which copies the factors to the host and inverses back.
     axis_name : str, optional
         The axis of pmap, vmap or shard_map over which statistics are averaged.
     **settings
-        Of the engine: `oversample`, `power_iters`, `continuation`, `solver`, `warm_start`, `inverse`.
+        Of the engine: `oversample`, `power_iters`, `continuation`, `solver`, `warm_start`, `inverse`;
+        `variant` of "kld_wrm", "SO" or "Q".
 
     Returns
     -------
@@ -231,9 +236,10 @@ def kfac(
     engine is called at refreshes (with "brand", whose pairs it updates, at every batch too), and reads
     factors where they are. A refresh depends on nothing but the state and `rng`.
 
-    KLD-WRM is not offered: it changes gradients by those of the step before and by the step size, which in
-    optax comes later in the chain. Neither are asynchronous refreshes, which would be a hidden state, nor the
-    overwriting and correction of Brand pairs, for which the host would keep a square average besides.
+    "kld_wrm" must be told the step size that comes later in the chain of optax; its variant QE, which goes
+    on from the step by descents of its own, is not offered. Neither are asynchronous refreshes, which would
+    be a hidden state, nor the overwriting and correction of Brand pairs, for which the host would keep a
+    square average besides.
 
     *Cost*: as of the engine, in XLA's products; on the host, refreshes read averages where they
     are; inverses held as arrays are taken over without a copy, eigenvectors are copied once.
@@ -261,7 +267,7 @@ def kfac(
     kind = ENGINES[validate.choice(curvature, tuple(ENGINES), name="curvature")]
     if not isinstance(layers, Mapping) or not all(isinstance(site, Site) for site in layers.values()):
         raise InputError(f"layers: expected a mapping from names to Sites, got {validate.shown(layers)}")
-    for name in ("asynchronous", "lag", "overwrite_every", "correct"):
+    for name in ("asynchronous", "lag", "overwrite_every", "correct", "divergence", "wake"):
         if name in settings:
             raise InputError(f"{name}: not offered here, see the notes of kfac; got {settings[name]!r}")
     validate.choice(refresh, ("host", "callback"), name="refresh")
@@ -269,26 +275,21 @@ def kfac(
         raise InputError(f"clip: expected KLClip, RMSClip or None, got {validate.shown(clip)}")
     if axis_name is not None and curvature == "brand":
         raise InputError("axis_name: pairs of different devices cannot be averaged; take another curvature")
-    engine = kind(
-        {name: site.layer for name, site in layers.items()},
-        damping=damping,
-        ema=ema,
-        start=start,
-        rank=rank,
-        stats_every=stats_every,
-        inv_every=inv_every,
-        dtype=dtype,
-        rng=rng,
-        **settings,
-    )
+    if settings.get("variant") == "QE":
+        raise InputError("variant: QE is not offered here, see the notes of kfac; expected 'SO' or 'Q'")
+    given = {"damping": damping, "ema": ema, "start": start, "clip": clip}
+    given |= {"stats_every": stats_every, "inv_every": inv_every}
+    given = {key: value for key, value in given.items() if value is not None}
+    names = {name: site.layer for name, site in layers.items()}
+    engine = kind(names, rank=rank, dtype=dtype, rng=rng, **given, **settings)
     if engine.dtype.kind == "c":
         raise InputError(f"dtype: expected float32 or float64, got {engine.dtype}")
     plan = Plan(
         dict(layers),
         engine,
-        Average.checked(ema, start),
-        damping,
-        clip,
+        engine.average,
+        engine.damping if damping is None else damping,
+        engine.clip,
         learning_rate,
         refresh == "callback",
         axis_name,

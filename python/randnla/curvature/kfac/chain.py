@@ -37,7 +37,7 @@ class CrossFactor:
         """Average in a pair of checked batches of as many rows, times `scale`."""
         average, keep = self._average.next()
         share = math.ldexp(scale * (1.0 - keep) / len(X.rows), X.exponent + Y.exponent)
-        self._sum = keep * self._sum + share * dense.gemm(X.rows.T, Y.rows)
+        self._sum = keep * self._sum + share * dense.gemm(X.rows.T, Y.rows).astype(np.float64)
         self._average = average
 
     def state_dict(self) -> dict[str, Any]:

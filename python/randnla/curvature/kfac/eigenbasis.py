@@ -4,18 +4,22 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from randnla._backend import state as plain_state
-from randnla._backend.errors import InputError, NonFiniteError, StateError
-from randnla._backend.kernels import dense
+from randnla._backend.errors import InputError, StateError
+from randnla._backend.kernels import dense, qr
 from randnla._backend.kernels.dense import Array
 
 from ..damping import Damping, Exact, Relative, read, written
+from ..factors.batch import Batch
 from ..health import Outcome
+from ..inverses.protocol import extreme
 from ..inverses.two_sided import TwoSidedInverse
 from ..resumable import joined, parted
 from ..rows import Rows
@@ -34,7 +38,9 @@ class EigenbasisBlock:
     Attributes
     ----------
     moments : (m, n) array or None
-        S; the products of the eigenvalues at the first refresh, averages of what batches have from then on.
+        S over 2^unit; products of the eigenvalues at the first refresh, averages over batches from then on.
+    unit : int
+        0 unless S is so small or large that it, or its inverse, might leave the range of float32.
 
     Notes
     -----
@@ -49,6 +55,7 @@ class EigenbasisBlock:
     def __init__(self, base: KroneckerBlock) -> None:
         self.base = base
         self.moments: Array | None = None
+        self.unit = 0
         self._shift = 0.0
         self._workspace = Workspace()
 
@@ -62,22 +69,34 @@ class EigenbasisBlock:
 
     def prepare(self, rows: Rows) -> Any:
         """Check the rows of a batch; nothing changes."""
-        checked, moments = self.base.prepare(rows), None
+        checked, moments, exponent = self.base.prepare(rows), None, 0
         if self.moments is not None:
-            moments = second_moments(rows, *self._bases(), self._workspace)
-            if not dense.screen(moments).finite:
-                raise NonFiniteError("g: the squares of its products with a overflow")
-        return checked, moments
+            (g, one), (a, other) = (_of_unit_size(batch) for batch, _ in checked)
+            moments = second_moments(replace(rows, a=a, g=g), *self._bases(), self._workspace)
+            exponent = 2 * (one + other)
+        return checked, moments, exponent
 
     def absorb(self, prepared: Any) -> None:
         """Average in what was checked."""
-        checked, moments = prepared
+        checked, moments, exponent = prepared
         self.base.absorb(checked)
         if self.moments is not None:
             keep = self.base.left.ema
-            moments *= 1.0 - keep
+            self._adapt_unit(moments, exponent)
+            moments *= moments.dtype.type(math.ldexp(1.0 - keep, exponent - self.unit))
             self.moments *= keep
             self.moments += moments
+
+    def _adapt_unit(self, moments: Array, exponent: int) -> None:
+        """Keep the average, and what is added to it, where neither overflows nor vanishes."""
+        largest = float(moments.max())
+        if largest == 0.0 or not extreme(math.ldexp(largest, exponent - self.unit)):
+            return
+        assert self.moments is not None
+        held = float(self.moments.max())
+        top = max(exponent, self.unit + math.frexp(held)[1] if held else exponent)
+        qr.scale_by_power(self.moments, self.unit - top)
+        self._shift, self.unit = math.ldexp(self._shift, self.unit - top), top
 
     def _bases(self) -> tuple[Array, Array]:
         inverse = self.base.inverse
@@ -90,7 +109,7 @@ class EigenbasisBlock:
         """A refresh to be run now or, detached from later batches, on another thread."""
         if not isinstance(damping, (Exact, Relative)):
             raise InputError(f"damping: E-KFAC takes Exact or Relative, got {type(damping).__name__}")
-        bases = self.base.renewal(Exact(max(damping.value, 1e-30)), detached=detached)
+        bases = self.base.renewal(Relative(1.0), detached=detached)  # vectors know of no damping
 
         def run() -> Outcome[tuple[TwoSidedInverse, Damping]]:
             outcome = bases()
@@ -108,8 +127,8 @@ class EigenbasisBlock:
         if self.moments is None or before is None:
             s, t = (side.spectral for side in (inverse.left, inverse.right))
             if s is not None and t is not None:
-                product = np.ldexp(np.multiply.outer(s[1], t[1]), sum(inverse.exponents))
-                self.moments = product.astype(P.real.dtype)
+                self.moments = np.multiply.outer(s[1], t[1]).astype(P.real.dtype)
+                self.unit = sum(inverse.exponents)
         else:
             left, right = (
                 np.abs(dense.gemm(X.conj().T, Y)) ** 2 for X, Y in zip((P, Q), before, strict=True)
@@ -120,14 +139,18 @@ class EigenbasisBlock:
     def set_damping(self, damping: Damping) -> None:
         """What is added to the moments: lambda, or lambda times the largest of them."""
         if self.moments is not None:
-            largest = float(self.moments.max()) or 1.0
-            self._shift = damping.value * (largest if isinstance(damping, Relative) else 1.0)
+            largest = float(self.moments.max())
+            by_size = isinstance(damping, Relative) and largest > 0.0
+            self._shift = damping.value * largest if by_size else math.ldexp(damping.value, -self.unit)
 
-    def _damped(self) -> Array:
+    def _damped(self) -> tuple[Array, int]:
+        """The damped moments over a power of two, and its exponent."""
         if self.moments is None:
             raise StateError("inverse: expected a refresh before it is applied")
-        damped: Array = np.maximum(self.moments, 0.0) + self.moments.dtype.type(self._shift)
-        return damped
+        more = extreme(float(self.moments.max()) + self._shift)
+        moments = qr.scale_by_power(self.moments.copy(), -more) if more else self.moments
+        damped: Array = np.maximum(moments, 0.0) + moments.dtype.type(math.ldexp(self._shift, -more))
+        return damped, self.unit + more
 
     def precondition(self, V: Array) -> Array:
         """The damped inverse applied to a gradient; the gradient itself before the first refresh."""
@@ -135,8 +158,10 @@ class EigenbasisBlock:
             return V.copy()
         P, Q = self._bases()
         core = dense.gemm(dense.gemm(P.conj().T, V), Q.conj() if Q.dtype.kind == "c" else Q)
-        core /= self._damped()
-        return dense.gemm(dense.gemm(P, core), Q.T)
+        damped, exponent = self._damped()
+        core /= damped
+        out: Array = dense.gemm(dense.gemm(P, core), Q.T)
+        return qr.scale_by_power(out, -exponent) if exponent else out
 
     def quadform(self, V: Array) -> float:
         """``<V, inverse applied to V>``, summed in float64."""
@@ -144,23 +169,25 @@ class EigenbasisBlock:
         core = np.abs(
             dense.gemm(dense.gemm(P.conj().T, V), Q).astype(np.complex128 if V.dtype.kind == "c" else float)
         )
-        return float(np.sum(core**2 / self._damped()))
+        damped, exponent = self._damped()
+        return math.ldexp(float(np.sum(core**2 / damped)), -exponent)
 
     def logdet(self) -> float:
         """Of the damped curvature."""
-        return float(np.log(self._damped(), dtype=np.float64).sum())
+        damped, exponent = self._damped()
+        return float(np.log(damped, dtype=np.float64).sum() + damped.size * exponent * math.log(2.0))
 
     @property
     def shift(self) -> float:
-        """What is added to the moments."""
-        return self._shift
+        """What is added to S."""
+        return math.ldexp(self._shift, self.unit)
 
     @property
     def condition(self) -> float | None:
         """Of the damped curvature."""
         if self.moments is None:
             return None
-        damped = self._damped()
+        damped, _ = self._damped()
         return float(damped.max() / damped.min())
 
     @property
@@ -170,7 +197,7 @@ class EigenbasisBlock:
 
     def state_dict(self) -> dict[str, Any]:
         """Plain scalars and arrays."""
-        own: dict[str, Any] = {"shift": self._shift}
+        own: dict[str, Any] = {"shift": self._shift, "unit": self.unit}
         if self.moments is not None:
             own["moments"] = self.moments.copy()
         return joined({"base": self.base.state_dict(), "own": own})
@@ -186,6 +213,9 @@ class EigenbasisBlock:
         made = EigenbasisBlock(self.base.restored(parts.get("base", {})))
         own = parts.get("own", {})
         made._shift = float(plain_state.unwrap(own.get("shift", 0.0)))
+        made.unit = int(plain_state.unwrap(own.get("unit", 0)))
+        if abs(made.unit) > 4400:
+            raise StateError(f"unit: expected an exponent of products of float64, got {made.unit}")
         if "moments" in own:
             shape = (made.base.left.dim, made.base.right.dim)
             made.moments = plain_state.array_of(own, "moments", shape, own["moments"].dtype)
@@ -205,6 +235,15 @@ class EigenbasisBlock:
         own = {key: value for key, value in state.items() if key != "damping"}
         damping = read(str(state.get("damping")), Exact(0.0))
         return self.base.made_restored(own), damping
+
+
+def _of_unit_size(batch: Batch) -> tuple[Array, int]:
+    """The rows of a batch over 2^exponent, where fourth powers neither overflow nor vanish; the exponent."""
+    largest = dense.screen(batch.rows).max_abs
+    exponent = math.frexp(largest)[1] if largest > 0 else 0
+    if abs(exponent) <= 12:
+        return batch.rows, batch.exponent
+    return qr.scale_by_power(np.array(batch.rows, order="C"), -exponent), batch.exponent + exponent
 
 
 def second_moments(rows: Rows, P: Array, Q: Array, workspace: Workspace | None = None) -> Array:

@@ -170,6 +170,11 @@ class KFAC(LayerBlocks, Checkpoint):
         self._workspaces = {name: Workspace() for name in layers}
         self._in_flight = InFlight(self._damping)
 
+    @property
+    def average(self) -> Average:
+        """How batches are weighted."""
+        return self._average
+
     # -- how a layer is represented ----------------------------------------------------------------------
 
     def _block_of(self, layer: Layer, index: int) -> Block:

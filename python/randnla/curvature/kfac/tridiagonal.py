@@ -18,6 +18,7 @@ from randnla._backend.kernels.dense import Array
 from ..damping import Damping, Moments, Tikhonov, damping_of
 from ..health import Outcome, attempt
 from ..inverses.largest import largest_eigenvalue
+from ..inverses.protocol import extreme
 from ..resumable import joined, parted
 from .blocks import KroneckerBlock
 from .chain import CrossFactor, Link, link
@@ -303,6 +304,7 @@ def _rows_of(prepared: Any) -> tuple[int, float]:
 
 
 def _shifted(factor: Any, shift: float) -> Array:
-    whole: Array = factor.value.astype(np.float64)
+    exponent = extreme(factor.trace / factor.dim)  # what float32 does not hold float64 does
+    whole: Array = np.ldexp(factor.value_over(exponent).astype(np.float64), exponent)
     whole[np.diag_indices(len(whole))] += shift
     return whole
