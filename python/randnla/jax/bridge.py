@@ -169,7 +169,8 @@ def _kronecker(proto: KroneckerBlock, layer: Opened, record: dict[str, Any]) -> 
 def _augmented(block: KroneckerBlock, layer: Opened, rate: float) -> AugmentedBlock:
     made = AugmentedBlock(block.left, block.right, block.sources, block.inverse)
     last = Average(0.0, "first")
-    made.left_now, made.right_now = (SumView(layer.statistics[f"{side}_now"], last) for side in SIDES)
+    for name in ("left_now", "right_now"):
+        setattr(made, name, SumView(layer.statistics[name], last))
     made.lr = rate
     return made
 

@@ -277,7 +277,7 @@ def kfac(
         raise InputError("axis_name: pairs of different devices cannot be averaged; take another curvature")
     if settings.get("variant") == "QE":
         raise InputError("variant: QE is not offered here, see the notes of kfac; expected 'SO' or 'Q'")
-    given = {"damping": damping, "ema": ema, "start": start, "clip": clip}
+    given: dict[str, Any] = {"damping": damping, "ema": ema, "start": start, "clip": clip}
     given |= {"stats_every": stats_every, "inv_every": inv_every}
     given = {key: value for key, value in given.items() if value is not None}
     names = {name: site.layer for name, site in layers.items()}
