@@ -51,7 +51,8 @@ class TestMethods:
                 found = lstsq(wide, right[:N], method=method, rng=2)
                 close(found.x, np.linalg.pinv(wide) @ right[:N])
                 assert found.info.method == method
-                assert found.info.converged
+                unasked = method in ("sketch_and_solve", "iterative", "precondition")
+                assert found.info.converged is (None if unasked else True)
 
     def test_damping_and_weights(self, data, method):
         A, B, w = data

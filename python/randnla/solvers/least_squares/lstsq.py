@@ -95,7 +95,9 @@ def lstsq(
     SolveResult
         ``x`` (n,) or (n, k), of the kind of A. ``info.backward_error`` is the estimate, relative to ||A||_F
         and the largest over the right-hand sides; ``info.residual`` is ||b - A x|| / ||b||, the largest, too;
-        ``info.rank`` the numerical rank; ``info.condition`` bounds that of the sketch, its columns scaled.
+        ``info.rank`` the numerical rank; ``info.condition`` bounds that of the sketch, its columns scaled;
+        ``info.converged`` is None where no error was asked for: without `tol`, of "sketch_and_solve",
+        "iterative" and "precondition".
 
     Raises
     ------
@@ -254,8 +256,8 @@ def _result(call: Call, run: methods.Run, chosen: str, S: Any) -> SolveResult:
     roundings = HELD * unit_roundoff(call.dtype)
     held = chosen in STABLE and call.tol is None
     limit = call.tol if call.tol is not None else roundings if held else math.inf
-    converged = error <= limit
-    if not converged:
+    converged = None if math.isinf(limit) else bool(error <= limit)  # None: nothing was asked for
+    if converged is False:
         asked = f"tol={call.tol}" if call.tol is not None else f"{roundings:.1e}, a hundred roundings"
         warnings.warn(
             f"the estimated relative backward error {error:.2e} exceeds {asked} ({chosen})",
