@@ -53,7 +53,15 @@ figure, panels = plt.subplots(2, 3, figsize=(11, 6.4), sharex=True, sharey=True,
 for axes, method, cells in zip(panels.flat, methods, grid, strict=True):
     image = axes.imshow(cells, cmap="RdBu_r", vmin=-6, vmax=6, origin="lower", aspect="auto")
     for (i, j), value in np.ndenumerate(cells):
-        axes.text(j, i, f"{value:.0f}", ha="center", va="center", color="#22252a", fontsize=8)
+        axes.text(
+            j,
+            i,
+            f"{value:.0f}",
+            ha="center",
+            va="center",
+            color="white" if abs(value) > 3.5 else "#22252a",
+            fontsize=8,
+        )
     axes.set_title(method)
     axes.set_xticks(range(len(conditions)), [f"1e{np.log10(c):.0f}" for c in conditions])
     axes.set_yticks(range(len(residuals)), [f"1e{np.log10(r):.0f}" for r in residuals])
