@@ -181,6 +181,16 @@ def file_violations(root: Path) -> Iterator[Violation]:
             yield Violation(path, 1, "the two-line SPDX header is missing")
 
 
+def doubled_test_violations(root: Path) -> Iterator[Violation]:
+    """Test files of one name: the folders of tests are no packages, and the second is not collected."""
+    seen: dict[str, Path] = {}
+    for path in tree_files(root / "tests", ".py"):
+        if path.name.startswith("test_"):
+            other = seen.setdefault(path.name, path)
+            if other != path:
+                yield Violation(path, 1, f"a test file of this name stands in {other.parent.name}, too")
+
+
 def flag_violations(root: Path) -> Iterator[Violation]:
     """Compiler options that break IEEE arithmetic or tie the build to one machine."""
     for path in tree_files(
@@ -243,6 +253,7 @@ CHECKS: tuple[Callable[[Path], Iterator[Violation]], ...] = (
     room_violations,
     python_length_violations,
     file_violations,
+    doubled_test_violations,
     flag_violations,
     cpp_violations,
 )

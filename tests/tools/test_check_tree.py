@@ -83,6 +83,14 @@ def test_missing_header_and_include_cycle(tools: ModuleType, tmp_path: Path) -> 
     assert "include cycle: randnla/a.hpp -> randnla/b.hpp -> randnla/a.hpp" in messages
 
 
+def test_test_files_of_one_name(tools: ModuleType, tmp_path: Path) -> None:
+    for room in ("lowrank", "solvers"):
+        (tmp_path / "tests" / room).mkdir(parents=True)
+        (tmp_path / "tests" / room / "test_krylov.py").write_text(HEADER)
+    (found,) = tools.violations(tmp_path)
+    assert "tests/solvers/test_krylov.py:1: a test file of this name stands in lowrank, too" in str(found)
+
+
 def test_allowed_imports_pass(tools: ModuleType, tmp_path: Path) -> None:
     for name, text in {
         "python/randnla/_backend/kernels/dense.py": "from randnla import _core\n",
