@@ -24,7 +24,9 @@ def test_lstsq_solves_columns_of_any_size_side_by_side(method, factor):
     found = randnla.lstsq(TALL * factor, B[:, None] * scales, method=method, rng=0)
     expected = np.linalg.lstsq(TALL * factor, B, rcond=None)[0]
     assert found.info.method == method
-    assert found.info.converged
+    assert found.info.converged is (
+        None if method == "precondition" else True
+    )  # None: no error was asked for
     assert not found.x[:, 1].any()
     for j in (0, 2, 3):
         assert np.linalg.norm(found.x[:, j] / scales[j] - expected) < 1e-13 * np.linalg.norm(expected)
