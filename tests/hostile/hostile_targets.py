@@ -36,6 +36,7 @@ class Target:
     rows_needed: int = 0  # a sample cannot be larger than what it is drawn from
     needed_axis: int = 0  # whose length that is
     dense_only: bool = False
+    entries_only: bool = False  # what is known by its products alone is a mistake there
     takes_vectors: bool = False  # one axis is no mistake there
     real: bool = False  # complex numbers are a mistake there
     mapped_tolerance: float = 1e-8  # a memmap is another kind of input, by a route that `info` names

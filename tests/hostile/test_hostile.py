@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import scipy.sparse.linalg as spla
 from hostile_arguments import ARGUMENTS
 from hostile_inputs import LAYOUTS, MATRICES, NON_FINITE, SHAPES, Hostile, dense_truth
 from hostile_products import TARGETS
@@ -143,8 +144,11 @@ def test_matrix(worker: Worker, target: Target, case: Hostile) -> None:
     if target.dense_only and not isinstance(case.make(target.base()), (np.ndarray, list, tuple)):
         assert_error(outcome, "InputError", named(r"^A\b", target))
         return
+    if target.entries_only and isinstance(case.make(target.base()), spla.LinearOperator):
+        assert_error(outcome, "InputError", named(r"^A: expected an array", target))
+        return
     if target.real and getattr(case.make(target.base()), "dtype", None) in (np.complex64, np.complex128):
-        assert_error(outcome, "InputError", named(r"^A: expected real numbers", target))
+        assert_error(outcome, "InputError", named(r"^A: expected real (numbers|points)", target))
         return
     if case.promise == "NonFiniteError" and not target.sees_all and outcome["kind"] == "value":
         return  # the rows drawn hold no NaN

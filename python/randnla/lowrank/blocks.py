@@ -12,6 +12,7 @@ import numpy as np
 from randnla._backend import validate
 from randnla._backend.errors import InputError
 from randnla.operators import Dense, LinearOperator, RowStream, Sparse
+from randnla.operators.algebra import Transposed
 
 from .scaling import Array
 
@@ -39,6 +40,7 @@ def dense_blocks(
     ------
     InputError, NonFiniteError
     """
+    op = _read_by_rows(op)
     if not isinstance(op, (Dense, Sparse, RowStream)):
         raise InputError(
             f"{name}: expected an array, a sparse matrix or a row stream, got {type(op).__name__}"
@@ -54,10 +56,26 @@ def dense_blocks(
         held = [validate.native(op.array, dtype, name=name)]
     else:
         held = [op.matrix.tocsr()]
-    sparse_height = max(1, min(height, (8 << 20) // (columns * dtype.itemsize)))
+    sparse_height = max(1, min(height, (8 << 20) // max(1, columns * dtype.itemsize)))
     for block in held:
         step = height if isinstance(block, np.ndarray) else sparse_height
         for start in range(0, block.shape[0], step):
             part = block[start : start + step]
             part = part if isinstance(part, np.ndarray) else part.toarray()
             yield validate.native(part, dtype, name=name)
+
+
+def _read_by_rows(op: LinearOperator) -> LinearOperator:
+    """What is the transpose of a stream because the mapped file lies in Fortran order, as a stream."""
+    base = getattr(op, "base", None)
+    if not (isinstance(op, Transposed) and isinstance(base, RowStream)):
+        return op
+    if not isinstance(base.source, np.ndarray):
+        return op
+    return RowStream(
+        base.source.T,
+        dtype=base.dtype,
+        max_memory=base.max_memory,
+        name=base.name,
+        check_finite=base.check_finite,
+    )

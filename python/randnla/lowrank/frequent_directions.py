@@ -18,7 +18,15 @@ from randnla.operators import as_operator
 
 from .blocks import dense_blocks, stream_dtype
 from .factor import narrow_product, widen
-from .scaling import Array, exponent_of, largest_magnitude, scale_by_power, unit_roundoff
+from .scaling import (
+    Array,
+    exponent_of,
+    in_units,
+    largest_magnitude,
+    scale_by_power,
+    unit_roundoff,
+    vector_norm,
+)
 
 _SAFE = 400  # exponents whose squares, summed, stay within float64
 
@@ -93,7 +101,7 @@ class FrequentDirections:
     @property
     def loss(self) -> float:
         """Delta: ||A^H A - B^H B|| <= Delta but for rounding."""
-        return math.ldexp(self._loss, 2 * self._exponent)
+        return in_units(self._loss, 2 * self._exponent)
 
     def update(self, rows: Any) -> None:
         """Append rows, an array or sparse matrix of shape (r, n) or a row stream.
@@ -210,9 +218,11 @@ class FrequentDirections:
         P, T, _ = qr.cholesky_qr(held._buffer[: self.size].conj().T)
         Y, s, _ = qr.small_svd(widen(T))
         # Each shrinking, and the rows themselves, are known to rounding of the trace they had.
-        total = math.ldexp(held._mass, 2 * held._exponent) + float(np.linalg.norm(s)) ** 2
+        e = max(exponent_of(max(s, default=0.0)), held._exponent)
+        shift = 2 * (held._exponent - e)
+        total = math.ldexp(held._mass, shift) + vector_norm(np.ldexp(s, -e)) ** 2
         rounding = 8 * math.sqrt(2 * self.size) * unit_roundoff(self.dtype) * total
-        bound = held.loss + rounding
+        bound = in_units(math.ldexp(held._loss, shift) + rounding, 2 * e)
         info = Info(
             rank=int(np.count_nonzero(s > unit_roundoff(self.dtype) * max(s, default=0.0))),
             method="frequent_directions",

@@ -19,7 +19,7 @@ from randnla.operators import as_operator
 from . import error
 from .blocks import dense_blocks, stream_dtype
 from .factor import widen
-from .scaling import Array, fix_signs, real_dtype
+from .scaling import Array, exponent_of, fix_signs, in_units, real_dtype, vector_norm
 
 _RENEW = 32  # updates after which the basis that grows in place is orthonormalized afresh
 
@@ -176,6 +176,7 @@ class IncrementalSVD:
         op = as_operator(columns, name="columns")
         if op.shape[0] != self.shape[0]:
             raise InputError(f"columns: expected {self.shape[0]} rows, got shape {op.shape}")
+        op.require_finite(name="columns")  # before the indices change places
         self._append_all(op.T, "c", "columns")
 
     def _append_all(self, op: Any, side: str, name: str) -> None:
@@ -248,16 +249,19 @@ class IncrementalSVD:
         if len(U) >= U.shape[1] > 0:
             U, _, _ = qr.cholesky_qr(U)  # products of many turns drift by a rounding each
         fix_signs(U, V)
-        magnitude = math.hypot(float(np.linalg.norm(self._s)), self._lost)
-        floor = error.rounding_floor(magnitude, self.dtype, self._s.size) * math.sqrt(1 + self._count)
-        bound = self._lost + floor
+        # In units of the matrix: squares of 1e200 and of 1e-200 leave the range.
+        e = exponent_of(max(self._lost, float(self._s.max(initial=0.0))))
+        s, lost = np.ldexp(self._s, -e), math.ldexp(self._lost, -e)
+        norm = vector_norm(s)
+        floor = error.rounding_floor(math.hypot(norm, lost), self.dtype, s.size) * math.sqrt(1 + self._count)
+        bound = lost + floor
         info = Info(
-            rank=int(np.count_nonzero(self._s > floor)),
+            rank=int(np.count_nonzero(s > floor)),
             method="incremental",
             passes=1,
-            error_estimate=bound,
+            error_estimate=in_units(bound, e),
             error_kind="frobenius",
-            error_relative=error.relative(bound, float((self._s**2).sum())),
+            error_relative=error.relative(bound, norm**2),
             failure_probability=0.0,
             converged=True,
             iterations=self._count,
