@@ -138,6 +138,24 @@ def test_backward_error_is_that_of_householder(condition, residual):
         assert error / 1.5 - 1e-18 <= found.info.backward_error <= 4 * error + 1e-17
 
 
+@pytest.mark.parametrize(
+    ("method", "m", "n", "condition", "seed"),
+    [
+        ("cholesky_qr", 40000, 100, 1e13, 1),
+        ("spir", 6000, 20, 1e13, 0),
+        ("spir", 6000, 40, 1e11, 0),
+        ("fossils", 1500, 40, 1e13, 1),
+    ],
+)
+def test_refinement_goes_on_while_a_solution_that_is_far_too_long_gets_shorter(method, m, n, condition, seed):
+    """The first correction divides x by 1e4 and its residual with it: the backward error stays."""
+    A, b, _ = problem(m, n, condition, 1e-3, seed=seed)
+    found = lstsq(A, b, method=method, rng=0)
+    assert found.info.method == method
+    assert found.info.converged
+    assert karlson_walden(A, b, found.x) <= 1e-15
+
+
 def test_plain_preconditioning_fails_where_the_residual_is_large():
     """What refinement is for: Meier, Nakatsukasa, Townsend and Webb (2024)."""
     A, b, _ = problem(1500, 40, 1e10, 1e-3)

@@ -33,8 +33,8 @@ RUNNERS: dict[str, Callable[[methods.Run], None]] = {
     "precondition": methods.precondition,
     "sketch_and_solve": methods.sketch_and_solve,
 }
-# Methods that are backward stable, and what they are held to, over u.
-STABLE, HELD = ("householder", "cholesky_qr", "spir", "fossils"), 100.0
+# Methods that are backward stable.
+STABLE = ("householder", "cholesky_qr", "spir", "fossils")
 TRIES = 2
 
 
@@ -253,7 +253,7 @@ def _result(call: Call, run: methods.Run, chosen: str, S: Any) -> SolveResult:
         error = math.hypot(error, form.range_error())
     x, moved = _finished(call, form.x)
     error += moved
-    roundings = HELD * unit_roundoff(call.dtype)
+    roundings = methods.HELD * unit_roundoff(call.dtype)
     held = chosen in STABLE and call.tol is None
     limit = call.tol if call.tol is not None else roundings if held else math.inf
     converged = None if math.isinf(limit) else bool(error <= limit)  # None: nothing was asked for

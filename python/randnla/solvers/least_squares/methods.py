@@ -23,6 +23,8 @@ PLAIN = 1e-2
 # Condition of N beyond which the sketch was no embedding: 9 is expected for d = 4 n.
 EMBEDDING = 400.0
 MOST_ROUNDS = 8
+# Backward errors of stable methods, over the roundoff.
+HELD = 100.0
 
 
 @dataclass
@@ -66,8 +68,12 @@ class Run:
         return error
 
     def refine(self, solve: Callable[[Array], tuple[Array, int, bool]], error: float) -> bool:
-        """Corrections of the measured iterate until the target is met, or an error is not halved."""
-        ok = True
+        """Corrections of the measured iterate until the target is met, or rounding leaves nothing to gain.
+
+        The error is relative to the length of x. Where the sketched solution is far too long, that length
+        falls along with what the error is taken of: only the right-hand side c then tells of progress.
+        """
+        ok, size = True, self._size()
         for _ in range(MOST_ROUNDS):
             if error <= self.target or not ok:
                 break
@@ -76,9 +82,13 @@ class Run:
             self.form.correct(w)
             self.form.measure()
             before, error = error, self.judge()
-            if error > before / 2:
+            longer, size = size, self._size()
+            if error > before / 2 and (error <= HELD * UNIT or not size <= longer / 2):
                 break
         return ok
+
+    def _size(self) -> float:
+        return float(column_norms(self.form.c).max(initial=0.0))
 
 
 def householder(run: Run) -> None:
