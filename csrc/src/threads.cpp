@@ -157,9 +157,10 @@ void parallel_team(const std::function<void(Team&)>& body, int max_threads) {
         int given = 0;
 #pragma omp parallel num_threads(size)
         {
-#pragma omp single
-            given = omp_get_num_threads();
-            if (given == size) region.run(body, omp_get_thread_num());
+            // Each asks for itself: to be told would be a barrier more in every call.
+            const int members = omp_get_num_threads(), rank = omp_get_thread_num();
+            if (rank == 0) given = members;
+            if (members == size) region.run(body, rank);
         }
         if (given != size) return parallel_team(body, given);
 #endif
