@@ -80,6 +80,9 @@ void product(T alpha, MatrixView<const T> a, MatrixView<const T> b, T beta, Matr
     blas::gemm<T>(alpha, a, b, beta, c);
 }
 
+// Products below which one member is as quick as two that are awake, .06 ms, and quicker than one
+// that has to wake the other.
+constexpr double worth_a_team = 1 << 20;
 // Tiles of C bound both the length of a call and, where an operand has to be packed, its memory.
 constexpr index_t tile = 2048;
 
@@ -147,7 +150,6 @@ void parallel_gemm(T alpha, MatrixView<const T> a, MatrixView<const T> b, T beta
         return parallel_gemm<T>(alpha, b.transposed(), a.transposed(), beta, c.transposed());
     blas::use_one_thread();
     constexpr index_t slab_unit = 16;
-    constexpr double worth_a_team = 1 << 16;
     const double products = static_cast<double>(c.rows * c.cols) * static_cast<double>(a.cols);
     const int members = products < worth_a_team ? 1 : num_threads();
     if (members > 1 && c.rows < 4 * slab_unit * members && a.cols > 8 * c.rows)

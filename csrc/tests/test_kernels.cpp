@@ -190,6 +190,11 @@ TEST(products_of_few_columns) {
             CHECK(skinny_products_agree<double>(203, 150, n));
             CHECK(skinny_products_agree<double>(n, 150, 203));
         }
+        // Tall enough that a team shares them, by rows of C or by the sum.
+        CHECK(skinny_products_agree<float>(1787, 150, 4));
+        CHECK(skinny_products_agree<double>(4, 150, 1787));
+        CHECK(skinny_products_agree<double>(431, 150, 17));
+        CHECK(skinny_products_agree<double>(17, 3701, 17));
     });
 }
 

@@ -328,6 +328,24 @@ assert tasks() == before, (tasks(), before)
     run(script, OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
 
 
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+def test_steps_on_small_batches_call_no_team() -> None:
+    """Where other processes are busy, a team would wait for a turn of each member."""
+    script = TASKS + """
+from randnla._backend.kernels import dense
+from randnla.curvature import SketchySGD
+R, S = A[:70] / 70**0.5, A[70:140] / 70**0.5
+engine = SketchySGD(rng=0)
+before = tasks()
+engine.update(R, fresh=S)
+assert engine.direction(A[0]).shape == (200,) and engine.health.fallback == ""
+assert tasks() == before, (tasks(), before)
+dense.gemm(A.T, A)
+assert tasks() == before + 1, (tasks(), before)
+"""  # fmt: skip
+    run(script, OMP_NUM_THREADS="2", OPENBLAS_NUM_THREADS="1")
+
+
 def test_threadpoolctl_limits_our_team_and_never_raises_our_blas() -> None:
     pytest.importorskip("threadpoolctl")
     script = """

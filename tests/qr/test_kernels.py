@@ -32,7 +32,17 @@ def threads(request):
 
 @pytest.mark.parametrize("dtype", REAL)
 @pytest.mark.parametrize(
-    "shape", [(1, 1, 1), (5, 3, 2), (150, 200, 60), (60, 700, 60), (7, 90, 300), (150, 65, 110), (3, 0, 4)]
+    "shape",
+    [
+        (1, 1, 1),
+        (5, 3, 2),
+        (150, 200, 60),
+        (60, 700, 60),
+        (7, 90, 300),
+        (7, 550, 300),
+        (150, 65, 110),
+        (3, 0, 4),
+    ],
 )
 def test_gemm_every_layout(shape, dtype, threads):
     m, k, n = shape
