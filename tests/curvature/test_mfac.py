@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """M-FAC by all of its methods against the dense matrix, block by block, in every storage."""
 
+import math
 import pickle
 
 import numpy as np
@@ -239,6 +240,15 @@ def test_short_blocks_below_rounding_take_their_eigenvectors():
         assert x @ made.inverse_hvp(x) > 0
     assert made.health.fallback == "eigenvectors"
     assert (made.inverse_diag() > 0).all()
+
+
+def test_determinants_of_short_blocks_near_rounding_and_far_from_it():
+    g = np.random.default_rng(0).standard_normal(5)
+    made = MFAC(9, 6, 1e-17, block=4, dtype=np.float64)
+    made.add(np.concatenate([g[:4], np.zeros(4), g[4:]]))  # the second block is nothing but damping
+    exact = 7 * math.log(1e-17) + math.log(g[:4] @ g[:4]) + math.log(g[4] ** 2)
+    assert made.logdet() == pytest.approx(exact, rel=1e-12)
+    assert made._window.path == "eigh"
 
 
 def test_bfloat16_rounds_to_nearest_even():

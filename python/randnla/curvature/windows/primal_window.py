@@ -26,8 +26,8 @@ class _Inverses:
 
     columns: slice
     inverse: Array
-    logdet: float
-    eigenvectors: bool
+    near: Array  # (count,), which of them are near rounding
+    logdet: float  # of those
 
 
 class PrimalWindow(GradientWindow):
@@ -43,7 +43,8 @@ class PrimalWindow(GradientWindow):
     is not positive definite to rounding, eigenvalues that are rounding are taken for zero: every term of
     ``x^T F^-1 x`` is then positive.
 
-    *Cost*: d for `add`; 2 d m b and O(d b^2) for the first solve after a change, 2 d b for the next.
+    *Cost*: d for `add`; 2 d m b and O(d b^2) for the first solve after a change, 2 d b for the next; as much
+    as the first for `logdet`, which makes the sums anew.
     """
 
     _KIND = "PrimalWindow"
@@ -74,7 +75,7 @@ class PrimalWindow(GradientWindow):
         """How the inverse is formed now."""
         if not self._inverses:
             return "none"
-        return "eigh" if any(part.eigenvectors for part in self._inverses) else "cholesky"
+        return "eigh" if any(part.near.any() for part in self._inverses) else "cholesky"
 
     def trace_of_gram(self) -> float:
         """Sum of the squares of all gradients."""
@@ -89,25 +90,28 @@ class PrimalWindow(GradientWindow):
             self._inverses = [self._inverted(*group) for group in groups if group[1]]
         return self._inverses
 
-    def _inverted(self, columns: slice, order: int) -> _Inverses:
+    def _sums(self, columns: slice, order: int) -> Array:
+        """The blocks undamped, (count, order, order)."""
         count, m = (columns.stop - columns.start) // order, self.count
         A = np.zeros((count, order, order))
         for some in blocks_of(count, max(1, _BYTES // (8 * order * max(1, m)))) if m else ():
             first, last = columns.start + some.start * order, columns.start + some.stop * order
             G = np.ascontiguousarray(self.part(slice(first, last)).reshape(m, -1, order).transpose(1, 0, 2))
             A[some] = np.matmul(G.transpose(0, 2, 1), G) / m
+        return A
+
+    def _inverted(self, columns: slice, order: int) -> _Inverses:
+        A, logdet = self._sums(columns, order), 0.0
         # Rounding of a block is some eps of its trace: two digits are to be left.
         near = self.damping <= 256 * _EPS * np.trace(A, axis1=1, axis2=2)
         inverse, info = batched_inverse(A, self.damping)
         near |= info > 0
-        damped = A[~near] + self.damping * np.eye(order)
-        logdet = float(np.linalg.slogdet(damped).logabsdet.sum())
         if near.any():
             w, V = np.linalg.eigh(A[near])
             w = np.where(w > 8 * order * _EPS * w[:, -1:], w, 0.0) + self.damping
             inverse[near] = (V / w[:, None, :]) @ V.transpose(0, 2, 1)
-            logdet += float(np.log(w).sum())
-        return _Inverses(columns, inverse, logdet, bool(near.any()))
+            logdet = float(np.log(w).sum())
+        return _Inverses(columns, inverse, near, logdet)
 
     def solve(self, x: Any) -> Any:
         """As of `GradientWindow`."""
@@ -122,7 +126,12 @@ class PrimalWindow(GradientWindow):
 
     def logdet(self) -> float:
         """Logarithm of the determinant of F."""
-        return sum(part.logdet for part in self.inverses())
+        total = 0.0
+        for part in self.inverses():
+            order = part.inverse.shape[1]
+            damped = self._sums(part.columns, order)[~part.near] + self.damping * np.eye(order)
+            total += part.logdet + float(np.linalg.slogdet(damped).logabsdet.sum())
+        return total
 
     def inverse_element(self, i: int, j: int) -> float:
         """``(F^-1)_ij`` of parameters in one block."""
