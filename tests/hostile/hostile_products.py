@@ -15,6 +15,7 @@ from hostile_estimates import TARGETS as ESTIMATES
 from hostile_functions import TARGETS as FUNCTIONS
 from hostile_least_squares import TARGETS as LEAST_SQUARES
 from hostile_streams import TARGETS as STREAMS
+from hostile_structured import TARGETS as STRUCTURED
 from hostile_systems import TARGETS as SYSTEMS
 from hostile_targets import TARGETS as DRIVERS
 from hostile_targets import Array, Target, exponent, rescale, slack
@@ -108,4 +109,6 @@ def operator_targets() -> list[Target]:
 PRODUCTS = {
     target.name: target for target in [t for name in SKETCHES for t in map_targets(name)] + operator_targets()
 }
-TARGETS = DRIVERS | PRODUCTS | FUNCTIONS | CURVATURE | ESTIMATES | SYSTEMS | LEAST_SQUARES | STREAMS
+TARGETS = (
+    DRIVERS | PRODUCTS | FUNCTIONS | CURVATURE | ESTIMATES | SYSTEMS | LEAST_SQUARES | STREAMS | STRUCTURED
+)

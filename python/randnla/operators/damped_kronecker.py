@@ -112,13 +112,8 @@ class DampedKronecker(KroneckerFunction):
         form = validate.choice(form, FORMS, name="form")
         damping = validate.real(damping, name="damping", low=0.0)
         A, B = as_operator(left, name="left"), as_operator(right, name="right")
-        self._set(
-            spectrum_of(A, "left"),
-            spectrum_of(B, "right"),
-            np.result_type(A.dtype, B.dtype),
-            damping,
-            form,
-        )
+        dtype = np.result_type(A.dtype, B.dtype)
+        self._set(spectrum_of(A, "left", dtype), spectrum_of(B, "right", dtype), dtype, damping, form)
 
     def _set(self, left: Spectrum, right: Spectrum, dtype: Any, damping: float, form: str) -> None:
         self.damping, self.form = damping, form

@@ -23,12 +23,22 @@ from randnla.operators.structured import (
 )
 
 
-def _operators(factors: tuple[Any, ...]) -> tuple[LinearOperator, ...]:
+def _operators(factors: tuple[Any, ...], names: tuple[str, ...] = ()) -> tuple[LinearOperator, ...]:
     from randnla.operators.convert import as_operator
 
     if not factors:
         raise InputError("factors: expected at least one")
-    return tuple(as_operator(A, name=f"factors[{i}]") for i, A in enumerate(factors))
+    names = names or tuple(f"factors[{i}]" for i in range(len(factors)))
+    return tuple(as_operator(A, name=name) for A, name in zip(factors, names, strict=True))
+
+
+def _eigh(op: LinearOperator, name: str) -> tuple[Array, Array]:
+    """Of a factor that errors call by its name."""
+    op.require_finite(name=name)
+    try:
+        return structured(op, "eigenvectors").eigh()
+    except InputError as problem:
+        raise InputError(f"{name}: {str(problem).removeprefix('A: ')}") from None
 
 
 def apply_to_axis(op: LinearOperator, X: Array, *, adjoint: bool) -> Array:
@@ -100,10 +110,10 @@ class Kronecker(Structured):
 
     def _apply(self, X: Array, *, adjoint: bool) -> Array:
         k = X.shape[1]
-        done, rest = 1, X.shape[0]
-        for A in self.factors:
-            m, n = A.shape[::-1] if adjoint else A.shape
-            rest //= n
+        shapes = [A.shape[::-1] if adjoint else A.shape for A in self.factors]
+        done = 1
+        for i, (A, (m, n)) in enumerate(zip(self.factors, shapes, strict=True)):
+            rest = math.prod(columns for _, columns in shapes[i + 1 :])
             X = apply_to_axis(A, X.reshape(done, n, rest * k), adjoint=adjoint)
             done *= m
         return X.reshape(done, k)
@@ -208,7 +218,7 @@ class KroneckerSum(Structured):
     """
 
     def __init__(self, A: Any, B: Any) -> None:
-        self.left, self.right = _operators((A, B))
+        self.left, self.right = _operators((A, B), names=("A", "B"))
         for op, what in ((self.left, "A"), (self.right, "B")):
             if op.shape[0] != op.shape[1]:
                 raise InputError(f"{what}: expected a square matrix, got shape {op.shape}")
@@ -256,7 +266,7 @@ class KroneckerSum(Structured):
             A or B is not Hermitian.
         """
         if self._eigen is None:
-            (a, P), (b, Q) = (structured(op, "eigenvectors").eigh() for op in (self.left, self.right))
+            (a, P), (b, Q) = (_eigh(op, name) for op, name in ((self.left, "A"), (self.right, "B")))
             self._eigen = Kronecker(P, Q), np.add.outer(a, b).ravel()
         return self._eigen
 

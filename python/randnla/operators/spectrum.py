@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from randnla._backend.errors import BreakdownError, InputError
 from randnla._backend.kernels import dense, qr
 from randnla.operators.base import Array, LinearOperator
+from randnla.operators.dense import Dense
 from randnla.operators.diagonal import Diagonal
 from randnla.operators.lowrank import DiagonalPlusLowRank, LowRank, widened
 from randnla.operators.structured import structured
@@ -90,11 +91,12 @@ class Spectrum:
         return np.column_stack([inside, np.maximum(0.0, 1.0 - inside.sum(axis=1))])
 
 
-def spectrum_of(op: LinearOperator, name: str) -> Spectrum:
+def spectrum_of(op: LinearOperator, name: str, dtype: Any = None) -> Spectrum:
     """The spectrum of a Hermitian positive semidefinite operator, eigenvalues below zero clipped.
 
     An array costs an eigendecomposition. A low-rank term costs O(n r^2): its basis is taken as it is
-    where it is orthonormal to rounding, else orthonormalized.
+    where it is orthonormal to rounding, else orthonormalized. An array of less precision than `dtype` is
+    decomposed in that of `dtype`; what rounding explains stays a matter of its own.
 
     Raises
     ------
@@ -117,11 +119,17 @@ def spectrum_of(op: LinearOperator, name: str) -> Spectrum:
         values, basis, rest = _low_rank(op, name)
     else:
         try:
-            w, basis = structured(op, "eigenvectors").eigh()
+            w, basis = structured(_widened(op, dtype), "eigenvectors").eigh()
         except InputError as problem:
             raise InputError(f"{name}: {str(problem).removeprefix('A: ')}") from None
         values = w.astype(np.float64)
     return _clipped(n, basis, values, rest, np.finfo(op.dtype).eps, name)
+
+
+def _widened(op: LinearOperator, dtype: Any) -> LinearOperator:
+    if dtype is None or not isinstance(op, Dense):
+        return op
+    return Dense(op.array.astype(np.result_type(op.dtype, np.empty(0, dtype).real), copy=False))
 
 
 def _real(values: Array, name: str) -> Array:
