@@ -11,9 +11,10 @@ import numpy as np
 
 from randnla._backend.errors import BreakdownError
 from randnla._backend.kernels import dense, qr
+from randnla.lowrank.error import column_norms
 from randnla.lowrank.scaling import in_units, scale_by_power
 
-from .known_root import EPS, Array, KnownRoot, column_norms
+from .known_root import EPS, Array, KnownRoot
 
 
 class CorrectedRoot(KnownRoot):

@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from randnla._backend.kernels import dense
+from randnla.lowrank.error import column_norms
 
-from .known_root import EPS, column_norms
+from .known_root import EPS
 
 Array = npt.NDArray[Any]
 Pair = tuple[Array, Array]

@@ -20,7 +20,7 @@ import scipy.sparse.linalg
 
 from randnla._backend.errors import BreakdownError, InputError
 from randnla._backend.kernels import dense, qr
-from randnla.lowrank.error import frobenius
+from randnla.lowrank.error import column_norms, frobenius
 from randnla.lowrank.scaling import unit_roundoff
 from randnla.operators import LinearOperator
 
@@ -102,11 +102,6 @@ class KnownRoot(ABC):
         """What the columns of P X may be off by as `apply` returns them."""
         unit = unit_roundoff(np.float32) if self.single else EPS
         return 2 * math.sqrt(self.n) * unit * self.interval[1] * column_norms(X)
-
-
-def column_norms(X: Array) -> Array:
-    """The 2-norms of the columns."""
-    return np.array([frobenius(X[:, j : j + 1]) for j in range(X.shape[1])])
 
 
 def rounding_of(dtype: Any, n: int) -> float:

@@ -14,12 +14,12 @@ import numpy.typing as npt
 
 from randnla._backend.errors import BreakdownError
 from randnla._backend.kernels import dense, qr
-from randnla.lowrank.error import frobenius
+from randnla.lowrank.error import column_norms, frobenius
 from randnla.lowrank.scaling import exponent_of, in_units, largest_magnitude
 
 from .derived_root import InverseOf, Shrunk
 from .graded import reduced
-from .known_root import EPS, KnownRoot, column_norms
+from .known_root import EPS, KnownRoot
 from .riccati import galerkin, galerkin_down, invert, orthonormal
 
 Array = npt.NDArray[Any]
