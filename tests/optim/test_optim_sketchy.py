@@ -195,6 +195,14 @@ def test_batches_whose_gradients_overflow_are_no_steps():
     assert skipped == fitted.health.skipped_gradients > 0
 
 
+@ALL
+def test_the_loss_of_a_batch_is_that_of_before_its_step(method):
+    X, y = problem(400, 10)
+    fitted = method("logistic", ridge=10.0, batch=400, epochs=1, rng=0).fit(X, y)
+    assert fitted.model.penalty(fitted.coef_) > 1e-7  # would be seen
+    assert fitted.history[0]["loss"] == pytest.approx(math.log(2), rel=1e-13)
+
+
 def test_history_callback_and_plain_steps():
     X, y = problem(400, 6)
     seen = []

@@ -196,12 +196,7 @@ class SketchyFit:
             if labels.dtype.kind == "c" or top >= _CLASSES:
                 raise InputError(f"y: expected integers in [0, {_CLASSES}), got {top}")
             return Multinomial(max(2, int(top) + 1), ridge=ridge)
-        plain: dict[str, type[LinearModel]] = {
-            "least_squares": LeastSquares,
-            "logistic": Logistic,
-            "poisson": Poisson,
-        }
-        return plain[self.loss](ridge=ridge)
+        return _MODELS[_word(self.loss)](ridge=ridge)
 
     def _run(self, rows: Rows, y: Array, epochs: int, callback: Callable[[Self], None] | None) -> Self:
         for _ in range(epochs):
@@ -249,9 +244,9 @@ class SketchyFit:
         rng = np.random.default_rng([self.seed, self.epoch, 0])
         return rows.epoch(self.batch, rng, in_place=usual and self.model.outputs == 1)
 
-    def _value(self, losses: Array) -> float:
-        """The objective of a batch, by the losses of its samples."""
-        return float(losses.sum()) / len(losses) + float(self.model.penalty(self._w))
+    def _value(self, losses: Array, w: Array) -> float:
+        """The objective of a batch at w, by the losses of its samples there."""
+        return float(losses.sum()) / len(losses) + float(self.model.penalty(w))
 
     def _full_gradient(self, rows: Rows, y: Array, w: Array) -> Array:
         """In a pass over the samples, flattened."""

@@ -14,12 +14,12 @@ from randnla._backend import validate
 from randnla._backend.errors import InputError, NonFiniteError
 from randnla.curvature import LinearModel
 
+from .anchored import AnchoredFit
 from .protocols import Array
 from .rows import Rows
-from .sketchy import SketchyFit
 
 
-class SketchyKatyusha(SketchyFit):
+class SketchyKatyusha(AnchoredFit):
     """`SketchySGD` with gradients of vanishing noise and momentum; needs a ridge.
 
     Parameters
@@ -63,25 +63,19 @@ class SketchyKatyusha(SketchyFit):
         self.engine.start(self._w.ravel())
 
     def _epoch(self, rows: Rows, y: Array) -> Iterator[tuple[int, float]]:
-        model, engine, shape = self.model, self.engine, self._w.shape
+        engine, shape = self.engine, self._w.shape
         for index, X in self._batches(rows):
-            if engine.snapshot_due:
-                try:
-                    engine.snapshot(self._full_gradient(rows, y, engine.anchor.reshape(shape)))
-                except InputError:  # NaN or Inf: there is nothing to step along
-                    yield self._skip(rows.n)
-                    return
-            point, anchor = engine.point.reshape(shape), engine.anchor.reshape(shape)
-            targets = y[index]
-            losses, slopes = model.losses_and_slopes(model.predictors(X, point), targets)
-            change = slopes - model.slopes(model.predictors(X, anchor), targets)
-            g = model.pull(X, change) + model.ridge * (point - anchor)
-            w = engine.step_along(g.ravel() + engine.full_gradient)
+            anchor = engine.anchor.reshape(shape)
+            if engine.snapshot_due and not self._snapshot(rows, y, anchor):
+                yield self._skip(rows.n)
+                return
+            value, reduced = self._reduced(X, y[index], engine.point.reshape(shape), anchor)
+            w = engine.step_along(reduced)
             if w is None:
                 yield self._skip(len(index))
                 continue
             self._w = w.reshape(shape)
-            yield len(index), self._value(losses)
+            yield len(index), value
 
     def step(
         self,

@@ -63,7 +63,7 @@ class SketchySAGA(SketchyFit):
         rate = engine.learning_rate
         for index, X in self._batches(rows):
             losses, slopes = model.losses_and_slopes(model.predictors(X, w), y[index])
-            value = self._value(losses)
+            value = self._value(losses, w)
             push = model.pull(X, slopes - engine.table[index].reshape(slopes.shape)).ravel()
             slopes = slopes.reshape(len(index), -1)
             down = engine.along_reduced(index, slopes, push, model.ridge * w.ravel())

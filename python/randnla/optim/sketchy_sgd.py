@@ -86,7 +86,7 @@ class SketchySGD(SketchyFit):
         model, rate, w = self.model, self.engine.learning_rate, self._w
         for index, X in self._batches(rows):
             losses, slopes = model.losses_and_slopes(model.predictors(X, w), y[index])
-            value = self._value(losses)
+            value = self._value(losses, w)
             down = self.engine.along((model.pull(X, slopes) + model.ridge * w).ravel())
             if down is None:
                 yield self._skip(len(index))

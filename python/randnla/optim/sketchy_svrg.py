@@ -11,15 +11,15 @@ import numpy as np
 
 from randnla import curvature as engines
 from randnla._backend import validate
-from randnla._backend.errors import InputError, NonFiniteError
+from randnla._backend.errors import NonFiniteError
 from randnla.curvature import LinearModel
 
+from .anchored import AnchoredFit
 from .protocols import Array
 from .rows import Rows
-from .sketchy import SketchyFit
 
 
-class SketchySVRG(SketchyFit):
+class SketchySVRG(AnchoredFit):
     """`SketchySGD` with gradients of vanishing noise: a full gradient an epoch, two gradients a step.
 
     Parameters
@@ -61,21 +61,14 @@ class SketchySVRG(SketchyFit):
         return engines.SketchySVRG(samples=n, ridge=model.ridge, **self._settings(model.outputs))
 
     def _epoch(self, rows: Rows, y: Array) -> Iterator[tuple[int, float]]:
-        model, w, anchor = self.model, self._w, self._w.copy()
-        try:
-            self.engine.snapshot(self._full_gradient(rows, y, anchor))
-        except InputError:  # NaN or Inf: there is nothing to step along
+        w, anchor = self._w, self._w.copy()
+        if not self._snapshot(rows, y, anchor):
             yield self._skip(rows.n)
             return
         rate = self.engine.learning_rate
         for index, X in self._batches(rows):
-            targets = y[index]
-            losses, slopes = model.losses_and_slopes(model.predictors(X, w), targets)
-            value = self._value(losses)
-            # One product with X^T: the difference of the slopes, and that of the penalties.
-            change = slopes - model.slopes(model.predictors(X, anchor), targets)
-            g = model.pull(X, change) + model.ridge * (w - anchor)
-            down = self.engine.along(g.ravel() + self.engine.full_gradient)
+            value, reduced = self._reduced(X, y[index], w, anchor)
+            down = self.engine.along(reduced)
             if down is None:
                 yield self._skip(len(index))
                 continue
