@@ -12,6 +12,7 @@ import scipy.sparse
 from lowrank_cases import DTYPES, assert_orthonormal, error, matrix, tail
 
 import randnla
+from randnla._backend.kernels import dense
 
 WIDTH = 30
 MAKERS = [lambda: randnla.FrequentDirections(WIDTH, 8), lambda: randnla.IncrementalSVD(WIDTH, 8)]
@@ -188,6 +189,55 @@ def test_bad_rows_change_nothing(make):
     with pytest.raises(randnla.InputError, match="rows: expected real"):
         found.update(A + 1j)
     assert found.state_dict()["digest"] == before
+
+
+@pytest.mark.parametrize("make", MAKERS)
+def test_an_interrupt_or_a_bad_block_of_a_stream_changes_nothing(make, monkeypatch):
+    A, _ = matrix(90, WIDTH, "harmonic")
+    found = make()
+    for start in range(0, 90, 30):
+        found.update(A[start : start + 30])
+    saved = found.state_dict()
+    bad = np.full((1, WIDTH), np.nan)
+    with pytest.raises(randnla.NonFiniteError, match="rows: "):
+        found.update(randnla.RowStream(lambda: iter([A, bad]), shape=(91, WIDTH), name="rows"))
+    assert found.state_dict()["digest"] == saved["digest"]
+
+    gemm, calls = dense.gemm, 0
+
+    def interrupted(*args, **keywords):
+        nonlocal calls
+        calls -= 1
+        if calls == 0:
+            raise KeyboardInterrupt
+        return gemm(*args, **keywords)
+
+    monkeypatch.setattr(dense, "gemm", interrupted)
+    answered = 0
+    for turn in range(1, 100):
+        one = type(found).from_state_dict(saved)
+        calls = turn
+        try:
+            one.update(A)
+        except KeyboardInterrupt:
+            answered += 1
+            assert one.state_dict()["digest"] == saved["digest"]
+        else:
+            break
+    assert answered >= 1
+
+
+def test_an_interrupt_of_a_result_loses_no_rows(monkeypatch):
+    A, _ = matrix(80, WIDTH, "harmonic")
+    found = randnla.IncrementalSVD(WIDTH, 5)
+    found.update(A[:60])
+    found.update(A[60:])
+    with monkeypatch.context() as patch:
+        patch.setattr(dense, "gemm", lambda *args: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            found.result()
+    assert found.shape == (80, WIDTH)
+    assert np.linalg.norm(A - found.result().to_dense()) <= found.result().info.error_estimate
 
 
 def test_kinds_of_rows_agree():

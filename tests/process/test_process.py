@@ -162,6 +162,9 @@ X, Y = rng.standard_normal((8000, 250)), rng.standard_normal((60000, 120))
 K = randnla.KernelMatrix(B[:, :20], bandwidth=5.0)
 D = randnla.KernelMatrix(B[:2500, :1000], bandwidth=30.0)  # much work, little new memory
 K32 = randnla.KernelMatrix(B32[:, :20], kernel="matern32", bandwidth=5.0)
+def fed(held):
+    held.update(B)
+    return tuple(held.result())
 def computed():
     # Seconds that each thread of this process has had a core.
     found = {}
@@ -239,6 +242,14 @@ INTERRUPTED = {
         "(window_dots(W[:64], W),)",
         "(window_combine(W, WC, 0.5, W[:16]),)",
     ],
+    "pieces": [
+        "randnla.pivoted_qr(B, 300, rng=1)",
+        "tuple(randnla.cur(B, 100, rng=1))[:3]",
+        "randnla.lstsq(B[:, :400], B[:, 1000], rng=1)[:1]",
+        "fed(randnla.FrequentDirections(1200, 60))",
+        "fed(randnla.IncrementalSVD(1200, 60))",
+        "fed(randnla.StreamingSVD((5000, 1200), 60, rng=1))",
+    ],
     "complex": [
         "(dense.gemm(C.conj().T, C),)",
         "(dense.gram(C),)",
@@ -255,7 +266,15 @@ INTERRUPTED = {
 @pytest.mark.skipif(not Path("/proc/self/schedstat").exists(), reason="reads how long threads ran")
 @pytest.mark.parametrize(
     ("group", "threads"),
-    [("products", 1), ("drivers", 2), ("sketches", 2), ("kernels", 1), ("kernels", 2), ("complex", 1)],
+    [
+        ("products", 1),
+        ("drivers", 2),
+        ("sketches", 2),
+        ("kernels", 1),
+        ("kernels", 2),
+        ("pieces", 1),
+        ("complex", 1),
+    ],
 )
 def test_interrupt_is_answered_within_a_tenth_of_a_second(group: str, threads: int) -> None:
     """SIGINT at random times, all answered in 100 ms; the next call equals a clean one bit for bit.

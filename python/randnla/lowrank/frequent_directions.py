@@ -109,8 +109,7 @@ class FrequentDirections:
         Raises
         ------
         InputError, NonFiniteError
-            The rows do not fit, or hold NaN or Inf; nothing has changed. (Of a row stream, the blocks before
-            the bad one stay.)
+            The rows do not fit, or hold NaN or Inf; nothing has changed, nor has it by an interrupt.
 
         Examples
         --------
@@ -120,8 +119,14 @@ class FrequentDirections:
         >>> directions.result().s.round(3)  # 9 and 4 less 4
         array([2.236, 0.   ])
         """
-        for block in dense_blocks(as_operator(rows, name="rows"), self.n, self.dtype, 1 << 30):
-            self._append(block)
+        # Rows are written behind those held, and shrinking makes a new buffer: the old one is a backup.
+        held = self._buffer, self._filled, self._loss, self._mass, self._exponent
+        try:
+            for block in dense_blocks(as_operator(rows, name="rows"), self.n, self.dtype, 1 << 30):
+                self._append(block)
+        except BaseException:  # an interrupt too
+            self._buffer, self._filled, self._loss, self._mass, self._exponent = held
+            raise
 
     def merge(self, other: FrequentDirections) -> None:
         """Append what `other` holds: the sketch of the rows of both.

@@ -45,9 +45,9 @@ class _Factor:
             self._join()
 
     def _join(self) -> None:
-        rows, turn = self.parts.pop()
-        above, before = self.parts.pop()
-        self.parts.append((np.concatenate([dense.gemm(above, turn), rows]), dense.gemm(before, turn)))
+        (above, before), (rows, turn) = self.parts[-2:]
+        joined = np.concatenate([dense.gemm(above, turn), rows]), dense.gemm(before, turn)
+        self.parts[-2:] = [joined]  # at once: an interrupt of a product leaves both
 
     def whole(self) -> Array:
         """The factor as an array, kept as such."""
@@ -143,8 +143,7 @@ class IncrementalSVD:
         Raises
         ------
         InputError, NonFiniteError
-            The rows do not fit, or hold NaN or Inf; nothing has changed. (Of a row stream, the blocks before
-            the bad one stay.)
+            The rows do not fit, or hold NaN or Inf; nothing has changed, nor has it by an interrupt.
 
         Examples
         --------
@@ -181,6 +180,14 @@ class IncrementalSVD:
 
     def _append_all(self, op: Any, side: str, name: str) -> None:
         grown, basis = (self._left, self._right) if side == "r" else (self._right, self._left)
+        held = list(grown.parts), list(basis.parts), self._s, self._lost, self._sides, self._count
+        try:
+            self._append_blocks(op, grown, basis, side, name)
+        except BaseException:  # an interrupt too
+            grown.parts, basis.parts, self._s, self._lost, self._sides, self._count = held
+            raise
+
+    def _append_blocks(self, op: Any, grown: _Factor, basis: _Factor, side: str, name: str) -> None:
         weight = self.forget
         for block in dense_blocks(op, basis.height, self.dtype, max(2 * self.rank, 64), name=name):
             # Columns meet the conjugate of the left factor: A^T = conj(V) S U^T.
