@@ -300,6 +300,25 @@ def test_tolerance_is_certified_or_warned_of():
     assert rough.info.backward_error > 1e-9
 
 
+@pytest.mark.parametrize("method", METHODS)
+def test_the_callback_hears_of_every_measured_iterate(method):
+    A, b, _ = problem(2000, 20, 1e6, 1e-3)
+    states = []
+    found = lstsq(A, b, method=method, rng=0, callback=states.append)
+    assert {tuple(state) for state in states} == {
+        ("stage", "backward_error", "iterations", "passes", "matvecs")
+    }
+    counts = [state["iterations"] for state in states]
+    assert counts[0] == 0
+    assert counts == sorted(set(counts))
+    assert counts[-1] == found.info.iterations
+    # The iterate that is returned is the best one; the rounding of x is counted in.
+    best = min(state["backward_error"] for state in states)
+    assert best <= found.info.backward_error <= best + 1e-16
+    assert states[-1]["passes"] == found.info.passes
+    assert states[-1]["matvecs"] == found.info.matvecs
+
+
 def test_sketch_and_solve_is_within_the_distortion():
     """||A x - b|| <= (1 + e) / (1 - e) of the least, e = 1 / sqrt(12) the expected distortion, doubled."""
     A, b, x = problem(5000, 20, 1e6, 1.0)

@@ -88,7 +88,8 @@ def lstsq(
     max_memory : int, optional
         Bytes of a block that is read from a memmap.
     callback : callable, optional
-        Called with a dict of the stage, backward error, passes and iterations after every measured iterate.
+        Called with a dict of `stage`, `backward_error`, `iterations`, `passes` and `matvecs` after every
+        measured iterate.
 
     Returns
     -------
@@ -201,10 +202,10 @@ def _target(call: Call) -> float:
     return floor if call.tol is None else max(floor, call.tol / 2)
 
 
-def _reporter(call: Call, B: Tall) -> Callable[[str], None]:
-    def report(stage: str) -> None:
+def _reporter(call: Call, B: Tall) -> Callable[..., None]:
+    def report(**state: Any) -> None:
         if call.callback is not None:
-            call.callback({"stage": stage, "passes": B.passes, "matvecs": B.matvecs})
+            call.callback({**state, "passes": B.passes, "matvecs": B.matvecs})
 
     return report
 

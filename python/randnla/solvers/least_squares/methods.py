@@ -36,7 +36,7 @@ class Run:
     target : float
         Backward error to stop at.
     report : callable
-        Told after every measured iterate.
+        Given the stage, the backward error and the iterations after every measured iterate.
     path : list of str
         Routes taken.
     iterations : int
@@ -51,7 +51,7 @@ class Run:
 
     form: Formulation
     target: float
-    report: Callable[[str], None]
+    report: Callable[..., None]
     path: list[str] = field(default_factory=list)
     iterations: int = 0
     error: float = math.inf
@@ -64,7 +64,7 @@ class Run:
         error = self.form.backward_error() if finite else math.inf
         if not self.best or error < self.error:
             self.error, self.best = error, self.form.iterate()
-        self.report("residual")
+        self.report(stage="residual", backward_error=error, iterations=self.iterations)
         return error
 
     def refine(self, solve: Callable[[Array], tuple[Array, int, bool]], error: float) -> bool:
@@ -160,8 +160,8 @@ def iterative(run: Run) -> None:
         step = (1 - beta) ** 2 * form.c + beta * step
         form.correct(step)
         form.measure()
-        error = run.judge()
         run.iterations += 1
+        error = run.judge()
 
 
 def precondition(run: Run) -> None:
