@@ -16,6 +16,7 @@ from randnla.operators import (
     LowRank,
     RowStream,
 )
+from randnla.operators.factored import is_hermitian
 
 DTYPES = (np.float32, np.float64, np.complex64, np.complex128)
 # Forms that a class has not, by design.
@@ -272,3 +273,17 @@ def test_low_rank_factors_are_not_copied():
     U = np.ones((5, 2))
     assert DiagonalPlusLowRank(2.0, U).low.U is U
     assert DiagonalPlusLowRank(2.0, U).inverse().low.U is U
+
+
+@pytest.mark.parametrize("n", [1, 255, 256, 257, 600])
+def test_one_entry_that_differs_is_seen_wherever_it_stands(n):
+    rng = np.random.default_rng(n)
+    A = rng.standard_normal((n, n)) + 1j * rng.standard_normal((n, n))
+    A = A + A.conj().T
+    assert is_hermitian(A)
+    assert is_hermitian(A.real)
+    for i, j in [(0, 0), (n - 1, n - 1), (0, n - 1), (n - 1, 0), (n // 2, n // 3)]:
+        for wrong in (1e-9j, np.nan):
+            B = A.copy()
+            B[i, j] += wrong
+            assert not is_hermitian(B)
