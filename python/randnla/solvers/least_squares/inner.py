@@ -15,6 +15,7 @@ from randnla._backend.kernels import qr
 from randnla.lowrank.error import column_norms
 from randnla.qr.cqrrpt import condition_bound
 
+from ..krylov.golub_kahan import LSQR
 from .tall import Array
 
 Normal = Callable[[Array], Array]
@@ -95,33 +96,16 @@ def conjugate_gradients(normal: Normal, c: Array, goal: Array, limit: int) -> tu
 def lsqr(
     forward: Callable[[Array], Array], adjoint: Callable[[Array], Array], b: Array, tol: float, limit: int
 ) -> tuple[Array, int, bool]:
-    """Least squares with a well conditioned matrix, columns side by side (Paige and Saunders, 1982).
+    """Least squares with a well conditioned matrix M, columns side by side (Paige and Saunders, 1982).
 
     Stops where ||M^H r|| <= tol ||M|| ||r|| or ||r|| <= tol ||b|| for every column, by the recurrences.
     """
-    u, beta = _unit(b)
-    v, alpha = _unit(adjoint(u))
-    w, x = v, np.zeros_like(v)
-    phi, rho_bar, size, c, start = beta, alpha, alpha, np.ones_like(alpha), beta
-    for i in range(1, limit + 1):
-        # ||M^H r|| = phi alpha |c|
-        if np.all((alpha * np.abs(c) <= tol * size) | (phi <= tol * start)):
-            return x, i - 1, True
-        u, beta = _unit(forward(v) - alpha * u)
-        size = np.sqrt(size**2 + alpha**2 + beta**2)
-        v, fresh = _unit(adjoint(u) - beta * v)
-        rho = np.hypot(rho_bar, beta)
-        safe = np.where(rho > 0, rho, 1.0)
-        c, s = rho_bar / safe, beta / safe
-        x = x + (c * phi / safe) * w
-        w = v - (s * fresh / safe) * w
-        rho_bar, phi, alpha = -c * fresh, s * phi, fresh
-    return x, limit, False
-
-
-def _unit(Y: Array) -> tuple[Array, Array]:
-    norms = column_norms(Y)
-    return Y / np.where(norms > 0, norms, 1.0), norms
+    run, start = LSQR(forward, adjoint, b), column_norms(b)
+    for i in range(limit):
+        if np.all((run.gradient <= tol * run.norm * run.residual) | (run.residual <= tol * start)):
+            return run.X, i, True
+        run.step()
+    return run.X, limit, False
 
 
 def rounds_limit(distortion: float) -> int:
