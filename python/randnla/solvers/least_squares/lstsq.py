@@ -179,13 +179,15 @@ def _require_room(call: Call, rows: int, n: int) -> None:
 
 def _formulate(call: Call, B: Tall, SB: Array, S: Any) -> Formulation:
     m, n = B.shape
+    # In the precision of S B: input wider than that of the map would meet dense blocks of it.
+    parts = np.result_type(SB.dtype, np.complex64) if call.b.dtype.kind == "c" else SB.dtype
     SB = SB.astype(B.wide)
     if B.damp:
         SB = np.concatenate([SB, B.damp * np.eye(n)])
     if call.wide:
         Sb = np.zeros((SB.shape[0], 0))
     else:
-        Sb = B.sketch_columns(S, call.b)
+        Sb = call.b if S is None else np.asarray(S @ call.b.astype(parts, copy=False))
         Sb = np.concatenate([Sb, np.zeros((SB.shape[0] - Sb.shape[0], Sb.shape[1]))])
     threshold = call.threshold
     if threshold is None:

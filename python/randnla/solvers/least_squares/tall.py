@@ -72,10 +72,6 @@ class Tall:
                 found[:, j : j + columns.shape[1]] = S.apply(self.op.matmat(columns))
         return np.asarray(found)
 
-    def sketch_columns(self, S: Any, b: Array) -> Array:
-        """``S b`` for the right-hand sides of rows of B, weighted already."""
-        return b if S is None else np.asarray(S @ b)
-
     def _identity(self) -> Iterator[tuple[int, Array]]:
         n = self.shape[1]
         for j in range(0, n, COLUMNS):
