@@ -3,6 +3,7 @@
 """Laws of `lstsq`: every method, kind of input, shape and rank against dense pseudoinverses."""
 
 import json
+import tracemalloc
 
 import cases
 import numpy as np
@@ -317,6 +318,25 @@ def test_the_callback_hears_of_every_measured_iterate(method):
     assert best <= found.info.backward_error <= best + 1e-16
     assert states[-1]["passes"] == found.info.passes
     assert states[-1]["matvecs"] == found.info.matvecs
+
+
+@pytest.mark.parametrize("kind", ["tall", "wide", "float32", "columns", "damped", "as_operator_scipy"])
+@pytest.mark.parametrize("method", METHODS)
+def test_memory_is_estimated_to_a_factor(method, kind):
+    A, b, _ = problem(6000, 30, 1e3, 1e-3)
+    given = {
+        "wide": (A.T, b[:30]),
+        "float32": (A.astype(np.float32), b),
+        "columns": (A, np.outer(b, np.arange(1, 9))),
+        "as_operator_scipy": (cases.OPERATORS["as_operator_scipy"](A), b),
+    }.get(kind, (A, b))
+    tracemalloc.start()
+    try:
+        found = lstsq(*given, method=method, damp=0.1 if kind == "damped" else 0.0, rng=0)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak / 4 <= found.info.memory <= 4 * peak
 
 
 def test_sketch_and_solve_is_within_the_distortion():

@@ -22,7 +22,7 @@ from . import methods, plan
 from .call import Call, begin, draw, sketch_in_range
 from .formulation import Formulation, Overdetermined, Underdetermined
 from .preconditioner import precondition, triangle
-from .tall import Array, Tall, column_norms
+from .tall import COLUMNS, Array, Tall, column_norms
 
 RUNNERS: dict[str, Callable[[methods.Run], None]] = {
     "householder": methods.householder,
@@ -198,6 +198,17 @@ def _formulate(call: Call, B: Tall, SB: Array, S: Any) -> Formulation:
     return Underdetermined(B, P, call.b) if call.wide else Overdetermined(B, P, call.b)
 
 
+def _memory(call: Call, S: Any) -> int:
+    """Bytes at the peak, by formula: the sketch twice, four cores, b, x and what else has their shape."""
+    m, n, k = max(call.op.shape), min(call.op.shape), call.b.shape[1]
+    rows = (m if S is None else S.shape[0]) + (n if call.damp else 0)
+    wide = np.result_type(call.b.dtype, call.op.dtype)
+    held = 2 * rows * (n + k) + 4 * n * n + 4 * (m + n) * k
+    if call.kind == "operator":
+        held += m * min(n, COLUMNS)
+    return int(wide.itemsize * held)
+
+
 def _target(call: Call) -> float:
     """Half of what is asked for leaves room for the rounding of x; an eighth of a rounding is the floor."""
     floor = unit_roundoff(call.dtype) / 8
@@ -285,6 +296,7 @@ def _result(call: Call, run: methods.Run, chosen: str, S: Any) -> SolveResult:
         seed=call.seed,
         path=", ".join(call.path) or "direct",
         stream_version=STREAM_VERSION,
+        memory=_memory(call, S),
         certificate="karlson-walden",
         condition=form.P.condition,
     )
