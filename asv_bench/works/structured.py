@@ -142,7 +142,7 @@ def _window(d: int, m: int) -> Case:
     rng = np.random.default_rng(0)
     window = gradient_window(d, m, 0.1)
     # Rows go in without their inner products, which this row does not time: m^2 d of them.
-    G = window._rows[:m]
+    G = window._held.rows[:m]
     for g in G:
         rng.standard_normal(out=g, dtype=np.float32)
     window._gram[:] = np.eye(m) * d
