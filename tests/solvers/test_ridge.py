@@ -197,6 +197,8 @@ class TestKernelRidge:
             kernel_ridge(X, y[:3])
         with pytest.raises(NonFiniteError, match=r"^y: 1 entry"):
             kernel_ridge(X, np.r_[np.nan, y[1:]])
+        with pytest.raises(NonFiniteError, match=r"^y: 1 entry"):
+            kernel_ridge(X, np.r_[np.nan, y[1:]], check_finite=False)
         with pytest.raises(NonFiniteError, match=r"^points: 1 entry"):
             kernel_ridge(np.where(np.arange(20)[:, None] == 3, [[np.inf, 0.0]], X), y)
         with pytest.raises(InputError, match=r"dimension"):

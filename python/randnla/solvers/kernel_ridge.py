@@ -85,8 +85,7 @@ def kernel_ridge(
     target = validate.as_array(y, name="y", ndim=(1, 2))
     if target.shape[0] != K.shape[0]:
         raise InputError(f"y: expected {K.shape[0]} rows as points has, got shape {target.shape}")
-    if check_finite:
-        validate.require_finite(target, name="y")
+    validate.require_finite(target, name="y")  # `solve` would call it b
     found = solve(
         K,
         y,
