@@ -20,7 +20,7 @@ from randnla.lowrank.problem import Problem
 from randnla.lowrank.scaling import (
     Array,
     exponent_of,
-    largest_magnitude,
+    normalize,
     scale_by_power,
     unit_roundoff,
 )
@@ -182,9 +182,7 @@ def begin(
         block = np.concatenate([block.real, block.imag], axis=1)
     dtype = np.result_type(op.dtype, block.dtype)
     B = np.array(block, dtype, order="F")
-    units = np.array([exponent_of(largest_magnitude(c)) for c in B.T], int)
-    for j, unit in enumerate(units):
-        scale_by_power(B[:, j], -int(unit))
+    units = np.array([normalize(column) for column in B.T], int)
     op = promoted(op, dtype)
     problem = Problem(op, kind_of_operator(op), seed)
     if tolerance is None:

@@ -16,7 +16,7 @@ from randnla._backend.errors import InputError, NonFiniteError
 from randnla._backend.rng import seed_from
 from randnla.lowrank.call import kind_of_operator
 from randnla.lowrank.problem import scaled_copy
-from randnla.lowrank.scaling import exponent_of, largest_magnitude, real_dtype, scale_by_power
+from randnla.lowrank.scaling import exponent_of, largest_magnitude, normalize, real_dtype
 from randnla.operators import Dense, LinearOperator, as_operator
 from randnla.sketching import RandomMap
 from randnla.sketching.choose import MAPS, make_map
@@ -110,10 +110,7 @@ def weight_roots(weights: Any, rows: int) -> Array | None:
 def in_own_units(columns: Array) -> tuple[Array, Array]:
     """A copy whose columns are scaled by powers of two to entries below 1, and the exponents."""
     scaled = np.array(columns)
-    exponents = np.array([exponent_of(largest_magnitude(column)) for column in columns.T], int)
-    for j, exponent in enumerate(exponents):
-        scale_by_power(scaled[:, j], -int(exponent))
-    return scaled, exponents
+    return scaled, np.array([normalize(column) for column in scaled.T], int)
 
 
 def begin(A: Any, b: Any, **given: Any) -> Call:
