@@ -130,6 +130,15 @@ def test_a_spectral_preconditioner_stays_definite_below_rounding():
 
 
 @pytest.mark.parametrize("solver", [randnla.solve, randnla.gmres])
+def test_zero_right_hand_sides_are_solved_by_zero_whatever_the_guess(solver):
+    b = np.column_stack([np.zeros(6), B[:6]])
+    found = solver(SQUARE, b, x0=np.ones((6, 2)))
+    assert found.info.converged
+    assert not found.x[:, 0].any()
+    assert np.linalg.norm(SQUARE @ found.x[:, 1] - B[:6]) <= 1e-8 * np.linalg.norm(B[:6])
+
+
+@pytest.mark.parametrize("solver", [randnla.solve, randnla.gmres])
 def test_guesses_out_of_range_are_refused(solver):
     with pytest.raises(InputError, match=r"^x0: expected a guess of the size of a solution"):
         solver(SQUARE, B[:6], x0=np.full(6, 1e200))

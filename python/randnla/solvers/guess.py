@@ -32,10 +32,13 @@ def checked_guess(system: System, x0: Any) -> Array | None:
 
 
 def in_system(system: System, guess: Array | None) -> Array:
-    """The unknowns of the system, ``2^(unit of A - unit of b_j)`` times the caller's; zeros for None."""
+    """The unknowns of the system, ``2^(unit of A - unit of b_j)`` times the caller's; zeros for None.
+
+    Where b_j is zero so is the solution, and no residual is small beside it: the guess is dropped.
+    """
     if guess is None:
         return np.zeros(system.B.shape, system.dtype, order="F")
-    X = np.array(guess, order="F")
+    X = np.where(system.B.any(axis=0), guess, 0).astype(system.dtype, order="F")
     most = 2 * int(np.finfo(system.dtype).maxexp) // 5  # what products with A and squares leave room for
     for j, unit in enumerate(system.units):
         power = (system.exponent or 0) - int(unit)
