@@ -8,12 +8,13 @@
 #include "check.hpp"
 #include "randnla/cholesky_batched.hpp"
 #include "randnla/kron.hpp"
+#include "randnla/least_squares.hpp"
 #include "randnla/sketch_sparse.hpp"
 #include "randnla/symmetric_eigh.hpp"
 #include "randnla/threads.hpp"
 #include "randnla/woodbury.hpp"
 
-// Kernels at sizes that a team shares: the bits of one member from two and four. Under the thread
+// Kernels at sizes that a team shares: the bits of one member from two to four. Under the thread
 // sanitizer these are the calls in which members could meet.
 using namespace randnla;
 
@@ -43,7 +44,7 @@ void same_on_teams(const std::function<std::vector<T>()>& call, double rounding 
     set_num_threads(1);
     const auto alone = call();
     const double bound = rounding * largest_difference(alone, std::vector<T>(alone.size()));
-    for (const int members : {2, 4}) {
+    for (const int members : {2, 3, 4}) {
         set_num_threads(members);
         const auto shared = call();
         CHECK(shared.size() == alone.size() && largest_difference(shared, alone) <= bound);
@@ -151,6 +152,40 @@ void single_nonzeros(index_t d, index_t m, index_t n) {
 }
 
 template <class T>
+void gathered(index_t m, index_t d) {
+    const auto a = numbers<T>(m * d), x = numbers<T>(d);
+    const auto c = numbers<double>(m);
+    std::vector<index_t> index(c.size());
+    for (index_t k = 0; k < m; ++k) index[static_cast<std::size_t>(k)] = k * k % m;
+    const auto rows = row_major_view(a.data(), m, d);
+    same_on_teams<double>([&] {
+        std::vector<double> out(static_cast<std::size_t>(m + d));
+        gathered_dots<T>(rows, index.data(), m, x.data(), out.data());
+        gathered_combine<T>(rows, index.data(), m, c.data(), out.data() + m);
+        return out;
+    });
+}
+
+template <class T>
+void sweeps(index_t m, index_t n, index_t k) {
+    const auto a = numbers<T>(m * n);
+    const auto b = numbers<double>(m * k), x = numbers<double>(n * k), p = numbers<double>(n * n);
+    for (const bool upper : {false, true})
+        same_on_teams<double>([&] {
+            std::vector<double> out(static_cast<std::size_t>(2 * n * n + (n + m + 1) * k));
+            double* const r = out.data() + 2 * n * n;
+            const ResidualSums sums{row_major_view(b.data(), m, k), row_major_view(x.data(), n, k),
+                                    row_major_view(r, m, k), row_major_view(r + m * k, n, k),
+                                    r + (m + n) * k};
+            const auto rows = row_major_view(a.data(), m, n);
+            sweep_gram<T>(rows, sums, row_major_view(out.data(), n, n));
+            sweep_preconditioned<T>(rows, sums, row_major_view(p.data(), n, n), upper,
+                                    row_major_view(out.data() + n * n, n, n));
+            return out;
+        });
+}
+
+template <class T>
 void all() {
     windows<T>(20, 1, 150000);
     windows<T>(20, 5, 40000);
@@ -160,6 +195,9 @@ void all() {
     eigenvectors<T>(150);
     single_nonzeros<T>(200, 5000, 300);
     single_nonzeros<T>(64, 20000, 40);
+    gathered<T>(37, 30000);
+    sweeps<T>(7001, 30, 1);
+    sweeps<T>(7001, 30, 3);
 }
 
 }  // namespace

@@ -24,8 +24,8 @@ template <class T>
 void sweep_gram(MatrixView<const T> a, const ResidualSums& sums, MatrixView<double> gram);
 
 // The same with gram = (A P)^T (A P) for a row-major P: A P is formed in float64 and its products
-// in float32, which suffices where A P is well conditioned. Of an `upper` P only the upper triangle
-// is read.
+// in float32, which suffices where A P is well conditioned. An `upper` P holds zeros below its
+// diagonal, most of which are passed over.
 template <class T>
 void sweep_preconditioned(MatrixView<const T> a, const ResidualSums& sums,
                           MatrixView<const double> p, bool upper, MatrixView<double> gram);
