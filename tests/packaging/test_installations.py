@@ -1,8 +1,10 @@
 # SPDX-FileCopyrightText: 2026 the randnla developers
 # SPDX-License-Identifier: BSD-3-Clause
-"""What a stranger gets: source distribution -> wheel -> fresh environment; editable rebuild; system BLAS.
+"""What a stranger gets: source distribution -> wheel -> fresh environment; editable rebuild.
 
-Each environment is new and each command runs outside of the checkout with an empty PYTHONPATH.
+Each environment is new and each command runs outside of the checkout with an empty PYTHONPATH. The core
+is compiled once here, from the source distribution, whose files are those of the checkout; RANDNLA_WHEEL
+names a wheel that pip built from the checkout, as `make test` does, and without it one is built.
 """
 
 from __future__ import annotations
@@ -69,7 +71,9 @@ def sdist(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def wheel(sdist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel that pip builds from the source distribution, in isolation."""
+    """The wheel that pip builds in isolation."""
+    if given := os.environ.get("RANDNLA_WHEEL"):
+        return (ROOT / given).resolve(strict=True)
     folder = tmp_path_factory.mktemp("wheel")
     call(
         sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", folder, sdist, cwd=folder
@@ -86,12 +90,28 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return python
 
 
-def test_sdist_holds_the_sources_and_nothing_built(sdist: Path) -> None:
+def unpacked(sdist: Path, folder: Path) -> Path:
     with tarfile.open(sdist) as archive:
-        names = {name.partition("/")[2] for name in archive.getnames()}
-    assert {"CMakeLists.txt", "LICENSE", "README.md", "PKG-INFO", "cmake/Blas.cmake"} <= names
-    assert "csrc/bindings/module.cpp" in names
-    assert not [name for name in names if name.endswith((".so", ".pyc"))]
+        archive.extractall(folder, filter="data")
+    (source,) = folder.iterdir()
+    return source
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()
+    }
+
+
+def test_sdist_holds_the_sources_and_nothing_built(sdist: Path, tmp_path: Path) -> None:
+    """Byte for byte: what is built from one is what is built from the other."""
+    found = contents(unpacked(sdist, tmp_path / "unpacked"))
+    assert {"CMakeLists.txt", "LICENSE", "README.md", "cmake/Blas.cmake", "csrc/bindings/module.cpp"} <= set(
+        found
+    )
+    assert b"Name: randnla" in found.pop("PKG-INFO")
+    assert found == contents(copy_sources(tmp_path / "source"))
+    assert not [name for name in found if name.endswith((".so", ".pyc"))]
 
 
 def test_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
@@ -155,8 +175,8 @@ def test_threadpoolctl_sees_our_blas(installed: Path, tmp_path: Path) -> None:
     assert [pool[1:] for pool in ours] == [["blas", 1]]
 
 
-def test_editable_install_rebuilds_on_import(tmp_path: Path) -> None:
-    source = copy_sources(tmp_path / "source")
+def test_editable_install_rebuilds_on_import(sdist: Path, tmp_path: Path) -> None:
+    source = unpacked(sdist, tmp_path / "unpacked")
     python = fresh_environment(tmp_path / "venv")
     # The build tools come from the environment of the tests: editable rebuilds need them to stay.
     site = call(python, "-c", "import site; print(site.getsitepackages()[0])", cwd=tmp_path).strip()
@@ -164,7 +184,7 @@ def test_editable_install_rebuilds_on_import(tmp_path: Path) -> None:
     Path(site, "zz_tools.pth").write_text("\n".join(tools) + "\n")
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     install = (python, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation")
-    fast = ("-C", "cmake.build-type=Debug")
+    fast = ("-C", "cmake.build-type=Debug", "-C", "cmake.define.CMAKE_CXX_FLAGS_DEBUG=-O0")
     call(*install, *fast, "-e", source, cwd=tmp_path, PATH=path)
 
     code = "import randnla; print(randnla.info().threading)"

@@ -150,9 +150,9 @@ def mini_block_fisher(
     >>> params = {"kernel": jnp.ones((3, 2)), "bias": jnp.zeros(2)}
     >>> loss = lambda p: jnp.sum((p["kernel"] - 0.5) ** 2) + jnp.sum(p["bias"] ** 2)
     >>> opt = mini_block_fisher(0.1)
-    >>> state, before = opt.init(params), loss(params)
+    >>> state, before, update = opt.init(params), loss(params), jax.jit(opt.update)
     >>> for step in range(30):
-    ...     updates, state = opt.update(jax.grad(loss)(params), state, params)
+    ...     updates, state = update(jax.grad(loss)(params), state, params)
     ...     params = optax.apply_updates(params, updates)
     >>> bool(loss(params) < before / 2)
     True
