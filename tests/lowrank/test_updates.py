@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import pickle
+import sys
 
 import numpy as np
 import pytest
@@ -225,6 +226,50 @@ def test_an_interrupt_or_a_bad_block_of_a_stream_changes_nothing(make, monkeypat
         else:
             break
     assert answered >= 1
+
+
+def interrupt_at_line(turn, path, call):
+    """Run `call` with KeyboardInterrupt raised once, at the turn-th line of a file that it comes to."""
+    left = turn
+
+    def trace(frame, event, arg):
+        nonlocal left
+        if event == "line":
+            left -= 1
+            if left == 0:
+                raise KeyboardInterrupt
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(lambda frame, event, arg: trace if frame.f_code.co_filename == path else None)
+    try:
+        call()
+    except KeyboardInterrupt:
+        return True
+    finally:
+        sys.settrace(before)
+    return False
+
+
+def test_an_interrupt_at_any_line_of_a_merge_leaves_all_or_nothing():
+    """Both shrink: the other's rows overflow the buffer, and its squares come in a larger unit."""
+    A, _ = matrix(90, WIDTH, "harmonic")
+    one, other = (randnla.FrequentDirections(WIDTH, 5) for _ in range(2))
+    one.update(A)
+    other.update(np.ldexp(A, 500))
+    saved, digest = one.state_dict(), one.state_dict()["digest"]
+    merged = type(one).from_state_dict(saved)
+    merged.merge(other)
+    digests = {digest: 0, merged.state_dict()["digest"]: 0}
+    path = type(one).merge.__code__.co_filename
+    for turn in range(1, 1000):
+        found = type(one).from_state_dict(saved)
+        stopped = interrupt_at_line(turn, path, lambda found=found: found.merge(other))
+        digests[found.state_dict()["digest"]] += 1  # any third state has no key
+        if not stopped:
+            break
+    assert not stopped
+    assert digests[digest] > 20
 
 
 def test_an_interrupt_of_a_result_loses_no_rows(monkeypatch):

@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -119,14 +121,9 @@ class FrequentDirections:
         >>> directions.result().s.round(3)  # 9 and 4 less 4
         array([2.236, 0.   ])
         """
-        # Rows are written behind those held, and shrinking makes a new buffer: the old one is a backup.
-        held = self._buffer, self._filled, self._loss, self._mass, self._exponent
-        try:
+        with self._unchanged_by_failures():
             for block in dense_blocks(as_operator(rows, name="rows"), self.n, self.dtype, 1 << 30):
                 self._append(block)
-        except BaseException:  # an interrupt too
-            self._buffer, self._filled, self._loss, self._mass, self._exponent = held
-            raise
 
     def merge(self, other: FrequentDirections) -> None:
         """Append what `other` holds: the sketch of the rows of both.
@@ -134,7 +131,7 @@ class FrequentDirections:
         Raises
         ------
         InputError
-            `other` has another n, size or dtype.
+            `other` has another n, size or dtype; nothing has changed, nor has it by an interrupt.
 
         Examples
         --------
@@ -153,11 +150,22 @@ class FrequentDirections:
             if mine != theirs:
                 raise InputError(f"other: expected {key}={mine}, got {theirs}")
         loss, mass, exponent = other._loss, other._mass, other._exponent
-        self._append(other._buffer[: other._filled].copy())
-        if mass and (exponent > self._exponent or not self._mass):
-            self._rescale(exponent)
-        self._loss += math.ldexp(loss, 2 * (exponent - self._exponent))
-        self._mass += math.ldexp(mass, 2 * (exponent - self._exponent))
+        with self._unchanged_by_failures():
+            self._append(other._buffer[: other._filled].copy())
+            if mass and (exponent > self._exponent or not self._mass):
+                self._rescale(exponent)
+            self._loss += math.ldexp(loss, 2 * (exponent - self._exponent))
+            self._mass += math.ldexp(mass, 2 * (exponent - self._exponent))
+
+    @contextmanager
+    def _unchanged_by_failures(self) -> Iterator[None]:
+        # Rows are written behind those held, and shrinking makes a new buffer: the old one is a backup.
+        held = self._buffer, self._filled, self._loss, self._mass, self._exponent
+        try:
+            yield
+        except BaseException:  # an interrupt too
+            self._buffer, self._filled, self._loss, self._mass, self._exponent = held
+            raise
 
     def _append(self, block: Array) -> None:
         start = 0
