@@ -526,6 +526,24 @@ CURVATURE: dict[str, str] = {
 
 # Names of the rooms of faces -> the file that tests them.
 FACES: dict[str, dict[str, str]] = {
+    "quantum_inspired": {
+        **dict.fromkeys(("SQMatrix", "SQVector"), "quantum_inspired/test_sq_access.py"),
+        **dict.fromkeys(
+            (
+                "ProductResult",
+                "SQCombination",
+                "SQFactored",
+                "approximate_product",
+                "bilinear_form",
+                "combine",
+                "inner_product",
+                "low_rank_svd",
+                "outer",
+                "product",
+            ),
+            "quantum_inspired/test_sq_closure.py",
+        ),
+    },
     "testing": dict.fromkeys(
         ("CNN", "MLP", "Backward", "Network", "Run", "SoftmaxCrossEntropy", "SquaredError"),
         "testing/test_networks.py",

@@ -19,4 +19,5 @@ PYBIND11_MODULE(_core, m, pybind11::mod_gil_not_used()) {
     register_woodbury(m);
     register_mini_blocks(m);
     register_least_squares(m);
+    register_weighted_draws(m);
 }

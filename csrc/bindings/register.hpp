@@ -21,5 +21,6 @@ void register_kron(pybind11::module_& m);
 void register_woodbury(pybind11::module_& m);
 void register_mini_blocks(pybind11::module_& m);
 void register_least_squares(pybind11::module_& m);
+void register_weighted_draws(pybind11::module_& m);
 
 }  // namespace randnla::bindings

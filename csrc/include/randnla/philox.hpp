@@ -34,6 +34,7 @@ enum class StreamKind : std::uint32_t {
     row_sampling = 7,
     leverage = 8,
     pivots = 9,
+    entries = 10,
 };
 
 constexpr int lanes_per_block = 16;

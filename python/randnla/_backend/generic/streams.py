@@ -24,6 +24,7 @@ KINDS = {
     "row_sampling": 7,
     "leverage": 8,
     "pivots": 9,
+    "entries": 10,
 }
 _LOW = 0xFFFFFFFF
 _LANES = 16

@@ -27,6 +27,7 @@ KINDS: Final = {
     "row_sampling": 7,
     "leverage": 8,
     "pivots": 9,
+    "entries": 10,
 }
 
 

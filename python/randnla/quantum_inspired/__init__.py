@@ -1,0 +1,38 @@
+# SPDX-FileCopyrightText: 2026 the randnla developers
+# SPDX-License-Identifier: BSD-3-Clause
+"""Linear algebra by sampling: entries of a matrix are drawn by their squares, and that is enough for much."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+# Public name -> module that defines it; loaded at first use.
+_EXPORTS = {
+    "SQCombination": "randnla.quantum_inspired.combination",
+    "SQFactored": "randnla.quantum_inspired.factored",
+    "SQMatrix": "randnla.quantum_inspired.sq_matrix",
+    "SQVector": "randnla.quantum_inspired.sq_vector",
+    "ProductResult": "randnla.quantum_inspired.results",
+    "approximate_product": "randnla.quantum_inspired.primitives",
+    "bilinear_form": "randnla.quantum_inspired.primitives",
+    "combine": "randnla.quantum_inspired.factored",
+    "inner_product": "randnla.quantum_inspired.primitives",
+    "low_rank_svd": "randnla.quantum_inspired.low_rank",
+    "outer": "randnla.quantum_inspired.factored",
+    "product": "randnla.quantum_inspired.factored",
+}
+
+__all__ = sorted(_EXPORTS)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _EXPORTS:
+        raise AttributeError(f"module 'randnla.quantum_inspired' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_EXPORTS[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
