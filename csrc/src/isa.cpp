@@ -44,6 +44,15 @@ Isa best_isa() {
 #endif
 }
 
+bool is_intel() {
+#ifdef RANDNLA_X86_LEVELS
+    static const bool intel = (__builtin_cpu_init(), __builtin_cpu_is("intel") != 0);
+    return intel;
+#else
+    return false;
+#endif
+}
+
 Isa active_isa() {
     static const Isa chosen = choose_isa();
     return chosen;

@@ -119,21 +119,12 @@ class SortedGroup {
     Scratch<T> sums_, tile_;
 };
 
-// Intel's last level of cache is a mesh, several times as far from a core as L2 (DevNotes).
-bool last_level_is_far() {
-#ifdef RANDNLA_X86_LEVELS
-    static const bool far = (__builtin_cpu_init(), __builtin_cpu_is("intel") != 0);
-    return far;
-#else
-    return false;
-#endif
-}
-
-// Panels whose sums a member holds at a time: as many as L2 has room for where what lies beyond is
-// far; else all of them where it reads whole rows, if they fit. No sum changes its order.
+// Panels whose sums a member holds at a time: as many as L2 has room for on Intel, whose last
+// level is a mesh, several times as far (DevNotes); else all of them where it reads whole rows, if
+// they fit. No sum changes its order.
 index_t panels_at_a_time(index_t panels, index_t d, bool whole_rows) {
     const index_t panel = (d + 1) * pair_bytes;
-    if (last_level_is_far()) return std::clamp<index_t>(near_sums_bytes / panel, 2, near_panels);
+    if (is_intel()) return std::clamp<index_t>(near_sums_bytes / panel, 2, near_panels);
     const index_t fitting = std::clamp<index_t>(sums_bytes / panel, 2, group_panels);
     return whole_rows && panels <= fitting ? panels : std::min(fitting, part_panels);
 }

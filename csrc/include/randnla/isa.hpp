@@ -16,6 +16,10 @@ Isa active_isa();  // the level in use
 Isa best_isa();    // the highest level this CPU has
 std::string isa_name(Isa isa);
 
+// Whether the maker of this CPU is Intel: caches differ where instruction sets do not. Only what
+// leaves every bit of a map's result as it is may depend on it.
+bool is_intel();
+
 }  // namespace randnla
 
 #ifdef RANDNLA_X86_LEVELS

@@ -2,6 +2,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "randnla/reductions.hpp"
 
+#include <algorithm>
+
 namespace randnla::RANDNLA_ISA {
 namespace {
 
@@ -27,19 +29,21 @@ double sum_squares(const T* x, index_t n) {
 }
 
 // Comparisons with a NaN are false: it never becomes the largest, but it stays in the sum.
-template <class T>
-Extent extent(const T* x, index_t n, double scale) {
+template <bool scaling, class T>
+Extent extent_of(const T* x, index_t n, double scale) {
     constexpr int width = 32;
-    const double infinity = __builtin_inf();
-    double sum[width], high[width], low[width];
+    constexpr T infinity = static_cast<T>(__builtin_inf());
+    double sum[width];
+    T high[width], low[width];
     for (int l = 0; l < width; ++l) {
-        sum[l] = high[l] = 0;
+        sum[l] = 0;
+        high[l] = 0;
         low[l] = infinity;
     }
     const auto look = [&](int l, T value) {
-        const double a = __builtin_fabs(static_cast<double>(value));
-        const double positive = a == 0 ? infinity : a;
-        const double scaled = scale * a;
+        const T a = value < 0 ? -value : value;
+        const T positive = a > 0 ? a : infinity;
+        const double scaled = scaling ? scale * static_cast<double>(a) : static_cast<double>(a);
         sum[l] += scaled * scaled;
         high[l] = a > high[l] ? a : high[l];
         low[l] = positive < low[l] ? positive : low[l];
@@ -48,13 +52,18 @@ Extent extent(const T* x, index_t n, double scale) {
     for (; i + width <= n; i += width)
         for (int l = 0; l < width; ++l) look(l, x[i + l]);
     for (; i < n; ++i) look(static_cast<int>(i % width), x[i]);
-    Extent all{0, 0, infinity};
+    Extent all{0, 0, __builtin_inf()};
     for (int l = 0; l < width; ++l) {
         all.sum_squares += sum[l];
-        all.largest = high[l] > all.largest ? high[l] : all.largest;
-        all.smallest = low[l] < all.smallest ? low[l] : all.smallest;
+        all.largest = std::max(all.largest, static_cast<double>(high[l]));
+        all.smallest = std::min(all.smallest, static_cast<double>(low[l]));
     }
     return all;
+}
+
+template <class T>
+Extent extent(const T* x, index_t n, double scale) {
+    return scale == 1.0 ? extent_of<false>(x, n, scale) : extent_of<true>(x, n, scale);
 }
 
 }  // namespace

@@ -2,6 +2,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "randnla/skinny.hpp"
 
+#include <algorithm>
+
 #if defined(__AVX2__) && defined(__FMA__)
 #include <immintrin.h>
 #endif
@@ -138,16 +140,32 @@ void write_tile(const typename Vec<T>::Reg (&acc)[rows][vectors], const Target<T
 
 // rows x (vectors * lanes) outer products over k. A is packed (k * rows + r) or read in place
 // (r * row_stride + k); row k of B starts at b + k * b_stride.
-template <class T, int rows, int vectors, bool packed>
+// Lines to be asked for meanwhile, one every so many steps: a burst of them would stop the loads
+// behind it.
+template <class T>
+struct Ahead {
+    const T* start = nullptr;
+    index_t stride = 0, every = 0;
+};
+
+template <class T, int rows, int vectors, bool packed, bool fetching = false>
 void tile(index_t inner, const T* a, index_t row_stride, const T* b, index_t b_stride,
-          const Target<T>& to) {
+          const Target<T>& to, Ahead<T> ahead = {}) {
     using V = Vec<T>;
     typename V::Reg acc[rows][vectors];
 #pragma GCC unroll 16
     for (int r = 0; r < rows; ++r)
 #pragma GCC unroll 8
         for (int v = 0; v < vectors; ++v) acc[r][v] = V::zero();
+    index_t left = 1;
     for (index_t k = 0; k < inner; ++k) {
+        if constexpr (fetching) {
+            if (--left == 0) {
+                __builtin_prefetch(ahead.start, 0, 2);
+                ahead.start += ahead.stride;
+                left = ahead.every;
+            }
+        }
         typename V::Reg bk[vectors];
 #pragma GCC unroll 8
         for (int v = 0; v < vectors; ++v) bk[v] = V::load(b + k * b_stride + v * V::lanes);
@@ -168,13 +186,6 @@ void prefetch_rows(const T* a, index_t row_stride, index_t count) {
     constexpr index_t line = 64 / sizeof(T);
     for (int r = 0; r < rows; ++r)
         for (index_t k = 0; k < count; k += line) __builtin_prefetch(a + r * row_stride + k, 0, 2);
-}
-
-template <class T, int vectors>
-void prefetch_strip(const T* b, index_t row_stride, index_t count) {
-    for (index_t k = 0; k < count; ++k)
-        for (int v = 0; v < vectors; ++v)
-            __builtin_prefetch(b + k * row_stride + v * Vec<T>::lanes, 0, 2);
 }
 
 // Elements from one packed tile to the next: off the powers of two, which would put the tiles'
@@ -314,33 +325,52 @@ void product(T alpha, MatrixView<const T> a, MatrixView<const T> b, T beta, Matr
     }
 }
 
-// The transposed problem, C = A B with an A of few rows and a row-major B that is read in place: B
-// is the vector operand, A the packed one. B goes by in strips of `vectors` vectors; the first tile
-// of a strip fetches the lines of the next one.
+// The transposed problem, C = A B with an A of few rows and a row-major B: B is the vector operand,
+// A the packed one. B goes by in strips of `vectors` vectors. A strip is copied to where its rows
+// lie side by side: rows of B would each cost an entry of the address cache, and those of a power
+// of two share few sets of L1. While the tiles of a strip are multiplied they fetch the lines of
+// the next one, which are runs too short for the hardware prefetcher.
+template <class T, int vectors>
+void copy_strip(MatrixView<const T> b, T* strip) {
+    using V = Vec<T>;
+    for (index_t k = 0; k < b.rows; ++k, strip += vectors * V::lanes)
+#pragma GCC unroll 8
+        for (int v = 0; v < vectors; ++v)
+            V::store(strip + v * V::lanes, V::load(&b(k, 0) + v * V::lanes));
+}
+
 template <class T, int rows, int vectors>
 void wide_strips(index_t inner, const T* packed_a, index_t tiles, MatrixView<const T> b,
                  const Target<T>& to) {
     using V = Vec<T>;
-    constexpr index_t strip = vectors * V::lanes;
+    constexpr index_t width = vectors * V::lanes;
+    alignas(64) T strip[skinny_inner_block * width];
     const index_t stride = tile_stride(inner, rows);
     index_t j = 0;
-    for (; j + strip <= b.cols; j += strip) {
-        if (j + 2 * strip <= b.cols)
-            prefetch_strip<T, vectors>(&b(0, j + strip), b.row_stride, inner);
+    for (; j + width <= b.cols; j += width) {
+        copy_strip<T, vectors>(b.block(0, inner, j, j + width), strip);
+        // Tile t asks for every so manieth row of one line of the next strip.
+        const index_t every = std::max<index_t>(1, tiles / vectors),
+                      fetched = j + 2 * width <= b.cols ? every * vectors : 0;
         for (index_t t = 0; t < tiles; ++t) {
             const index_t i0 = t * rows, i1 = to.c.rows - i0 < rows ? to.c.rows : i0 + rows;
-            tile<T, rows, vectors, true>(inner, packed_a + t * stride, 0, &b(0, j), b.row_stride,
-                                         {to.c.block(i0, i1, j, j + strip), to.alpha, to.beta});
+            const Target<T> part{to.c.block(i0, i1, j, j + width), to.alpha, to.beta};
+            const T* packed = packed_a + t * stride;
+            if (t < fetched)
+                tile<T, rows, vectors, true, true>(
+                    inner, packed, 0, strip, width, part,
+                    {&b(t % every, j + width) + t / every * V::lanes, b.row_stride * every, every});
+            else
+                tile<T, rows, vectors, true>(inner, packed, 0, strip, width, part);
         }
     }
-    alignas(64) T padded[skinny_inner_block * V::lanes];
     for (; j < b.cols; j += V::lanes) {
         const index_t end = b.cols - j < V::lanes ? b.cols : j + V::lanes;
         for (index_t k = 0; k < inner; ++k)
-            V::store(padded + k * V::lanes, V::load_first(&b(k, j), static_cast<int>(end - j)));
+            V::store(strip + k * V::lanes, V::load_first(&b(k, j), static_cast<int>(end - j)));
         for (index_t t = 0; t < tiles; ++t) {
             const index_t i0 = t * rows, i1 = to.c.rows - i0 < rows ? to.c.rows : i0 + rows;
-            tile<T, rows, 1, true>(inner, packed_a + t * stride, 0, padded, V::lanes,
+            tile<T, rows, 1, true>(inner, packed_a + t * stride, 0, strip, V::lanes,
                                    {to.c.block(i0, i1, j, end), to.alpha, to.beta});
         }
     }
