@@ -13,6 +13,7 @@ from cases import SKETCHES
 from hostile_curvature import TARGETS as CURVATURE
 from hostile_estimates import TARGETS as ESTIMATES
 from hostile_functions import TARGETS as FUNCTIONS
+from hostile_krylov import TARGETS as KRYLOV
 from hostile_least_squares import TARGETS as LEAST_SQUARES
 from hostile_streams import TARGETS as STREAMS
 from hostile_structured import TARGETS as STRUCTURED
@@ -89,8 +90,50 @@ def thin(rows: int) -> Array:
     return np.random.default_rng(9).standard_normal((3, rows)).round(2)
 
 
+def streamed(A: Any) -> Array:
+    """One block by way of an iterable, as files come."""
+    dtype = getattr(A, "dtype", None)
+    stream = randnla.RowStream(lambda: iter([A]), shape=(side(A, 0), side(A, 1)), dtype=dtype, name="A")
+    return np.asarray(stream @ thin(side(A, 1)).T)
+
+
+def diagonal(A: Any) -> Array:
+    """Of the diagonal of an array, a view with strides of its own."""
+    if isinstance(A, np.ndarray) and A.ndim == 2:
+        A = np.diagonal(A)
+    elif isinstance(A, (list, tuple)) and len({len(row) for row in A}) == 1:
+        A = [row[i] for i, row in zip(range(len(A[0])), A, strict=False)]
+    op = randnla.Diagonal(A)
+    return np.asarray(op @ thin(op.shape[0]).T)
+
+
+def check_diagonal(result: Any, truth: Array, eps: float) -> str | None:
+    d, e = np.diagonal(truth), exponent(truth)
+    found, exact = np.asarray(result), rescale(d, e)[:, None] * thin(len(d)).T
+    if found.shape != exact.shape:
+        return f"shape {found.shape}, expected {exact.shape}"
+    error, bound = float(np.linalg.norm(rescale(found, e) - exact)), slack(truth, e, eps)
+    return None if error <= bound else f"error {error:.3e} > {bound:.3e}"
+
+
 def operator_targets() -> list[Target]:
     return [
+        Target(
+            "RowStream @ X",
+            streamed,
+            product_check(lambda A: thin(A.shape[1]), right=True),
+            argument=r"A(\[0:\])?",
+            dense_only=True,
+        ),
+        Target(
+            "Diagonal @ X",
+            diagonal,
+            check_diagonal,
+            argument="d",
+            dense_only=True,
+            sees_all=False,
+            takes_vectors=True,
+        ),
         Target(
             "as_operator(A) @ X",
             lambda A: randnla.as_operator(A) @ thin(side(A, 1)).T,
@@ -110,5 +153,14 @@ PRODUCTS = {
     target.name: target for target in [t for name in SKETCHES for t in map_targets(name)] + operator_targets()
 }
 TARGETS = (
-    DRIVERS | PRODUCTS | FUNCTIONS | CURVATURE | ESTIMATES | SYSTEMS | LEAST_SQUARES | STREAMS | STRUCTURED
+    DRIVERS
+    | PRODUCTS
+    | FUNCTIONS
+    | CURVATURE
+    | ESTIMATES
+    | SYSTEMS
+    | KRYLOV
+    | LEAST_SQUARES
+    | STREAMS
+    | STRUCTURED
 )

@@ -39,6 +39,7 @@ class Target:
     entries_only: bool = False  # what is known by its products alone is a mistake there
     takes_vectors: bool = False  # one axis is no mistake there
     real: bool = False  # complex numbers are a mistake there
+    layout_tolerance: float = 1e-12  # what other sums of the same products come to
     mapped_tolerance: float = 1e-8  # a memmap is another kind of input, by a route that `info` names
     refuses: Callable[[Array], bool] = lambda truth: False  # matrices that are no input of it
     breaks: Callable[[Array, float], bool] = lambda truth, eps: False  # matrices that it breaks down for
