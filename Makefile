@@ -44,8 +44,9 @@ lint: $(STAMPS)/package $(STAMPS)/lint
 	find csrc -name '*.[ch]pp' -print0 | xargs -0 $(BIN)/clang-format --dry-run -Werror
 	$(BIN)/python tools/check_tree.py
 
+# NumPy's BLAS threads spin after a product, on the cores of our team, unless told to sleep soon.
 docs: $(STAMPS)/package $(STAMPS)/docs
-	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
+	OPENBLAS_THREAD_TIMEOUT=4 $(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
 	@echo "docs: docs/_build/html/index.html"
 
 asan: $(STAMPS)/build
