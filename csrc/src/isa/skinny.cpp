@@ -286,7 +286,10 @@ void multiply(MatrixView<const T> a, const T* packed_b, const Panels& panels, Ta
             to.beta = k0 == 0 ? beta : T(1);
             if (in_place < i1) pack_a<T, rows>(a.block(in_place, i1, k0, k1), packed_a);
             for (index_t i = i0; i < in_place; i += rows) {
-                prefetch_rows<T, rows>(&a(i, k1), a.row_stride, ahead);
+                if (const index_t next = i + 2 * rows; next < in_place)
+                    prefetch_rows<T, rows>(&a(next, k0), a.row_stride, inner);
+                else if (ahead > 0)
+                    prefetch_rows<T, rows>(&a(i0 + next - in_place, k1), a.row_stride, ahead);
                 to.c = c.block(i, i + rows, 0, c.cols);
                 tile_row<T, widest, false>(inner, &a(i, k0), a.row_stride, b, panels, to);
             }
@@ -389,23 +392,21 @@ void multiply_wide(MatrixView<const T> a, MatrixView<const T> b, Target<T> to, T
     }
 }
 
-// Rows that a split into tiles of `rows` computes for nothing.
-constexpr index_t wasted(index_t n, int rows) {
-    return (n + rows - 1) / rows * rows - n;
-}
-
+// Square tiles, but for those that compute at least a twentieth less for nothing.
 template <class T>
 void wide_product(T alpha, MatrixView<const T> a, MatrixView<const T> b, T beta, MatrixView<T> c,
                   T* workspace) {
     const Target<T> to{c, alpha, beta};
     constexpr int tall = max_vectors > 3 ? 3 : 2, square = tall + 1, flat = max_vectors > 3 ? 5 : 3;
-    const index_t waste = wasted(a.rows, tile_rows(tall));
-    if (waste > wasted(a.rows, tile_rows(flat)) &&
-        wasted(a.rows, tile_rows(square)) >= wasted(a.rows, tile_rows(flat)))
+    const auto computed = [&](int vectors) {
+        const index_t rows = tile_rows(vectors);
+        return (a.rows + rows - 1) / rows * rows;
+    };
+    const index_t most = computed(square) - computed(square) / 20;
+    if (computed(flat) < most && computed(flat) <= computed(tall))
         return multiply_wide<T, flat>(a, b, to, workspace);
-    if (waste > wasted(a.rows, tile_rows(square)))
-        return multiply_wide<T, square>(a, b, to, workspace);
-    multiply_wide<T, tall>(a, b, to, workspace);
+    if (computed(tall) < most) return multiply_wide<T, tall>(a, b, to, workspace);
+    multiply_wide<T, square>(a, b, to, workspace);
 }
 
 constexpr SkinnyProduct<float> product_f32 = product<float>, wide_f32 = wide_product<float>;
