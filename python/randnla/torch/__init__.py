@@ -8,6 +8,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from randnla.torch.elliptic import EllipticNetwork as EllipticNetwork
     from randnla.torch.kfac import KFAC as KFAC
     from randnla.torch.mfac import MFAC as MFAC
     from randnla.torch.mini_block_fisher import MiniBlockFisher as MiniBlockFisher
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 # Public name -> module that defines it, loaded at first use.
 _EXPORTS = {
+    "EllipticNetwork": "randnla.torch.elliptic",
     "KFAC": "randnla.torch.kfac",
     "MiniBlockFisher": "randnla.torch.mini_block_fisher",
     "MFAC": "randnla.torch.mfac",
