@@ -544,6 +544,15 @@ FACES: dict[str, dict[str, str]] = {
             "quantum_inspired/test_sq_closure.py",
         ),
     },
+    "manifold": {
+        **dict.fromkeys(
+            ("Boundary", "EllipticResult", "solve_elliptic"), "manifold/test_manifold_elliptic.py"
+        ),
+        **dict.fromkeys(
+            ("LaplacianResult", "estimate_dimension", "laplacian"), "manifold/test_manifold_laplacian.py"
+        ),
+        **dict.fromkeys(("DiffusionMapResult", "diffusion_map"), "manifold/test_manifold_maps.py"),
+    },
     "testing": dict.fromkeys(
         ("CNN", "MLP", "Backward", "Network", "Run", "SoftmaxCrossEntropy", "SquaredError"),
         "testing/test_networks.py",

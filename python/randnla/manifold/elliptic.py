@@ -108,7 +108,7 @@ def solve_elliptic(
     boundary_weight : float or "auto"
         Of the root mean square misfit to known values beside that of the equation, for "features" and
         "network"; "auto" is ten times the mean of kappa over the squared radius of the cloud, and a hundred
-        times the mean of a.
+        times the mean of a; of that .03 for "network".
     network : object, optional
         Of "network", such as `randnla.torch.EllipticNetwork`: ``fit(problem, weight, seed)`` trains it,
         ``evaluate(points)`` is what it has become.
@@ -269,6 +269,7 @@ def _fitted(
     if weight is None:
         radius = float(np.mean(np.sum((problem.points - problem.points.mean(axis=0)) ** 2, axis=1)))
         weight = 10.0 * float(np.mean(kappa)) / radius + 100.0 * float(problem.a.mean())
+        weight *= 1.0 if method == "features" else 0.03  # which first-order methods can follow
     if method == "features":
         made = make_features(problem.points, options.basis, options.count, options.length, seed)
         return fit_features(problem, made, options.regularization, weight, seed, vector=vector)

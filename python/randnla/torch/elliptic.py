@@ -32,8 +32,8 @@ class EllipticNetwork:
     steps : int, default 2000
         Each with all equations.
     optimizer : {"adam", "sketchy", "kfac"}
-        "sketchy" is `SketchySGD`, which sets its own step sizes. "kfac" lets `KFAC` precondition the gradients
-        that Adam is given; it knows the network alone, not the equations.
+        "sketchy" is `SketchySGD`, which sets its own step sizes. "kfac" lets `KFAC` precondition the
+        gradients that Adam is given; it knows the network alone, not the equations.
     lr : float, optional
         First step size, which falls to zero along a cosine; .01, of "sketchy" 1.
 
@@ -50,9 +50,9 @@ class EllipticNetwork:
     Notes
     -----
     *Algorithm*: Liang, Jiang, Harlim and Yang (2024), with a smooth activation. Coordinates are centered and
-    brought to mean square 1, u is sought in units of the right-hand side. *Cost*: a step is a pass of all points
-    through the network and back, and 4 F k flops for F equations of k terms; "sketchy" takes twenty such passes
-    a hundred steps more.
+    brought to mean square 1, u is sought in units of the right-hand side. *Cost*: a step is a pass of all
+    points through the network and back, and 4 F k flops for F equations of k terms; "sketchy" takes twenty
+    such passes a hundred steps more.
 
     Examples
     --------
