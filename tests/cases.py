@@ -525,25 +525,21 @@ CURVATURE: dict[str, str] = {
 }
 
 # Names of the rooms of faces -> the file that tests them.
+_ACCESS, _CLOSURE, _TRANSFORM, _USES = (
+    f"quantum_inspired/test_sq_{name}.py" for name in ("access", "closure", "transform", "applications")
+)
+QUANTUM_INSPIRED: dict[str, str] = {
+    **dict.fromkeys(("SQMatrix", "SQVector"), _ACCESS),
+    **dict.fromkeys(("SQCombination", "SQFactored", "combine", "outer", "product"), _CLOSURE),
+    **dict.fromkeys(("ProductResult", "approximate_product", "bilinear_form", "inner_product"), _CLOSURE),
+    **dict.fromkeys(("EvenSVT", "OddSVT", "even_svt", "odd_svt", "pseudo_inverse"), _TRANSFORM),
+    **dict.fromkeys(("ClusterResult", "DiscriminantResult", "Recommendation", "SDPResult"), _USES),
+    **dict.fromkeys(("SVMResult", "Recommender", "recommend", "discriminant", "pca", "regress"), _USES),
+    **dict.fromkeys(("simulate_hamiltonian", "solve_sdp", "supervised_cluster", "svm"), _USES),
+    "low_rank_svd": _CLOSURE,
+}
 FACES: dict[str, dict[str, str]] = {
-    "quantum_inspired": {
-        **dict.fromkeys(("SQMatrix", "SQVector"), "quantum_inspired/test_sq_access.py"),
-        **dict.fromkeys(
-            (
-                "ProductResult",
-                "SQCombination",
-                "SQFactored",
-                "approximate_product",
-                "bilinear_form",
-                "combine",
-                "inner_product",
-                "low_rank_svd",
-                "outer",
-                "product",
-            ),
-            "quantum_inspired/test_sq_closure.py",
-        ),
-    },
+    "quantum_inspired": QUANTUM_INSPIRED,
     "manifold": {
         **dict.fromkeys(
             ("Boundary", "EllipticResult", "solve_elliptic"), "manifold/test_manifold_elliptic.py"

@@ -9,18 +9,37 @@ from typing import Any
 
 # Public name -> module that defines it; loaded at first use.
 _EXPORTS = {
+    "ClusterResult": "randnla.quantum_inspired.results",
+    "DiscriminantResult": "randnla.quantum_inspired.results",
+    "EvenSVT": "randnla.quantum_inspired.transform",
+    "OddSVT": "randnla.quantum_inspired.transform",
+    "ProductResult": "randnla.quantum_inspired.results",
+    "Recommendation": "randnla.quantum_inspired.results",
+    "Recommender": "randnla.quantum_inspired.recommendation",
+    "SDPResult": "randnla.quantum_inspired.results",
     "SQCombination": "randnla.quantum_inspired.combination",
     "SQFactored": "randnla.quantum_inspired.factored",
     "SQMatrix": "randnla.quantum_inspired.sq_matrix",
     "SQVector": "randnla.quantum_inspired.sq_vector",
-    "ProductResult": "randnla.quantum_inspired.results",
+    "SVMResult": "randnla.quantum_inspired.results",
     "approximate_product": "randnla.quantum_inspired.primitives",
     "bilinear_form": "randnla.quantum_inspired.primitives",
     "combine": "randnla.quantum_inspired.factored",
+    "discriminant": "randnla.quantum_inspired.discriminants",
+    "even_svt": "randnla.quantum_inspired.transform",
     "inner_product": "randnla.quantum_inspired.primitives",
     "low_rank_svd": "randnla.quantum_inspired.low_rank",
+    "odd_svt": "randnla.quantum_inspired.transform",
     "outer": "randnla.quantum_inspired.factored",
+    "pca": "randnla.quantum_inspired.components",
     "product": "randnla.quantum_inspired.factored",
+    "pseudo_inverse": "randnla.quantum_inspired.regression",
+    "recommend": "randnla.quantum_inspired.recommendation",
+    "regress": "randnla.quantum_inspired.regression",
+    "simulate_hamiltonian": "randnla.quantum_inspired.hamiltonian",
+    "solve_sdp": "randnla.quantum_inspired.feasibility",
+    "supervised_cluster": "randnla.quantum_inspired.clustering",
+    "svm": "randnla.quantum_inspired.margins",
 }
 
 __all__ = sorted(_EXPORTS)

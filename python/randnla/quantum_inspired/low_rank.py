@@ -11,13 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from randnla._backend import validate
-from randnla._backend.errors import InputError
 from randnla._backend.kernels import dense
 from randnla._backend.results import Info, SVDResult
 from randnla._backend.rng import STREAM_VERSION
 
 from .arguments import fraction
-from .sketch import Core, basis, check_method, check_sizes, core
+from .sketch import check_method, check_sizes, core, frame
 from .source import Source
 from .sq_matrix import SQMatrix, as_sq
 from .weights import in_units, length
@@ -97,7 +96,8 @@ def low_rank_svd(
     source = Source(rng)
     before = A.entries_read
     found = core(A, source, method=method, rows=r, columns=c, rank=k, threshold=threshold)
-    V, s = basis(found, found.sigma.size)
+    turned = frame(found, "orthonormal")
+    V, s = turned.vectors(found), turned.s
     path = f"{found.path}, qr"
     if vectors == "both":
         U, s, V, left = _project(A, V)
@@ -229,16 +229,3 @@ def _padded(U: Array, s: Array, V: Array, rank: int, *, left: bool) -> tuple[Arr
         phase = np.conj(top) / np.abs(top)
         U, V = (U * phase if left else U), V * phase
     return U, s, V
-
-
-def check_core(found: Core) -> Core:
-    """`found` itself, if there is something in it.
-
-    Raises
-    ------
-    InputError
-        The matrix is zero.
-    """
-    if found.sigma.size == 0:
-        raise InputError("A: expected a matrix that is not zero")
-    return found

@@ -25,12 +25,12 @@ Array = NDArray[Any]
 WHOLE_ROWS = 100_000
 
 
-def default_size(rank: int | None, limit: int) -> int:
-    """Rows, and columns, to draw for a rank: max(20 k, 4 k log k, 200), half of what there is at most."""
+def default_size(rank: int | None, available: int) -> int:
+    """Rows, or columns, to draw for a rank: max(20 k, 4 k log k, 200), half of what there is at most."""
     if rank is None:
-        return max(1, min(400, limit // 2))
+        return max(1, min(400, available // 2))
     wanted = max(20 * rank, math.ceil(4 * rank * math.log(max(rank, 2))), 200)
-    return max(1, rank, min(wanted, limit // 2))
+    return max(1, rank, min(wanted, available // 2))
 
 
 def sketch_rows(A: SQMatrix, size: int, source: Source) -> MatrixRows:
@@ -97,44 +97,85 @@ def core(
         whole = scaled_rows(R)
         part = whole
     else:
-        picked, scales, part = _draw_columns(R, columns, source)
-    gram = dense.gemm(part, part.conj().T)
+        picked, scales, part = draw_columns(R, columns, source)
+    W, sigma = left_singular(part, threshold, rank)
+    return Core(A, R, W, sigma, picked, scales, whole, route)
+
+
+def left_singular(part: Array, threshold: float, rank: int | None) -> tuple[Array, Array]:
+    """Leading left singular vectors and values, from the smaller of the two Gram matrices."""
+    wide = part.shape[0] <= part.shape[1]
+    one = part if wide else np.ascontiguousarray(part.conj().T)
+    gram = dense.gemm(one, one.conj().T)
     values, vectors = np.linalg.eigh((gram + gram.conj().T) / 2)
     values, vectors = values[::-1], vectors[:, ::-1]
     # Squares resolve what is above sqrt(eps) of the largest, no more.
     floor = max(threshold**2, gram.shape[0] * np.finfo(gram.real.dtype).eps) * values[0]
     keep = int(np.count_nonzero(values > floor))
     keep = keep if rank is None else min(keep, rank)
-    return Core(A, R, vectors[:, :keep], np.sqrt(values[:keep]), picked, scales, whole, route)
+    sigma = np.sqrt(values[:keep])
+    kept = np.ascontiguousarray(vectors[:, :keep])
+    return (kept if wide else dense.gemm(part, kept) / sigma), sigma
 
 
-def _draw_columns(R: MatrixRows, size: int, source: Source) -> tuple[Array, Array, Array]:
-    """Columns of R by their lengths: a row at random, all being of one length, then a column of it."""
+def draw_columns(R: MatrixRows, size: int, source: Source) -> tuple[Array, Array, Array]:
+    """Columns of R by their lengths: a row at random, all being of one length, then a column of it.
+
+    Returns the different columns, their scales and the scaled columns C: one that came t times is there
+    once, sqrt(t) times as long, which leaves C C^H as it is.
+    """
     which = np.minimum((source.uniforms(source.take(), size) * R.count).astype(np.int64), R.count - 1)
-    columns = R.draw(which, source, source.take(), 0)
-    different, place = np.unique(columns, return_inverse=True)
+    columns, times = np.unique(R.draw(which, source, source.take(), 0), return_counts=True)
+    part = R.at(columns)
     down = -R.A.exponent
-    part = R.at(different)[:, place]
     part = part * math.ldexp(1.0, down) if abs(down) < 1000 else _far(part, R)
     # p_j = ||R_j||^2 / ||R||_F^2, and ||R||_F = ||A||_F.
     squares = (np.abs(part) ** 2).sum(axis=0)
-    scales = np.sqrt(R.A.weight / (size * squares))
+    scales = np.sqrt(times * R.A.weight / (size * squares))
     return columns, scales, part * scales
 
 
-def basis(found: Core, rank: int) -> tuple[Array, Array]:
-    """Orthonormal Q (n, k) with the range of R^H W, and the singular values of R Q in the order of Q.
+@dataclass
+class Frame:
+    """Right singular vectors ``R^H T`` and singular values, in units of the matrix.
+
+    ``orthonormal`` holds them as an array (n, k) where they were made so, else None.
+    """
+
+    T: Array  # (r, k), for R in units of the matrix
+    s: Array  # (k,)
+    orthonormal: Array | None
+
+    def vectors(self, found: Core) -> Array:
+        """(n, k)."""
+        if self.orthonormal is not None:
+            return self.orthonormal
+        return dense.gemm(found.rows().conj().T, self.T)
+
+
+def frame(found: Core, form: str) -> Frame:
+    """The vectors of a sketch as it gives them ("sampled"), or turned to what they stand for ("orthonormal").
 
     The columns of R^H W / sigma are right singular vectors up to the error of the sketch of the columns,
     which leaves them oblique. Orthogonalizing them and turning them to the singular vectors of R within
     their span makes them as good as the span is.
     """
+    T = found.W / found.sigma
+    if form == "sampled":
+        return Frame(T, found.sigma, None)
     rows = found.rows()
-    V = dense.gemm(rows.conj().T, found.W[:, :rank] / found.sigma[:rank])
-    Q = np.linalg.qr(V)[0]
-    left = dense.gemm(rows, Q)
-    _, s, Zh = np.linalg.svd(left, full_matrices=False)
-    return dense.gemm(Q, np.ascontiguousarray(Zh.conj().T)), s
+    Q, triangle = np.linalg.qr(dense.gemm(rows.conj().T, np.ascontiguousarray(T)))
+    _, s, Zh = np.linalg.svd(dense.gemm(rows, Q), full_matrices=False)
+    turn = np.ascontiguousarray(Zh.conj().T)
+    return Frame(T @ np.linalg.solve(triangle, turn) if turn.size else T, s, dense.gemm(Q, turn))
+
+
+def check_form(form: Any, A: SQMatrix) -> str:
+    """How vectors are held; "auto" makes them orthonormal where whole rows are read anyway."""
+    validate.choice(form, ("auto", "orthonormal", "sampled"), name="form")
+    if form != "auto":
+        return str(form)
+    return "orthonormal" if A.shape[1] <= WHOLE_ROWS else "sampled"
 
 
 def check_method(method: Any) -> str:
@@ -144,9 +185,9 @@ def check_method(method: Any) -> str:
 
 def check_sizes(A: SQMatrix, rank: int | None, rows: Any, columns: Any) -> tuple[int, int]:
     """How many rows and columns to draw."""
-    size = default_size(rank, min(A.shape))
-    r = size if rows is None else validate.integer(rows, name="rows", low=1)
-    c = size if columns is None else validate.integer(columns, name="columns", low=1)
+    sizes = [default_size(rank, available) for available in A.shape]
+    r = sizes[0] if rows is None else validate.integer(rows, name="rows", low=1)
+    c = sizes[1] if columns is None else validate.integer(columns, name="columns", low=1)
     for name, number in (("rows", r), ("columns", c)):
         if rank is not None and number < rank:
             raise InputError(f"{name}: expected at least rank = {rank}, got {number}")
