@@ -143,3 +143,26 @@ def linear_operator_logdet(A: Any, samples: int, steps: int) -> Any:
             return float(to_linear_operator(T).logdet())
 
     return call
+
+
+def scipy_neighbors(X: Array, k: int, threads: int) -> Any:
+    """The query alone that every graph of neighbors starts with."""
+    from scipy.spatial import cKDTree
+
+    return cKDTree(X).query(X, k, workers=threads)
+
+
+def by_hand_diffusion_operator(X: Array, k: int, threads: int, eps: float) -> tuple[Any, Array]:
+    """Diffusion maps in a few lines of SciPy, at a bandwidth that is given: stiffness and mass."""
+    import scipy.sparse as sp
+
+    distance, index = scipy_neighbors(X, k, threads)
+    kernel = sp.csr_array(
+        (np.exp(-(distance.ravel() ** 2) / (4 * eps)), index.ravel(), np.arange(0, index.size + 1, k)),
+        shape=(len(X), len(X)),
+    )
+    kernel = kernel.maximum(kernel.T)
+    scale = sp.diags_array(1 / kernel.sum(axis=1))
+    kernel = scale @ kernel @ scale
+    mass = kernel.sum(axis=1)
+    return (sp.diags_array(mass) - kernel) / eps, mass
