@@ -29,7 +29,8 @@ struct Skinny<double> {
     static SkinnyProduct<double> wide() { return skinny_kernels().wide_f64; }
 };
 
-// C = A B by the wide kernel, whose C must have unit column stride; else through strips of scratch.
+// C = A B + beta C by the wide kernel, whose C must have unit column stride; else through strips of
+// scratch, which begin with what C holds: sums keep their order however they are called.
 template <class T>
 void wide_product(T alpha, MatrixView<const T> a, MatrixView<const T> b, T beta, MatrixView<T> c) {
     const Scratch<T> workspace(skinny_workspace<T>());
@@ -39,11 +40,14 @@ void wide_product(T alpha, MatrixView<const T> a, MatrixView<const T> b, T beta,
     for (index_t j = 0; j < c.cols; j += strip_width) {
         const index_t end = std::min(c.cols, j + strip_width);
         const auto part = row_major_view(strip.data(), c.rows, end - j);
-        Skinny<T>::wide()(alpha, a, b.block(0, b.rows, j, end), T(0), part, workspace.data());
         const auto target = c.block(0, c.rows, j, end);
+        if (beta != T(0))
+            for (index_t q = 0; q < part.cols; ++q)
+                for (index_t p = 0; p < part.rows; ++p) part(p, q) = beta * target(p, q);
+        Skinny<T>::wide()(alpha, a, b.block(0, b.rows, j, end), beta == T(0) ? T(0) : T(1), part,
+                          workspace.data());
         for (index_t q = 0; q < part.cols; ++q)
-            for (index_t p = 0; p < part.rows; ++p)
-                target(p, q) = beta == T(0) ? part(p, q) : part(p, q) + beta * target(p, q);
+            for (index_t p = 0; p < part.rows; ++p) target(p, q) = part(p, q);
     }
 }
 
@@ -90,7 +94,10 @@ constexpr index_t tile = 2048;
 template <class T>
 void gemm_tile(Team& team, T alpha, MatrixView<const T> a, MatrixView<const T> b, T beta,
                MatrixView<T> c) {
-    const index_t step = std::max<index_t>(256, flops_per_call / (c.rows * c.cols));
+    // Whole blocks of our kernels, whose sums then do not depend on the step.
+    const index_t step =
+        std::max<index_t>(2, flops_per_call / (c.rows * c.cols) / skinny_inner_block) *
+        skinny_inner_block;
     for (index_t k = 0; k < std::max<index_t>(1, a.cols); k += step) {
         const index_t end = std::min(a.cols, k + step);
         team.checkpoint();
@@ -99,31 +106,36 @@ void gemm_tile(Team& team, T alpha, MatrixView<const T> a, MatrixView<const T> b
     }
 }
 
-template <class T>
-void add_to(MatrixView<const T> x, MatrixView<T> y) {
-    for (index_t i = 0; i < x.rows; ++i)
-        for (index_t j = 0; j < x.cols; ++j) y(i, j) += x(i, j);
-}
+// Few outputs, long sums: the inner dimension is cut into stretches, whatever the team, and the
+// sums of these are added in their order.
+constexpr index_t stretches = 8;
 
-// Few outputs, long sums: every member sums its own stretch of the inner dimension.
 template <class T>
 void gemm_split_inner(T alpha, MatrixView<const T> a, MatrixView<const T> b, T beta,
                       MatrixView<T> c, int members) {
     const index_t size = c.rows * c.cols;
-    const Scratch<T> partial(size * members);
+    const Scratch<T> partial(size * stretches);
+    const auto sum_of = [&](index_t s) {
+        return row_major_view(partial.data() + s * size, c.rows, c.cols);
+    };
+    const auto cut = [&](index_t s) {
+        return s == stretches ? a.cols
+                              : a.cols * s / stretches / skinny_inner_block * skinny_inner_block;
+    };
     parallel_team(
         [&](Team& team) {
-            const auto [k0, k1] = team.share(a.cols, 64);
-            const auto mine = row_major_view(partial.data() + team.rank() * size, c.rows, c.cols);
-            member_gemm<T>(team, alpha, a.block(0, a.rows, k0, k1), b.block(k0, k1, 0, b.cols),
-                           T(0), mine);
+            const auto [s0, s1] = team.share(stretches);
+            for (index_t s = s0; s < s1; ++s)
+                member_gemm<T>(team, alpha, a.block(0, a.rows, cut(s), cut(s + 1)),
+                               b.block(cut(s), cut(s + 1), 0, b.cols), T(0), sum_of(s));
             team.barrier();
             if (team.rank() != 0) return;
-            for (int r = 1; r < team.size(); ++r)
-                add_to<T>(row_major_view<const T>(partial.data() + r * size, c.rows, c.cols), mine);
+            const auto total = sum_of(0);
+            for (index_t s = 1; s < stretches; ++s)
+                for (index_t i = 0; i < size; ++i) total.data[i] += sum_of(s).data[i];
             for (index_t i = 0; i < c.rows; ++i)
                 for (index_t j = 0; j < c.cols; ++j)
-                    c(i, j) = mine(i, j) + (beta == T(0) ? T(0) : beta * c(i, j));
+                    c(i, j) = total(i, j) + (beta == T(0) ? T(0) : beta * c(i, j));
         },
         members);
 }
@@ -152,9 +164,13 @@ void parallel_gemm(T alpha, MatrixView<const T> a, MatrixView<const T> b, T beta
     blas::use_one_thread();
     constexpr index_t slab_unit = 16;
     const double products = static_cast<double>(c.rows * c.cols) * static_cast<double>(a.cols);
-    const int members = products < worth_a_team ? 1 : num_threads();
-    if (members > 1 && c.rows < 4 * slab_unit * members && a.cols > 8 * c.rows)
+    int members = products < worth_a_team ? 1 : num_threads();
+    if (products >= worth_a_team && c.rows < 8 * slab_unit &&
+        a.cols >= std::max(stretches * skinny_inner_block, 8 * c.rows))
         return gemm_split_inner<T>(alpha, a, b, beta, c, members);
+    // Slabs of a narrow product are tall enough for our kernels: its bits are those of one thread.
+    if (c.cols <= skinny_max_cols)
+        members = static_cast<int>(std::clamp<index_t>(c.rows / (6 * slab_unit), 1, members));
     parallel_team(
         [&](Team& team) {
             const auto [i0, i1] = team.share(c.rows, slab_unit);

@@ -104,6 +104,27 @@ print((peak() - before) / 1024)
 """
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(
+    "shape", [(5000, 300, 60), (60, 5000, 60), (20, 30000, 100), (1025, 2300, 138), (200, 1500, 128), (150, 9000, 256)]
+)
+def test_narrow_products_have_the_same_bits_for_every_team(shape, dtype):
+    m, k, n = shape
+    rng = np.random.default_rng([m, k, n])
+    A, B = strided(rng, (m, k), dtype, "C"), strided(rng, (k, n), dtype, "C")
+    for left in (A, np.asfortranarray(A)):
+        for right in (B, np.asfortranarray(B)):
+            results = []
+            for threads in (1, 2, 3, 4):
+                runtime.set_team_size(threads)
+                try:
+                    results.append(np.asarray(dense.gemm(left, right)))
+                finally:
+                    runtime.set_team_size(0)
+            for other in results[1:]:
+                np.testing.assert_array_equal(results[0], other)
+
+
 def test_a_strided_operand_is_packed_panel_by_panel():
     """In a process of its own: A is 256 MB behind its strides, of which 128 MB are elements."""
     run = subprocess.run([sys.executable, "-c", STRIDED_MEMORY], capture_output=True, text=True, check=True)
