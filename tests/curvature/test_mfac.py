@@ -151,15 +151,16 @@ def sequence(kind, rng, m, d):
 def test_two_products_are_as_exact_as_the_recursion_in_float32(kind, damping):
     """Of a random vector, which F^-1 hardly changes in shape, and of one in the span, where it cancels."""
     found = {"random": [], "span": []}
-    for seed in range(4):
+    for seed in range(6):
         rng = np.random.default_rng(seed)
         G = sequence(kind, rng, m=64, d=300)
         found["random"].append(errors(G, damping, rng.standard_normal(300).astype(np.float32)))
         found["span"].append(errors(G, damping, (G.T @ rng.standard_normal(64)).astype(np.float32)))
     for pairs in found.values():
-        ours, textbook, stored = np.max(pairs, axis=0)
-        # Rounding differs: the largest of four is compared, with a floor of some roundings of the result.
-        assert ours <= max(1.5 * textbook, 1.5 * stored, 8 * np.finfo(np.float32).eps)
+        # Single errors scatter by factors, with the kernels of the machine too: their geometric means are
+        # compared (of 24 seeds at most .92), with a floor of some roundings of the result.
+        ours, textbook, stored = np.exp(np.mean(np.log(np.maximum(pairs, 1e-12)), axis=0))
+        assert ours <= max(1.25 * textbook, 1.25 * stored, 8 * np.finfo(np.float32).eps)
 
 
 @pytest.mark.parametrize(
@@ -237,7 +238,13 @@ def test_short_blocks_below_rounding_take_their_eigenvectors():
         x = np.zeros(8)
         x[part] = g[part]
         # In the span it is x / (damping + |g|^2), beside rounding of eigenvectors over the damping.
-        assert x @ made.inverse_hvp(x) > 0
+        expected = x / (1e-17 + x @ x)
+        bound = 8 * np.finfo(np.float64).eps * np.linalg.norm(x) / 1e-17
+        assert np.linalg.norm(made.inverse_hvp(x) - expected) <= bound
+        # Across it, x / damping to the same accuracy.
+        across = np.zeros(8)
+        across[part] = np.linalg.svd(g[part][None])[2][1]
+        assert np.linalg.norm(1e-17 * made.inverse_hvp(across) - across) <= 8 * np.finfo(np.float64).eps
     assert made.health.fallback == "eigenvectors"
     assert (made.inverse_diag() > 0).all()
 

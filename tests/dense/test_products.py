@@ -106,7 +106,15 @@ print((peak() - before) / 1024)
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize(
-    "shape", [(5000, 300, 60), (60, 5000, 60), (20, 30000, 100), (1025, 2300, 138), (200, 1500, 128), (150, 9000, 256)]
+    "shape",
+    [
+        (5000, 300, 60),
+        (60, 5000, 60),
+        (20, 30000, 100),
+        (1025, 2300, 138),
+        (200, 1500, 128),
+        (150, 9000, 256),
+    ],
 )
 def test_narrow_products_have_the_same_bits_for_every_team(shape, dtype):
     m, k, n = shape
