@@ -549,6 +549,7 @@ FACES: dict[str, dict[str, str]] = {
         ),
         **dict.fromkeys(("DiffusionMapResult", "diffusion_map"), "manifold/test_manifold_maps.py"),
     },
+    "robust": dict.fromkeys(("RPCAResult", "rpca"), "robust/test_rpca.py"),
     "testing": dict.fromkeys(
         ("CNN", "MLP", "Backward", "Network", "Run", "SoftmaxCrossEntropy", "SquaredError"),
         "testing/test_networks.py",

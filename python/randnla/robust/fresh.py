@@ -1,0 +1,93 @@
+# SPDX-FileCopyrightText: 2026 the randnla developers
+# SPDX-License-Identifier: BSD-3-Clause
+"""A look at rows and columns that no step has used: is the rest there zero, but for sparse errors?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from randnla._backend.kernels import dense
+from randnla._backend.kernels.weighted_draws import uniforms
+
+from .access import Access, Array, exceeding
+from .passes import Triplet
+
+LINES = 16
+"""Fresh rows, and as many columns."""
+LEAST_TRUE = 0.05
+"""Share of entries of each fresh line that the estimate must meet."""
+_STREAM = 1 << 20
+
+
+@dataclass
+class Verdict:
+    """What fresh rows and columns say of an estimate."""
+
+    share: float  # of gross errors
+    error: float  # ||L - L_true||_F, estimated from the entries that are none
+    size: float  # ||L||_F
+    passed: bool
+
+
+def lines(size: int, used: Array, seed: int, stream: int) -> Array:
+    """Indices outside of `used`, or any where nothing else is left."""
+    rest = np.setdiff1d(np.arange(size), used)
+    rest = np.arange(size) if rest.size == 0 else rest
+    picks = uniforms(min(LINES, size), seed=seed, stream=stream) * rest.size
+    return np.unique(rest[picks.astype(np.int64)])
+
+
+def typical(D: Access, seed: int) -> float:
+    """The median magnitude of the entries of a few rows and columns that are not zero."""
+    nothing = np.zeros(0, np.int64)
+    I, J = (lines(size, nothing, seed, _STREAM + 2 + k) for k, size in enumerate(D.shape))  # noqa: E741
+    sizes = np.abs(np.concatenate([D.rows(I).ravel(), D.columns(J).ravel()]))
+    sizes = sizes[sizes > 0]
+    return float(np.median(sizes)) if sizes.size else 0.0
+
+
+def rests(D: Access, L: Triplet, rows: Array, columns: Array) -> list[Array]:
+    """D - L in these rows and, transposed, columns, both read anew."""
+    left = L.U * L.s
+    return [
+        D.rows(rows) - dense.gemm(np.ascontiguousarray(left[rows]), np.ascontiguousarray(L.V.conj().T)),
+        (D.columns(columns) - dense.gemm(left, np.ascontiguousarray(L.V[columns].conj().T))).T,
+    ]
+
+
+def met(rest: Array, cut: float, rank: int) -> bool:
+    """Whether every line has more entries below `cut` than a line off the truth could."""
+    # A wrong line may interpolate `rank` entries, and comes near few others.
+    count = rest.shape[1]
+    least = min(count, max(LEAST_TRUE * count, min(3 * rank, 0.2 * count)))
+    return bool(((~exceeding(rest, cut)).sum(axis=1) >= least).all())
+
+
+def verify(D: Access, L: Triplet, cut: float, used: tuple[Array, Array] | None, seed: int) -> Verdict:
+    """Where D - L is below `cut` the entry is no gross error, and D - L the error of the estimate.
+
+    Looks at fresh rows and columns whole, and at all others where the columns and rows `used` cross them.
+    """
+    nothing = np.zeros(0, np.int64)
+    rows, columns = used if used is not None else (nothing, nothing)
+    I, J = (  # noqa: E741
+        lines(size, index, seed, _STREAM + k)
+        for k, (size, index) in enumerate(zip(D.shape, (rows, columns), strict=True))
+    )
+    slabs = rests(D, L, I, J)
+    good = [~exceeding(X, cut) for X in slabs]
+    count, total = sum(int(g.sum()) for g in good), sum(g.size for g in good)
+    squares = sum(float((np.abs(X[g]) ** 2).sum()) for X, g in zip(slabs, good, strict=True))
+    rank = L.s.size
+    passed = all(met(X, cut, rank) for X in slabs)
+    # Each row has an entry in every sampled column, each column one in every sampled row.
+    passed = passed and all(met(X.T, cut, rank) for X in (rests(D, L, rows, columns) if used else ()))
+    area = float(D.shape[0]) * D.shape[1]
+    return Verdict(
+        1 - count / total if total else 0.0,
+        (squares / max(1, count) * area) ** 0.5,
+        float(np.linalg.norm(L.s)),
+        passed,
+    )
