@@ -28,8 +28,9 @@ CELLS = {
     "pruning": {"train", "prune"},
     "sketchy_sgd": {"minimum", "excess"},
     "manifold": {"error", "ghosts", "off"},
+    "sampling_algebra": {"draws", "slopes", "sublinear", "study", "crossover"},
 }
-WITHOUT_DATA = {"manifold"}
+WITHOUT_DATA = {"manifold", "sampling_algebra"}
 TORCH = {"kfac_fashion_mnist", "mfac_optimizer", "mini_blocks", "pruning"}
 
 
