@@ -1,0 +1,119 @@
+// SPDX-FileCopyrightText: 2026 the randnla developers
+// SPDX-License-Identifier: BSD-3-Clause
+#include <pybind11/pybind11.h>
+
+#include <array>
+
+#include "randnla/cuda/api.hpp"
+#include "randnla/cuda/runtime.hpp"
+#ifdef RANDNLA_EMULATE
+#include "bind_emulator.hpp"
+#endif
+
+// One source for both back ends, and no CUDA header: matrices are tuples (address, rows, columns,
+// row stride, column stride), which the caller has checked; streams are addresses.
+namespace py = pybind11;
+
+namespace randnla::cuda {
+namespace {
+
+using Tuple = std::tuple<std::uintptr_t, index_t, index_t, index_t, index_t>;
+
+template <class T>
+Matrix<T> matrix(const Tuple& t) {
+    return {reinterpret_cast<T*>(std::get<0>(t)), std::get<1>(t), std::get<2>(t), std::get<3>(t),
+            std::get<4>(t)};
+}
+template <class T>
+T* pointer(std::uintptr_t address) {
+    return reinterpret_cast<T*>(address);
+}
+
+template <class T>
+void bind_element(py::module_& m, const char* suffix) {
+    const auto name = [&](const char* base) { return std::string(base) + suffix; };
+    const py::call_guard<py::gil_scoped_release> unlocked;
+    m.def(
+        name("fill_dense_map").c_str(),
+        [](const DenseMap& map, const Tuple& out, std::uintptr_t stream) {
+            fill_dense_map<T>(map, matrix<T>(out), pointer<void>(stream));
+        },
+        unlocked);
+    m.def(
+        name("apply_dense_map").c_str(),
+        [](const DenseMap& map, bool adjoint, const Tuple& a, const Tuple& y,
+           std::uintptr_t squares, std::uintptr_t stream) {
+            apply_dense_map<T>(map, adjoint, matrix<const T>(a), matrix<T>(y),
+                               pointer<double>(squares), pointer<void>(stream));
+        },
+        unlocked);
+    m.def(
+        name("apply_sparse_map").c_str(),
+        [](const SparseMap& map, T scale, const Tuple& a, const Tuple& out, bool adjoint,
+           std::uintptr_t stream) {
+            if (adjoint)
+                apply_sparse_map_adjoint<T>(map, scale, matrix<const T>(a), matrix<T>(out),
+                                            pointer<void>(stream));
+            else
+                apply_sparse_map<T>(map, scale, matrix<const T>(a), matrix<T>(out),
+                                    pointer<void>(stream));
+        },
+        unlocked);
+    m.def(
+        name("apply_hadamard").c_str(),
+        [](std::uint64_t seed, std::uint64_t map_stream, std::uintptr_t positions, T scale,
+           const Tuple& a, const Tuple& out, std::uintptr_t stream) {
+            apply_hadamard<T>(seed, map_stream, pointer<const std::int64_t>(positions), scale,
+                              matrix<const T>(a), matrix<T>(out), pointer<void>(stream));
+        },
+        unlocked);
+    m.def(
+        name("gather_rows").c_str(),
+        [](std::uintptr_t rows, T scale, const Tuple& a, const Tuple& out, std::uintptr_t stream) {
+            gather_rows<T>(pointer<const std::int64_t>(rows), scale, matrix<const T>(a),
+                           matrix<T>(out), pointer<void>(stream));
+        },
+        unlocked);
+}
+
+void bind_maps(py::module_& m) {
+    py::class_<DenseMap>(m, "DenseMap")
+        .def(py::init([](std::uint32_t kind, std::uint64_t seed, std::uint64_t stream,
+                         std::uint64_t row_start, std::uint64_t col_start, double scale) {
+                 return DenseMap{
+                     static_cast<StreamKind>(kind), seed, stream, row_start, col_start, scale};
+             }),
+             py::kw_only(), py::arg("kind"), py::arg("seed"), py::arg("stream"),
+             py::arg("row_start"), py::arg("col_start"), py::arg("scale"));
+    py::class_<SparseMap>(m, "SparseMap")
+        .def(py::init([](std::uint32_t kind, std::uint64_t seed, std::uint64_t stream, index_t rows,
+                         index_t nnz, int element_bits) {
+                 return SparseMap{
+                     static_cast<StreamKind>(kind), seed, stream, rows, nnz, element_bits};
+             }),
+             py::kw_only(), py::arg("kind"), py::arg("seed"), py::arg("stream"), py::arg("rows"),
+             py::arg("nnz"), py::arg("element_bits"))
+        .def("is_ordered", &sparse_map_is_ordered);
+    m.def("sparse_map_columns",
+          [](const SparseMap& map, index_t first, index_t count, std::uintptr_t positions,
+             std::uintptr_t signs, std::uintptr_t stream) {
+              sparse_map_columns(map, first, count, pointer<std::int64_t>(positions),
+                                 pointer<std::int8_t>(signs), pointer<void>(stream));
+          });
+}
+
+}  // namespace
+
+PYBIND11_MODULE(RANDNLA_CUDA_MODULE, m) {
+    m.def("device_state", &device_state);
+    m.def("sum_of_squares_parts", &sum_of_squares_parts);
+    m.def("hadamard_limit", &hadamard_limit);
+    bind_maps(m);
+    bind_element<float>(m, "_f32");
+    bind_element<double>(m, "_f64");
+#ifdef RANDNLA_EMULATE
+    emulator::bind(m);
+#endif
+}
+
+}  // namespace randnla::cuda

@@ -1,0 +1,99 @@
+// SPDX-FileCopyrightText: 2026 the randnla developers
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+// The only header a kernel includes for the device: nvcc maps it to CUDA, the tests compile the
+// same .cu files against the emulator. Kernels touch global memory through load, store and
+// atomic_add, and shared memory through Shared<T>, so that the emulator sees every access; with
+// nvcc all of these are plain pointers.
+#ifdef RANDNLA_EMULATE
+#include "emulator.hpp"
+#else
+#include <cuda_runtime.h>
+
+#include <cstdint>
+#include <stdexcept>
+#include <string>
+
+#define GPU_INLINE static __device__ __forceinline__
+#define GPU_SHARED(T, name, count) __shared__ __align__(16) T name[count]
+#define GPU_DYNAMIC_SHARED(T, name, offset, count)               \
+    extern __shared__ __align__(16) unsigned char gpu_dynamic[]; \
+    T* const name = reinterpret_cast<T*>(gpu_dynamic + (offset))
+
+namespace randnla::gpu {
+
+using Stream = cudaStream_t;
+template <class T>
+using Shared = T*;
+
+template <class T>
+GPU_INLINE T load(const T* p) {
+    return __ldg(p);
+}
+template <class T>
+GPU_INLINE void store(T* p, T value) {
+    *p = value;
+}
+template <class T>
+GPU_INLINE void atomic_add(T* p, T value) {
+    atomicAdd(p, value);
+}
+
+// Sixteen bytes at once; the address is a multiple of 16.
+template <class T, int N>
+GPU_INLINE void load_pack(const T* p, T (&out)[N]) {
+    static_assert(sizeof(out) == 16);
+    const uint4 raw = __ldg(reinterpret_cast<const uint4*>(p));
+    __builtin_memcpy(out, &raw, 16);
+}
+template <class T, int N>
+GPU_INLINE void store_pack(T* p, const T (&in)[N]) {
+    static_assert(sizeof(in) == 16);
+    uint4 raw;
+    __builtin_memcpy(&raw, in, 16);
+    *reinterpret_cast<uint4*>(p) = raw;
+}
+// N elements of shared memory in words of 16 bytes; the index is a multiple of those.
+template <class T, int N>
+GPU_INLINE void load_shared(Shared<T> s, int index, T (&out)[N]) {
+    static_assert(sizeof(out) % 16 == 0);
+    constexpr int width = 16 / sizeof(T);
+#pragma unroll
+    for (int i = 0; i < N; i += width) {
+        const uint4 raw = *reinterpret_cast<const uint4*>(s + index + i);
+        __builtin_memcpy(out + i, &raw, 16);
+    }
+}
+
+GPU_INLINE float fma(float a, float b, float c) {
+    return __fmaf_rn(a, b, c);
+}
+GPU_INLINE double fma(double a, double b, double c) {
+    return __fma_rn(a, b, c);
+}
+
+inline void check(cudaError_t status, const char* what) {
+    if (status != cudaSuccess)
+        throw std::runtime_error(std::string(what) + ": " + cudaGetErrorString(status));
+}
+
+template <class... P, class... A>
+void launch(void (*kernel)(P...), dim3 grid, dim3 block, std::size_t shared_bytes, Stream stream,
+            A... arguments) {
+    constexpr std::size_t without_asking = 48 * 1024;
+    if (shared_bytes > without_asking)
+        check(cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel),
+                                   cudaFuncAttributeMaxDynamicSharedMemorySize,
+                                   static_cast<int>(shared_bytes)),
+              "shared memory of a kernel");
+    cudaLaunchConfig_t config{};
+    config.gridDim = grid;
+    config.blockDim = block;
+    config.dynamicSmemBytes = shared_bytes;
+    config.stream = stream;
+    check(cudaLaunchKernelEx(&config, kernel, static_cast<P>(arguments)...), "launch of a kernel");
+}
+
+}  // namespace randnla::gpu
+#endif

@@ -1,0 +1,135 @@
+// SPDX-FileCopyrightText: 2026 the randnla developers
+// SPDX-License-Identifier: BSD-3-Clause
+#include "entries.cuh"
+#include "randnla/cuda/api.hpp"
+
+namespace randnla::cuda {
+namespace {
+
+constexpr int threads = 256;
+constexpr std::size_t shared_budget = 160 * 1024;
+
+template <class T>
+struct HadamardArguments {
+    Key key;
+    const std::int64_t* positions;
+    T scale;
+    int order;
+    Matrix<const T> a;
+    Matrix<T> out;
+};
+
+// `levels` levels of the butterflies, from distance h on, in registers between two barriers; their
+// order is that of the core, ascending, so that the bits are the same.
+template <class T, int levels>
+static __device__ __forceinline__ void butterflies(gpu::Shared<T> x, int order, int width, int h,
+                                                   int thread) {
+    constexpr int size = 1 << levels;
+    const int groups = (order >> levels) * width, stride = h * width;
+    for (int q = thread; q < groups; q += threads) {
+        const int c = q % width, p = q / width;
+        const int base = ((p / h * size) * h + p % h) * width + c;
+        T v[size];
+#pragma unroll
+        for (int i = 0; i < size; ++i) v[i] = x[base + i * stride];
+#pragma unroll
+        for (int level = 1; level < size; level *= 2)
+#pragma unroll
+            for (int i = 0; i < size; ++i)
+                if ((i & level) == 0) {
+                    const T low = v[i], high = v[i + level];
+                    v[i] = low + high;
+                    v[i + level] = low - high;
+                }
+#pragma unroll
+        for (int i = 0; i < size; ++i) x[base + i * stride] = v[i];
+    }
+}
+
+// A block transforms `width` columns of A in shared memory. Ideal bytes: A once, out once, and the
+// positions once for each block.
+template <class T, int width>
+__global__ void __launch_bounds__(threads) transform_kernel(HadamardArguments<T> g) {
+    const int thread = static_cast<int>(threadIdx.x);
+    const int sign_words = (g.order + 2047) / 2048 * words_per_block;  // whole blocks: aligned
+    GPU_DYNAMIC_SHARED(std::uint32_t, signs, 0, sign_words);
+    GPU_DYNAMIC_SHARED(T, x, 4 * sign_words, g.order * width);
+    const index_t j0 = static_cast<index_t>(blockIdx.x) * width;
+    for (int p = thread; p < sign_words / 4; p += threads) {
+        const LaneWords words = lane_words(static_cast<std::uint64_t>(p), 0, g.key);
+#pragma unroll
+        for (int w = 0; w < 4; ++w)
+            signs[p / lanes_per_block * words_per_block + w * lanes_per_block +
+                  p % lanes_per_block] = words.x[w];
+    }
+    __syncthreads();
+    for (int q = thread; q < g.order * width; q += threads) {
+        const int i = q / width;
+        const index_t j = j0 + q % width;
+        T value = 0;
+        if (i < g.a.rows && j < g.a.cols) {
+            value = gpu::load(g.a.data + i * g.a.row_stride + j * g.a.col_stride);
+            if ((signs[i / 32] >> (i % 32) & 1U) != 0) value = -value;
+        }
+        x[q] = value;
+    }
+    __syncthreads();
+    int h = 1;
+    for (; h * 8 <= g.order; h *= 8) {
+        butterflies<T, 3>(x, g.order, width, h, thread);
+        __syncthreads();
+    }
+    if (h * 4 == g.order) butterflies<T, 2>(x, g.order, width, h, thread);
+    if (h * 2 == g.order) butterflies<T, 1>(x, g.order, width, h, thread);
+    __syncthreads();
+    for (index_t q = thread; q < g.out.rows * width; q += threads) {
+        const index_t k = q / width, j = j0 + q % width;
+        if (j >= g.out.cols) continue;
+        const auto position = static_cast<int>(gpu::load(g.positions + k));
+        const T value = x[position * width + static_cast<int>(q % width)];
+        gpu::store(g.out.data + k * g.out.row_stride + j * g.out.col_stride,
+                   g.scale * value + T(0));
+    }
+}
+
+std::size_t bytes_of(index_t order, int width, std::size_t element_bytes) {
+    return element_bytes * static_cast<std::size_t>(order) * static_cast<std::size_t>(width) +
+           static_cast<std::size_t>((order + 2047) / 2048) * words_per_block * 4;
+}
+
+template <class T, int width>
+void launch_transform(const HadamardArguments<T>& g, StreamHandle stream) {
+    const auto count = static_cast<unsigned>((g.a.cols + width - 1) / width);
+    gpu::launch(transform_kernel<T, width>, count, threads, bytes_of(g.order, width, sizeof(T)),
+                static_cast<gpu::Stream>(stream), g);
+}
+
+}  // namespace
+
+index_t hadamard_limit(int element_bytes) {
+    return element_bytes == 4 ? 32768 : 16384;
+}
+
+template <class T>
+void apply_hadamard(std::uint64_t seed, std::uint64_t map_stream, const std::int64_t* positions,
+                    T scale, Matrix<const T> a, Matrix<T> out, StreamHandle stream) {
+    if (out.rows == 0 || out.cols == 0) return;
+    int order = 1;
+    while (order < a.rows) order *= 2;
+    const HadamardArguments<T> g{
+        stream_key(seed, map_stream, StreamKind::trig_signs, 32), positions, scale, order, a, out};
+    // Whole sectors of 32 bytes where the rows of A are contiguous and enough of them fit.
+    constexpr int sector = 32 / sizeof(T);
+    if (a.col_stride == 1 && a.cols > 1 && bytes_of(order, sector, sizeof(T)) <= shared_budget)
+        launch_transform<T, sector>(g, stream);
+    else
+        launch_transform<T, 1>(g, stream);
+}
+
+#define RANDNLA_INSTANTIATE(T)                                                            \
+    template void apply_hadamard<T>(std::uint64_t, std::uint64_t, const std::int64_t*, T, \
+                                    Matrix<const T>, Matrix<T>, StreamHandle);
+RANDNLA_INSTANTIATE(float)
+RANDNLA_INSTANTIATE(double)
+
+}  // namespace randnla::cuda
