@@ -8,6 +8,7 @@
 #   make bench   print the table of ratios against other libraries
 #   make lint    static checks          make docs    build the documentation
 #   make asan    the C++ tests under the address and undefined-behavior sanitizers
+#   make cuda    compile the device kernels with nvcc, where it is found, and check what they use
 #   make clean   remove what was built (make distclean: the environment too)
 #
 # PYTHON=/path/to/python chooses the interpreter, VENV=dir the environment.
@@ -25,7 +26,7 @@ SOURCES := pyproject.toml CMakeLists.txt README.md LICENSE \
 unexport PYTHONPATH
 
 .DELETE_ON_ERROR:
-.PHONY: demo test bench lint docs asan clean distclean
+.PHONY: demo test bench lint docs asan cuda clean distclean
 
 demo: $(STAMPS)/package $(STAMPS)/demo
 	$(BIN)/randnla demo --out demo-output
@@ -41,7 +42,7 @@ lint: $(STAMPS)/package $(STAMPS)/lint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check --quiet .
 	$(BIN)/mypy
-	find csrc -name '*.[ch]pp' -print0 | xargs -0 $(BIN)/clang-format --dry-run -Werror
+	find csrc cuda \( -name '*.[ch]pp' -o -name '*.cu' -o -name '*.cuh' \) -print0 | xargs -0 $(BIN)/clang-format --dry-run -Werror
 	$(BIN)/python tools/check_tree.py
 
 # NumPy's BLAS threads spin after a product, on the cores of our team, unless told to sleep soon.
@@ -53,6 +54,9 @@ asan: $(STAMPS)/build
 	$(BIN)/cmake --preset asan -DPython_EXECUTABLE="$(abspath $(BIN))/python" -DCMAKE_MAKE_PROGRAM="$(abspath $(BIN))/ninja"
 	$(BIN)/cmake --build build/asan
 	build/asan/csrc/randnla_native_tests
+
+cuda: $(STAMPS)/venv
+	$(BIN)/python tools/check_cuda.py
 
 clean:
 	rm -rf build dist wheelhouse demo-output docs/_build docs/gallery/generated docs/reference/generated docs/sg_execution_times.rst

@@ -26,10 +26,11 @@ __global__ void reversal(int* data) {
 }
 // Two arrays declared on one line are two arrays.
 __global__ void two_arrays(int* data) {
-    GPU_SHARED(int, s, n);
-    GPU_SHARED(int, t, n);  // clang-format off
-    s[self()] = gpu::load(data + self()); t[self()] = 1000;
+    // clang-format off
+    GPU_SHARED(int, s, n); GPU_SHARED(int, t, n);
     // clang-format on
+    s[self()] = gpu::load(data + self());
+    t[self()] = 1000;
     __syncthreads();
     gpu::store(data + self(), s[n - 1 - self()] + t[self() ^ 1]);
 }

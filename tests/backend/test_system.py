@@ -9,12 +9,14 @@ import json
 import subprocess
 import sys
 import tomllib
+import types
 from pathlib import Path
 
 import pytest
 
 import randnla
 from randnla._backend import system
+from randnla._backend.kernels import cuda
 
 ROOT = Path(__file__).parents[2]
 
@@ -57,3 +59,19 @@ def test_import_is_lazy_and_names_are_checked() -> None:
 @pytest.mark.parametrize("name", randnla.__all__)
 def test_every_public_name_resolves(name: str) -> None:
     assert getattr(randnla, name) is not None
+
+
+@pytest.mark.parametrize("state", ["not built", "no driver", "no device", "ready"])
+def test_every_state_of_the_device_is_explained(monkeypatch: pytest.MonkeyPatch, state: str) -> None:
+    monkeypatch.setattr(cuda, "state", lambda: state)
+    words = "a GPU is there" if state == "ready" else f"{state}: "
+    assert words in randnla.info().cuda
+    assert words in str(randnla.info())
+
+
+def test_a_built_extension_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: object())
+    extension = types.ModuleType("randnla._cuda")
+    extension.device_state = lambda: "no driver"  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "randnla._cuda", extension)
+    assert cuda.state() == "no driver"

@@ -278,14 +278,7 @@ def test_empty_outputs_launch_nothing(device: Any) -> None:
     for arguments in (
         ("fill_dense_map", np.float32, dense_map(device, "sign"), views[1]),
         ("gather_rows", np.float32, 0, 1.0, *views),
-        (
-            "apply_sparse_map",
-            np.float32,
-            sparse_map(device, "countsketch", 5, 1, np.float32),
-            1.0,
-            *views,
-            False,
-        ),
+        ("apply_sparse_map", np.float32, sparse, 1.0, *views, False),
         ("apply_hadamard", np.float32, 1, 0, 0, 1.0, *views),
     ):
         assert device.call(*arguments)["launches"] == 0

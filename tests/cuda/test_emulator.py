@@ -28,7 +28,7 @@ BUGS = {
     "missing_barrier_before_reuse": r"race on shared s\[\d+\]: \w+ and \w+ by threads \d+ and \d+",
     "two_writers": r"race on shared s\[0\]: two writes",
     "missing_syncwarp": r"race on shared s\[\d+\]|shared s\[\d+\], which no thread has written",
-    "divergent_barrier": r"divergent __syncthreads: thread .* at .*seeded_bugs.cu:\d+ but others wait at .*:\d+",
+    "divergent_barrier": r"divergent __syncthreads: thread .* at .*seeded_bugs.cu:\d+ but others wait at .+",
     "barrier_after_exit": r"__syncthreads after a thread of the block has returned|deadlock",
     "barrier_and_exit": r"__syncthreads after a thread of the block has returned|deadlock: barrier",
     "barrier_against_warp": r"deadlock:.* barrier, thread .*seeded_bugs.cu:\d+",

@@ -11,7 +11,7 @@ import platform
 import sys
 from dataclasses import asdict, dataclass, field
 
-from randnla._backend.kernels import runtime
+from randnla._backend.kernels import cuda, runtime
 
 # Optional package -> (name of the distribution, extra that installs it, what it is for).
 OPTIONAL = {
@@ -22,6 +22,13 @@ OPTIONAL = {
     "sklearn": ("scikit-learn", "learn", "the sample data of the demo"),
     "matplotlib": ("matplotlib", "plot", "figures"),
     "rich": ("rich", "cli", "progress bars and tables in the shell"),
+}
+# No public function calls a device kernel yet, and none has been run on a GPU.
+CUDA_STATES = {
+    "not built": "not built: this installation has no device kernels",
+    "no driver": "no driver: device kernels were built, but the CUDA driver is absent or too old",
+    "no device": "no device: device kernels were built, but no GPU is visible",
+    "ready": "device kernels were built and a GPU is there; no public function uses them yet",
 }
 
 
@@ -132,7 +139,7 @@ def info() -> SystemInfo:
         instruction_set_best=build["instruction_set_best"],
         compiler=build["compiler"],
         core=str(runtime.core_path()),
-        cuda="not built: this version has no CUDA kernels",
+        cuda=CUDA_STATES[cuda.state()],
         optional={name: optional_state(name) for name in OPTIONAL},
     )
 
