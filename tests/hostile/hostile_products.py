@@ -15,6 +15,7 @@ from hostile_estimates import TARGETS as ESTIMATES
 from hostile_functions import TARGETS as FUNCTIONS
 from hostile_krylov import TARGETS as KRYLOV
 from hostile_least_squares import TARGETS as LEAST_SQUARES
+from hostile_manifold import TARGETS as MANIFOLD
 from hostile_streams import TARGETS as STREAMS
 from hostile_structured import TARGETS as STRUCTURED
 from hostile_systems import TARGETS as SYSTEMS
@@ -161,6 +162,7 @@ TARGETS = (
     | SYSTEMS
     | KRYLOV
     | LEAST_SQUARES
+    | MANIFOLD
     | STREAMS
     | STRUCTURED
 )

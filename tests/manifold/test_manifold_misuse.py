@@ -15,7 +15,7 @@ N = len(X)
 NETWORK = object()
 
 CLOUDS = {
-    "complex": (X + 1j, r"^points: expected real coordinates, got complex128"),
+    "complex": (X + 1j, r"^points: expected real numbers, got complex128"),
     "vector": (X[:, 0], r"^points: expected 2 dimensions, got 1"),
     "one point": (X[:1], r"^points: expected at least \d points"),
     "no coordinates": (X[:, :0], r"^points: expected at least \d points of dimension >= 1"),

@@ -28,7 +28,7 @@ def checked_points(points: Any, *, name: str = "points", check_finite: bool = Tr
     """The cloud (N, D) in float64, at least `least` points that are not all one."""
     array = validate.as_matrix(points, name=name)
     if array.dtype.kind == "c":
-        raise InputError(f"{name}: expected real coordinates, got {array.dtype}")
+        raise InputError(f"{name}: expected real numbers, got {array.dtype}")
     if array.shape[0] < least or array.shape[1] == 0:
         raise InputError(f"{name}: expected at least {least} points of dimension >= 1, got {array.shape}")
     if check_finite:
