@@ -74,6 +74,15 @@ void bind_element(py::module_& m, const char* suffix) {
                            matrix<T>(out), pointer<void>(stream));
         },
         unlocked);
+    m.def(
+        name("batched_inverse").c_str(),
+        [](std::uintptr_t a, std::uintptr_t inverse, index_t count, index_t n, std::uintptr_t shift,
+           index_t shift_stride, std::uintptr_t info, std::uintptr_t stream) {
+            batched_inverse<T>(pointer<const T>(a), pointer<T>(inverse), count, n,
+                               pointer<const double>(shift), shift_stride,
+                               pointer<std::int32_t>(info), pointer<void>(stream));
+        },
+        unlocked);
 }
 
 void bind_maps(py::module_& m) {
@@ -108,6 +117,7 @@ PYBIND11_MODULE(RANDNLA_CUDA_MODULE, m) {
     m.def("device_state", &device_state);
     m.def("sum_of_squares_parts", &sum_of_squares_parts);
     m.def("hadamard_limit", &hadamard_limit);
+    m.def("batched_limit", &batched_limit);
     bind_maps(m);
     bind_element<float>(m, "_f32");
     bind_element<double>(m, "_f64");

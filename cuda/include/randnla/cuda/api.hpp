@@ -70,4 +70,13 @@ template <class T>
 void gather_rows(const std::int64_t* rows, T scale, Matrix<const T> a, Matrix<T> out,
                  StreamHandle stream);
 
+// inverse_i = (A_i + shift_i I)^-1 of `count` contiguous n by n matrices, from their lower
+// triangles; shift_stride is 1, or 0 for one shift for all. info as in the core: 0, 1 + the first
+// pivot that is not positive and finite, or n + 1 where the result is beyond the range of T; such a
+// result is NaN. n is at most batched_limit(element size).
+index_t batched_limit(int element_bytes);
+template <class T>
+void batched_inverse(const T* a, T* inverse, index_t count, index_t n, const double* shift,
+                     index_t shift_stride, std::int32_t* info, StreamHandle stream);
+
 }  // namespace randnla::cuda
