@@ -540,6 +540,11 @@ QUANTUM_INSPIRED: dict[str, str] = {
 }
 FACES: dict[str, dict[str, str]] = {
     "quantum_inspired": QUANTUM_INSPIRED,
+    "tensor": {
+        **dict.fromkeys(("CPResult", "als", "cp", "cpca", "ico"), "tensor/test_tensor_cp.py"),
+        **dict.fromkeys(("match_components", "mttkrp"), "tensor/test_tensor_products.py"),
+        **dict.fromkeys(("TuckerResult", "hosvd"), "tensor/test_tensor_tucker.py"),
+    },
     "manifold": {
         **dict.fromkeys(
             ("Boundary", "EllipticResult", "solve_elliptic"), "manifold/test_manifold_elliptic.py"

@@ -1,0 +1,318 @@
+# SPDX-FileCopyrightText: 2026 the randnla developers
+# SPDX-License-Identifier: BSD-3-Clause
+"""CP decompositions: concurrent orthogonalization, alternating least squares, and both in a row."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from typing import Any
+
+import numpy as np
+
+from randnla._backend import validate
+from randnla._backend.errors import ConvergenceWarning, InputError
+from randnla._backend.kernels.tensor import cp_residual
+from randnla._backend.rng import seed_from
+
+from .arguments import Array, Problem, checked_factors, checked_tensor, finish, unit_columns
+from .composite import rank_limit, start_or_empty
+from .results import CPResult
+from .sweeps import State, iterate, least_squares_sweep, orthogonalization_sweep
+
+CONDITION = 1e3  # of a factor, beyond which its duals inflate noise too far to be trusted in silence
+
+
+def ico(
+    T: Any,
+    rank: int,
+    *,
+    init: Any = "cpca",
+    tol: float | None = None,
+    max_iters: int = 50,
+    rng: Any = None,
+    check_finite: bool = True,
+) -> CPResult:
+    """CP decomposition by iterative concurrent orthogonalization, which converges with order K - 1.
+
+    Parameters
+    ----------
+    T : array of shape (d_0, ..., d_{K-1}), K = 3..6
+        Real.
+    rank : int
+        Components; at most the least d_k.
+    init : {"cpca", "random"} or sequence of (d_k, rank) arrays
+        Start.
+    tol : float, optional
+        Largest sine of the angle that a column may still move by in a sweep; 1e-8, in float32 1e-4.
+    max_iters : int, default 50
+        Sweeps.
+    rng : int, SeedSequence, Generator or None
+        Seed of the start.
+    check_finite : bool, default True
+        Refuse NaN and Inf.
+
+    Returns
+    -------
+    CPResult
+        `info` with the measured error of the sum, the last move as `residual`, and the largest condition of a
+        factor.
+
+    Raises
+    ------
+    InputError
+        An argument does not fit.
+    NonFiniteError
+        T holds NaN or Inf.
+
+    Warns
+    -----
+    ConvergenceWarning
+        Columns still move, or factors are so nearly dependent that their duals inflate noise.
+
+    Notes
+    -----
+    *Algorithm*: Han and Zhang (2021), ICO.
+
+    *Cost*: K products of 2 r prod(d_k) flops a sweep, one read of T each.
+
+    Examples
+    --------
+    >>> import numpy as np, randnla.tensor
+    >>> A, B, C = (np.random.default_rng(k).standard_normal((9, 2)) for k in range(3))
+    >>> result = randnla.tensor.ico(np.einsum("ir,jr,kr->ijk", A, B, C), 2, rng=0)
+    >>> result.info.error_relative < 1e-12
+    True
+    """
+    problem = checked_tensor(T, check_finite=check_finite)
+    rank = validate.rank(rank, min(problem.shape))
+    tol, seed = _tolerance(tol, problem), seed_from(rng)
+    max_iters = validate.integer(max_iters, name="max_iters", low=1)
+    state = _start(problem, rank, init, seed)
+    converged = iterate(problem.values, state, orthogonalization_sweep, tol, max_iters)
+    _warn("ico", state, converged=converged)
+    return _result(problem, state, "ico", _named(init), converged=converged, seed=seed)
+
+
+def als(
+    T: Any,
+    rank: int,
+    *,
+    init: Any = "cpca",
+    tol: float | None = None,
+    max_iters: int = 500,
+    rng: Any = None,
+    check_finite: bool = True,
+) -> CPResult:
+    """CP decomposition by alternating least squares.
+
+    Parameters
+    ----------
+    T, tol, rng, check_finite
+        As in `ico`.
+    rank : int
+        Components; at most ``prod(d_k) / max(d_k)``, and with ``init="cpca"`` the smaller side of the
+        squarest unfolding.
+    init : {"cpca", "random"} or sequence of (d_k, rank) arrays
+        Start.
+    max_iters : int, default 500
+        Sweeps.
+
+    Returns
+    -------
+    CPResult
+        As of `ico`.
+
+    Raises
+    ------
+    InputError
+        An argument does not fit.
+    NonFiniteError
+        T holds NaN or Inf.
+
+    Warns
+    -----
+    ConvergenceWarning
+        Columns still move after `max_iters` sweeps.
+
+    Notes
+    -----
+    *Algorithm*: Carroll and Chang (1970), Harshman (1970).
+
+    *Cost*: as `ico`.
+
+    Examples
+    --------
+    >>> import numpy as np, randnla.tensor
+    >>> A, B, C = (np.random.default_rng(k).standard_normal((9, 2)) for k in range(3))
+    >>> result = randnla.tensor.als(np.einsum("ir,jr,kr->ijk", A, B, C), 2, rng=0)
+    >>> result.info.error_relative < 1e-7
+    True
+    """
+    problem = checked_tensor(T, check_finite=check_finite)
+    limit = math.prod(problem.shape) // max(1, *problem.shape)
+    if isinstance(init, str) and init == "cpca":
+        limit = min(limit, rank_limit(problem.shape))
+    rank = validate.rank(rank, limit)
+    tol, seed = _tolerance(tol, problem), seed_from(rng)
+    max_iters = validate.integer(max_iters, name="max_iters", low=1)
+    state = _start(problem, rank, init, seed)
+    converged = iterate(problem.values, state, least_squares_sweep, tol, max_iters)
+    _warn("als", state, converged=converged)
+    return _result(problem, state, "als", _named(init), converged=converged, seed=seed)
+
+
+def cp(
+    T: Any,
+    rank: int,
+    *,
+    init: Any = "cpca",
+    method: str = "ico",
+    refine: int = 3,
+    starts: int = 1,
+    tol: float | None = None,
+    max_iters: int = 50,
+    rng: Any = None,
+    check_finite: bool = True,
+) -> CPResult:
+    """CP decomposition of a tensor: spectral start, concurrent orthogonalization, least squares to finish.
+
+    Parameters
+    ----------
+    T, tol, max_iters, check_finite
+        As in `ico`.
+    rank : int
+        Components; at most the least d_k with ``method="ico"``, see `als` for the other.
+    init : {"cpca", "random"} or sequence of (d_k, rank) arrays
+        First start.
+    method : {"ico", "als"}
+        Iteration.
+    refine : int, default 3
+        Sweeps of least squares at the end, which take back the noise that dual vectors inflate.
+    starts : int, default 1
+        Starts, random ones after the first; the decomposition of least error is returned.
+    rng : int, SeedSequence, Generator or None
+        Seed of the starts.
+
+    Returns
+    -------
+    CPResult
+        `info` as of `ico`; its path names the start that won and the iteration.
+
+    Raises
+    ------
+    InputError
+        An argument does not fit.
+    NonFiniteError
+        T holds NaN or Inf.
+
+    Warns
+    -----
+    ConvergenceWarning
+        Columns still moved when `method` ended, or, of "ico", factors are nearly dependent.
+
+    Notes
+    -----
+    *Algorithm*: Han and Zhang (2021), composite PCA and ICO; the finish is ours.
+
+    *Cost*: of `cpca` and K products of 2 r prod(d_k) flops for each sweep.
+
+    Examples
+    --------
+    >>> import numpy as np, randnla.tensor
+    >>> A, B, C = (np.random.default_rng(k).standard_normal((9, 2)) for k in range(3))
+    >>> weights, factors = randnla.tensor.cp(np.einsum("ir,jr,kr->ijk", A, B, C), 2, rng=0)
+    >>> [factor.shape for factor in factors]
+    [(9, 2), (9, 2), (9, 2)]
+    """
+    problem = checked_tensor(T, check_finite=check_finite)
+    method = validate.choice(method, ("ico", "als"), name="method")
+    limit = min(problem.shape) if method == "ico" else math.prod(problem.shape) // max(1, *problem.shape)
+    if method == "als" and isinstance(init, str) and init == "cpca":
+        limit = min(limit, rank_limit(problem.shape))
+    rank = validate.rank(rank, limit)
+    refine = validate.integer(refine, name="refine", low=0)
+    starts = validate.integer(starts, name="starts", low=1)
+    tol, seed = _tolerance(tol, problem), seed_from(rng)
+    max_iters = validate.integer(max_iters, name="max_iters", low=1)
+    sweep = orthogonalization_sweep if method == "ico" else least_squares_sweep
+    best: tuple[float, State, bool, str] | None = None
+    for index in range(starts):
+        chosen = init if index == 0 else "random"
+        state = _start(problem, rank, chosen, seed, index)
+        converged = iterate(problem.values, state, sweep, tol, max_iters)
+        if np.any(state.weights):
+            iterate(problem.values, state, least_squares_sweep, 0.0, refine)
+        error = cp_residual(problem.values, state.weights, state.factors) if starts > 1 else 0.0
+        if best is None or error < best[0]:
+            best = (
+                error,
+                state,
+                converged,
+                f"start {index} ({_named(chosen)}), {method}, {refine} sweeps of als",
+            )
+    assert best is not None
+    _, state, converged, path = best
+    _warn(method, state, converged=converged)
+    return _result(problem, state, method, path, converged=converged, seed=seed)
+
+
+def _named(init: Any) -> str:
+    return init if isinstance(init, str) else "given"
+
+
+def _tolerance(tol: float | None, problem: Problem) -> float:
+    if tol is None:
+        return 1e-8 if problem.values.dtype == np.float64 else 1e-4
+    return validate.tolerance(tol)
+
+
+def _start(problem: Problem, rank: int, init: Any, seed: int, index: int = 0) -> State:
+    T = problem.values
+    if not isinstance(init, str):
+        units = [unit_columns(A) for A in checked_factors(init, T.shape, T.dtype, name="init", rank=rank)]
+        if any(not np.all(norms > 0) for _, norms in units):
+            raise InputError("init: expected columns other than zero, got a column of zeros")
+        return State(np.ones(rank, T.dtype), [factor for factor, _ in units])
+    validate.choice(init, ("cpca", "random"), name="init")
+    if init == "cpca":
+        return State(*start_or_empty(problem, rank, seed))
+    rng = np.random.default_rng([seed, index])
+    factors = [unit_columns(rng.standard_normal((d, rank)))[0].astype(T.dtype) for d in T.shape]
+    return State(np.full(rank, 1.0 if np.any(T) else 0.0, T.dtype), factors)
+
+
+def _warn(name: str, state: State, *, converged: bool) -> None:
+    if not converged:
+        warnings.warn(
+            f"{name}: columns still move by {state.change:.3g} after {state.sweeps} sweeps; "
+            "raise max_iters or tol, or try more starts",
+            ConvergenceWarning,
+            stacklevel=3,
+        )
+    elif state.condition > CONDITION:
+        warnings.warn(
+            f"ico: a factor has condition {state.condition:.3g}, its dual vectors inflate noise; "
+            "try method='als'",
+            ConvergenceWarning,
+            stacklevel=3,
+        )
+
+
+def _result(
+    problem: Problem, state: State, method: str, path: str, *, converged: bool, seed: int
+) -> CPResult:
+    factors: list[Array] = state.factors
+    moved = state.change if np.isfinite(state.change) else 0.0
+    return finish(
+        problem,
+        state.weights,
+        factors,
+        method=method,
+        path=path,
+        seed=seed,
+        converged=converged,
+        iterations=state.sweeps,
+        residual=moved,
+        condition=state.condition if method == "ico" and np.isfinite(state.condition) else None,
+    )
