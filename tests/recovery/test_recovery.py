@@ -1,0 +1,218 @@
+# SPDX-FileCopyrightText: 2026 the randnla developers
+# SPDX-License-Identifier: BSD-3-Clause
+"""Matrices and operators from a few entries: recovered exactly, by the equations of the paper."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+
+import randnla
+from randnla import recovery
+from randnla.recovery import TransitionResult, complete, learn_transition
+from randnla.recovery.hankel import Hankel, Samples
+from randnla.recovery.irls import Capacitance, Triplets, leading
+
+
+def powers_of(A, T):
+    found = [A]
+    while len(found) < T:
+        found.append(found[-1] @ A)
+    return np.stack(found)
+
+
+def symmetric(n, r, seed, low=0.8):
+    Q = np.linalg.qr(np.random.default_rng(seed).standard_normal((n, r)))[0]
+    return (Q * np.linspace(1, low, r)) @ Q.T
+
+
+def drawn(A, T, r, rho, seed):
+    """Uniform space-time samples, rho for each of the r (2 n - r) unknowns."""
+    n = len(A)
+    index = np.random.default_rng(seed).choice(n * n * T, int(rho * r * (2 * n - r)), replace=False)
+    t, i, j = np.unravel_index(index, (T, n, n))
+    return t + 1, i, j, powers_of(A, T)[t, i, j]
+
+
+def distance(X, A):
+    return np.linalg.norm(X - A) / np.linalg.norm(A)
+
+
+def dense_hankel(X, samples):
+    down, across = samples.depth
+    return np.block([[X[i + j] for j in range(across)] for i in range(down)])
+
+
+@pytest.mark.parametrize("T", [1, 3, 5])
+def test_operators_are_recovered_at_oversampling_four(T):
+    for seed in range(5):
+        A = symmetric(24, 2, seed)
+        found = learn_transition(drawn(A, T, 2, 4, seed), T, 2, shape=A.shape, rng=seed)
+        assert isinstance(found, TransitionResult)
+        assert found.info.converged
+        assert found.info.method == "irls"
+        assert distance(found.A.to_dense(), A) <= 1e-7
+        assert found.info.error_relative <= 1e-7
+
+
+def test_convergence_is_quadratic():
+    A, trace = symmetric(40, 2, 0), []
+    drawn_here = drawn(A, 1, 2, 4, 0)
+    complete(drawn_here[1:], A.shape, 2, rng=0, callback=lambda s: trace.append(s["relative"]))
+    steps = [(a, b) for a, b in itertools.pairwise(trace) if a < 1e-3]
+    assert len(steps) >= 2
+    # Order 1.4 and better, down to the tolerance of the solves.
+    assert all(b <= max(a**1.4, 1e-9) for a, b in steps)
+
+
+@pytest.mark.parametrize("T", [1, 2, 3, 4])
+@pytest.mark.parametrize("dtype", [np.float64, np.complex128])
+def test_products_are_those_of_the_dense_hankel_matrix(T, dtype):
+    rng, n, k = np.random.default_rng(T), 6, 2
+
+    def normal(*shape):
+        X = rng.standard_normal(shape)
+        return X + 1j * rng.standard_normal(shape) if dtype is np.complex128 else X
+
+    t, i, j = np.nonzero(rng.random((T, n, n)) < 0.4)
+    samples = Samples(t, i, j, normal(t.size), T, (n, n))
+    down, across = samples.depth
+    L, R = normal(down * n, k), normal(k, across * n)
+    H = Hankel(samples, L, R, samples.matrices(samples.values))
+    X = [E.toarray() for E in H.sparse]
+    for s in range(T):
+        for p, q in samples.pairs(s):
+            X[s] = X[s] + L[p * n : (p + 1) * n] @ R[:, q * n : (q + 1) * n] / len(samples.pairs(s))
+    whole = dense_hankel(X, samples)
+    V, W = normal(across * n, 3), normal(down * n, 3)
+    np.testing.assert_allclose(H.matmat(V), whole @ V, atol=1e-12)
+    np.testing.assert_allclose(H.adjoint().matmat(W), whole.conj().T @ W, atol=1e-12)
+    assert np.array_equal(samples.multiplicity(), [len(samples.pairs(s)) for s in range(T)])
+
+
+def test_the_step_solves_the_weighted_least_squares_problem():
+    """Against the dense system of n^2 T unknowns: min <H X, W H X> with the samples met."""
+    rng, n, T, r = np.random.default_rng(1), 8, 3, 2
+    A = symmetric(n, r, 1)
+    t, i, j = np.nonzero(rng.random((T, n, n)) < 0.6)
+    samples = Samples(t, i, j, powers_of(A, T)[t, i, j], T, (n, n))
+    down, across = samples.depth
+    H0 = Hankel(samples, np.zeros((down * n, 0)), np.zeros((0, across * n)), samples.matrices(samples.values))
+    at = leading(H0, 5, None, 0)
+    eps = float(at.s[2])
+    at = Triplets(*(at.cut(2).U, at.cut(2).s, at.cut(2).V))
+    system = Capacitance(samples, at, eps)
+    g, _ = system.solve(1e-14, 2000)
+    X = system.filled(g, samples.values)
+
+    def half(B, s):
+        return np.eye(len(B)) / eps + (B * (1 / s - 1 / eps)) @ B.T
+
+    left, right = half(at.U, at.s), half(at.V, at.s)
+    # vec of W H E for every unit array E, by columns.
+    columns = []
+    for unit in np.eye(T * n * n):
+        M = dense_hankel(list(unit.reshape(T, n, n)), samples)
+        columns.append((left @ M @ right, M))
+    Q = np.array([[np.vdot(M, WN) for WN, _ in columns] for _, M in columns])
+    known = np.zeros((T, n, n), bool)
+    known[t, i, j] = True
+    known, x = known.ravel(), np.zeros(T * n * n)
+    x[known] = powers_of(A, T).ravel()[known]
+    x[~known] = np.linalg.solve(Q[np.ix_(~known, ~known)], -Q[np.ix_(~known, known)] @ x[known])
+    truth = dense_hankel(list(x.reshape(T, n, n)), samples)
+    np.testing.assert_allclose(X.matmat(np.eye(across * n)), truth, atol=1e-10)
+
+
+def test_a_rectangular_matrix_is_completed():
+    rng = np.random.default_rng(2)
+    A = rng.standard_normal((250, 4)) @ rng.standard_normal((4, 200))
+    rows, columns = np.nonzero(rng.random(A.shape) < 0.15)
+    found = complete((rows, columns, A[rows, columns]), A.shape, 4, rng=0)
+    assert distance(found.to_dense(), A) <= 1e-7
+    assert found.info.converged
+    assert found.U.shape == (250, 4)
+
+
+def test_spectra_that_are_neither_symmetric_nor_real():
+    rng = np.random.default_rng(3)
+    P = rng.standard_normal((40, 4))
+    turn = np.array([[0.6, -0.7, 0, 0], [0.7, 0.6, 0, 0], [0, 0, -0.9, 0], [0, 0, 0, 0.8]])
+    A = P @ turn @ np.linalg.pinv(P)
+    found = learn_transition(drawn(A, 3, 4, 3.5, 0), 3, 4, shape=A.shape, rng=0)
+    assert distance(found.A.to_dense(), A) <= 1e-6
+    B = A + 1j * P @ np.diag([0.2, 0.1, 0.3, 0.1]) @ np.linalg.pinv(P)
+    found = learn_transition(drawn(B, 2, 4, 4, 0), 2, 4, shape=B.shape, rng=0)
+    assert distance(found.A.to_dense(), B) <= 1e-6
+
+
+def test_powers_that_fall_or_grow_are_rescaled():
+    A = symmetric(30, 2, 4)
+    for factor in (1e-3, 1e3):
+        found = learn_transition(drawn(factor * A, 3, 2, 4, 0), 3, 2, shape=A.shape, rng=0)
+        assert found.info.converged
+        assert distance(found.A.to_dense(), factor * A) <= 1e-7
+        assert found.info.path.startswith("growth ")
+
+
+def test_powers_of_two_change_no_bit_and_seeds_replay():
+    A = symmetric(30, 2, 5)
+    _, i, j, v = drawn(A, 1, 2, 4, 0)
+    first = complete((i, j, v), A.shape, 2)
+    again = complete((i, j, v * 2.0**40), A.shape, 2, rng=first.info.seed)
+    assert np.array_equal(first.U, again.U)
+    assert np.array_equal(first.s * 2.0**40, again.s)
+
+
+def test_a_wrong_rank_or_noise_is_told():
+    A = symmetric(30, 4, 6)
+    _, i, j, v = drawn(A, 1, 4, 3, 0)
+    with pytest.warns(randnla.ConvergenceWarning, match="singular value 4 is .* above tol"):
+        found = complete((i, j, v), A.shape, 3, rng=0)
+    assert not found.info.converged
+    assert found.info.error_relative > 1e-3
+    noisy = v + 1e-3 * np.abs(v).max() * np.random.default_rng(0).standard_normal(v.size)
+    with pytest.warns(randnla.ConvergenceWarning, match="singular value 5"):
+        found = complete((i, j, noisy), A.shape, 4, rng=0)
+    assert distance(found.to_dense(), A) <= 3e-2
+
+
+@pytest.mark.parametrize(
+    ("change", "pattern"),
+    [
+        ({"samples": 3}, r"^samples: expected \(rows, columns, values\)"),
+        ({"samples": ([0, 0], [1, 1], [1.0, 1.0])}, r"^samples: expected every entry once"),
+        ({"samples": ([9], [1], [1.0])}, r"^rows: "),
+        ({"samples": ([0.5], [1], [1.0])}, r"^rows: expected a vector of integers"),
+        ({"samples": ([0], [1, 2], [1.0])}, r"^columns: expected 1 of them"),
+        ({"samples": ([0], [1], [1.0])}, r"^samples: expected at least rank \(m \+ n - rank\) = 9"),
+        ({"samples": ([0], [1], [np.nan])}, r"^values: "),
+        ({"shape": 5}, r"^shape: expected two integers"),
+        ({"rank": 0}, r"^rank: expected an integer in \[1, 4\], got 0"),
+        ({"tol": 2.0}, r"^tol: "),
+        ({"holdout": 0.9}, r"^holdout: "),
+        ({"max_iters": 0}, r"^max_iters: "),
+        ({"callback": 1}, r"^callback: "),
+        ({"rng": -1}, r"^rng: "),
+    ],
+)
+def test_misuse(change, pattern):
+    i, j = np.divmod(np.arange(25), 5)
+    given = {"samples": (i, j, np.ones(25)), "shape": (5, 5), "rank": 1, **change}
+    with pytest.raises(randnla.InputError, match=pattern):
+        complete(given.pop("samples"), given.pop("shape"), given.pop("rank"), **given)
+
+
+def test_misuse_of_times():
+    i, j = np.divmod(np.arange(25), 5)
+    ones = np.ones(25)
+    with pytest.raises(randnla.InputError, match=r"^times: expected integers in \[1, 2\]"):
+        learn_transition((np.full(25, 3), i, j, ones), 2, 1, shape=(5, 5))
+    with pytest.raises(randnla.InputError, match=r"^shape: expected a square operator"):
+        learn_transition((np.ones(25, int), i, j, ones), 2, 1, shape=(5, 6))
+    with pytest.raises(randnla.InputError, match=r"^growth: "):
+        learn_transition((np.ones(25, int), i, j, ones), 2, 1, shape=(5, 5), growth=0.0)
+    with pytest.raises(AttributeError, match="nothing_like_this"):
+        _ = recovery.nothing_like_this
