@@ -16,6 +16,7 @@ from hostile_functions import TARGETS as FUNCTIONS
 from hostile_krylov import TARGETS as KRYLOV
 from hostile_least_squares import TARGETS as LEAST_SQUARES
 from hostile_manifold import TARGETS as MANIFOLD
+from hostile_sampling import TARGETS as SAMPLING
 from hostile_streams import TARGETS as STREAMS
 from hostile_structured import TARGETS as STRUCTURED
 from hostile_systems import TARGETS as SYSTEMS
@@ -165,4 +166,5 @@ TARGETS = (
     | MANIFOLD
     | STREAMS
     | STRUCTURED
+    | SAMPLING
 )

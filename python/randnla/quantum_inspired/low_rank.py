@@ -50,8 +50,8 @@ def low_rank_svd(
     rows, columns : int, optional
         How many are drawn; ``max(20 k, 4 k log k, 200)``, half of what there is at most.
     threshold : float
-        Directions of singular values of the sketch below this part of the largest are dropped; the values
-        returned for them are zero. Those below ``(rows)**-0.25`` of the norm of A are mostly noise.
+        Directions of singular values of the sketch below this part of the largest are dropped, and
+        others stand in for them. Those below ``(rows)**-0.25`` of the norm of A are mostly noise.
     vectors : {"both", "right"}
         "both" multiplies A by the right vectors, one pass over A, and turns both sides to the best within
         their span. "right" leaves A alone but for the samples: U has no columns.
@@ -62,7 +62,8 @@ def low_rank_svd(
     SVDResult
         U (m, k), s (k,), Vh (k, n), the vectors orthonormal. ``info.error_estimate`` is the Frobenius norm of
         ``A - A V V^H``: exact with "both", from fresh rows with "right". ``info.entries`` counts the entries
-        of A that were read. If the rank of the sketch is below k, the last s are zero.
+        of A that were read. If the rank of the sketch is below k, the last vectors are arbitrary, and with
+        "right" the last s are zero.
 
     Raises
     ------
@@ -100,7 +101,8 @@ def low_rank_svd(
     V, s = turned.vectors(found), turned.s
     path = f"{found.path}, qr"
     if vectors == "both":
-        U, s, V, left = _project(A, V)
+        # Where the sample has fewer directions than asked for, any others are better than none.
+        U, s, V, left = _project(A, _completed(V, k) if V.shape[1] < k else V)
         error, failure, certificate = left, 0.0, "exact"
         path += ", projected"
     else:
@@ -110,7 +112,7 @@ def low_rank_svd(
     U, s, V = _padded(U, s, V, k, left=vectors == "both")
     norm = length(A.weight, 0)
     info = Info(
-        rank=int(np.count_nonzero(s)),
+        rank=int(np.count_nonzero(s > max(A.shape) * np.finfo(s.dtype).eps * s.max(initial=0.0))),
         method="length-squared",
         sketch=found.path,
         error_estimate=shifted(error, A.exponent),
@@ -146,8 +148,8 @@ def _project(A: SQMatrix, V: Array) -> tuple[Array, Array, Array, float]:
     k = s.size if s.size <= V.shape[1] else V.shape[1]
     V = dense.gemm(V, np.ascontiguousarray(Zh.conj().T))
     missed = A.weight - float((s**2).sum())
-    # The difference of squares has lost what is below sqrt(eps): then the residual itself is measured.
-    if missed < 1e-10 * A.weight:
+    # The difference of squares is of eps / 1e-4 at worst; below that the residual itself is measured.
+    if missed < 1e-4 * A.weight:
         return U[:, :k], s[:k], V[:, :k], residual_norm(A, V)
     return U[:, :k], s[:k], V[:, :k], math.sqrt(missed)
 
