@@ -74,6 +74,16 @@ def torch_randn(shape: tuple[int, int], dtype: str) -> Any:
 # Sketches.
 
 
+def numpy_choice(p: Array, count: int, rng: np.random.Generator) -> Array:
+    """Indices by weight, whose sums it takes anew at every call."""
+    return rng.choice(p.size, count, p=p)
+
+
+def by_hand_searchsorted(ends: Array, count: int, rng: np.random.Generator) -> Array:
+    """Indices by weight from sums that are kept."""
+    return np.searchsorted(ends, rng.random(count) * ends[-1], side="right")
+
+
 def gemm(S: Array, A: Array) -> Array:
     """The product alone, the map being there already."""
     return S @ A

@@ -20,6 +20,7 @@ from . import (
     mini_blocks,
     pruning,
     qr,
+    sampling_algebra,
     sketching_dense,
     sketching_sparse,
     sketching_trig,
@@ -47,6 +48,7 @@ ROOMS = {
     "batched": batched.WORKS,
     "structured": structured.WORKS,
     "kernels": kernels.WORKS,
+    "sampling_algebra": sampling_algebra.WORKS,
     "curvature": [
         *curvature.WORKS,
         *kfac.WORKS,
