@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse
 import scipy.sparse.linalg
+from cases_sampling import QUANTUM_INSPIRED
 
 import randnla
 from randnla import estimate, operators, sketching
@@ -525,19 +526,6 @@ CURVATURE: dict[str, str] = {
 }
 
 # Names of the rooms of faces -> the file that tests them.
-_ACCESS, _CLOSURE, _TRANSFORM, _USES = (
-    f"quantum_inspired/test_sq_{name}.py" for name in ("access", "closure", "transform", "applications")
-)
-QUANTUM_INSPIRED: dict[str, str] = {
-    **dict.fromkeys(("SQMatrix", "SQVector"), _ACCESS),
-    **dict.fromkeys(("SQCombination", "SQFactored", "combine", "outer", "product"), _CLOSURE),
-    **dict.fromkeys(("ProductResult", "approximate_product", "bilinear_form", "inner_product"), _CLOSURE),
-    **dict.fromkeys(("EvenSVT", "OddSVT", "even_svt", "odd_svt", "pseudo_inverse"), _TRANSFORM),
-    **dict.fromkeys(("ClusterResult", "DiscriminantResult", "Recommendation", "SDPResult"), _USES),
-    **dict.fromkeys(("SVMResult", "Recommender", "recommend", "discriminant", "pca", "regress"), _USES),
-    **dict.fromkeys(("simulate_hamiltonian", "solve_sdp", "supervised_cluster", "svm"), _USES),
-    "low_rank_svd": _CLOSURE,
-}
 FACES: dict[str, dict[str, str]] = {
     "quantum_inspired": QUANTUM_INSPIRED,
     "tensor": {
