@@ -7,8 +7,8 @@
 
 // Matrix products over the thread team: each member calls the one-threaded BLAS on its own slab.
 // Results agree with a plain product to rounding. With at most skinny_max_cols rows or columns, the
-// shape of randomized methods, our kernels and a split that depends on the shape alone give the same
-// bits to every team; else the last bits may depend on the number of threads.
+// shape of randomized methods, our kernels and a split that depends on the shape alone give the
+// same bits to every team; else the last bits may depend on the number of threads.
 namespace randnla {
 
 // C = alpha A B + beta C for views of any layout.
