@@ -208,7 +208,7 @@ NON_FINITE = [
         f"{value} {place}",
         planted(float(value), places),
         "NonFiniteError",
-        r"^A: .* (is|are) NaN or Inf, the first at index (\d+|\(\d+, \d+\))$",
+        r"^A: .* (is|are) NaN or Inf, the first at index (\d+|\(\d+(, \d+)+\))$",
     )
     for value in ("nan", "inf", "-inf")
     for place, places in PLACES.items()

@@ -22,6 +22,7 @@ from hostile_structured import TARGETS as STRUCTURED
 from hostile_systems import TARGETS as SYSTEMS
 from hostile_targets import TARGETS as DRIVERS
 from hostile_targets import Array, Target, exponent, rescale, slack
+from hostile_tensor import TARGETS as TENSOR
 
 import randnla
 
@@ -167,4 +168,5 @@ TARGETS = (
     | STREAMS
     | STRUCTURED
     | SAMPLING
+    | TENSOR
 )

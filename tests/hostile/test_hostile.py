@@ -27,7 +27,7 @@ from hostile_products import TARGETS
 from hostile_targets import Target, precision
 
 import randnla
-from randnla import estimate, solvers
+from randnla import estimate, solvers, tensor
 
 HERE = Path(__file__).parent
 LIMIT = 10.0  # s; the slowest case takes well below one
@@ -240,6 +240,8 @@ def test_every_public_function_is_attacked() -> None:
     assert functions - ELSEWHERE - TARGETS.keys() == set()
     for room in (estimate, solvers):
         assert {name for name in room.__all__ if not isinstance(getattr(room, name), type)} <= TARGETS.keys()
+    functions = {name for name in tensor.__all__ if not isinstance(getattr(tensor, name), type)}
+    assert {f"tensor.{name}" for name in functions} <= TARGETS.keys()
     assert any(name.startswith("sketch ") for name in TARGETS)
 
 

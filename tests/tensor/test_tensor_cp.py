@@ -10,6 +10,7 @@ from tensor_cases import components, dense
 
 from randnla import ConvergenceWarning, InputError, NonFiniteError
 from randnla.tensor import CPResult, als, cp, cpca, ico, match_components
+from randnla.tensor.composite import rank_one
 
 
 def test_composite_components_of_an_orthogonal_tensor_are_exact():
@@ -201,3 +202,28 @@ def test_misuse_of_the_driver_is_named():
         cp(T, 1, refine=-1)
     with pytest.raises(InputError, match=r"^starts: .*0"):
         cp(T, 1, starts=0)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("shape", [(7,), (9, 5), (5, 9), (1, 6), (3, 4, 5)])
+def test_folded_vectors_are_cut_to_their_leading_vectors(shape, dtype):
+    folded = np.random.default_rng(10).standard_normal(shape).astype(dtype)
+    found = rank_one(folded)
+    for k, v in enumerate(found):
+        M = np.moveaxis(folded, k, 0).reshape(shape[k], -1)
+        U, s, _ = np.linalg.svd(M.astype(np.float64), full_matrices=False)
+        gap = 1 - (s[1] / s[0]) ** 2 if len(s) > 1 else 1.0
+        # Perturbation of the Gram matrix by rounding, 12 squares of it.
+        bound = 12 * max(M.shape) * np.finfo(dtype).eps / gap
+        unit = v / np.linalg.norm(v)
+        assert np.linalg.norm(unit - U[:, 0] * (U[:, 0] @ unit)) <= bound
+    assert all(np.isfinite(v).all() for v in rank_one(np.zeros(shape, dtype)))
+
+
+def test_small_components_settle_at_their_own_rounding():
+    """Columns of a component 1e-9 of the largest turn by 1e-7 a sweep: that is no lack of convergence."""
+    factors = components(12, 2, 3, 0.0, 11)
+    for function in (ico, als):
+        result = function(dense(np.array([1.0, 1e-9]), factors), 2, rng=0)
+        assert result.info.converged
+        np.testing.assert_allclose(result.weights[1], 1e-9, rtol=1e-6)

@@ -21,6 +21,7 @@ from .results import CPResult
 
 Array = NDArray[Any]
 ORDERS = (3, 4, 5, 6)
+ROUNDING = 100  # units of roundoff of the largest component that sums of a thousand terms stay below
 
 
 @dataclass(frozen=True)
@@ -73,15 +74,23 @@ def checked_factors(
 
 
 def unit_columns(V: Array) -> tuple[Array, Array]:
-    """Columns over their norms, and the norms; columns of zeros stay."""
-    norms = np.linalg.norm(V, axis=0)
-    return V / np.where(norms > 0, norms, 1), norms
+    """Columns over their norms, and the norms, of numbers of any size; columns of zeros stay."""
+    exponents = np.frexp(np.max(np.abs(V), axis=0, initial=0.0))[1]
+    scaled = np.ldexp(V, -exponents)
+    norms = np.linalg.norm(scaled, axis=0)
+    return scaled / np.where(norms > 0, norms, 1), np.ldexp(norms, exponents)
 
 
-def change(new: Array, old: Array) -> float:
-    """Largest ``||aa^T - bb^T||_2`` of matching unit columns, without its cancellation."""
+def change(new: Array, old: Array, norms: Array) -> float:
+    """Largest ``||aa^T - bb^T||_2`` of matching unit columns, without its cancellation.
+
+    `norms` are those that the new columns had: the products round at u times the largest, which turns a
+    column of a small component by so much over its own norm. That counts as no move.
+    """
     inner = np.sum(new * old, axis=0)
-    return float(np.max(np.linalg.norm(new - old * inner, axis=0), initial=0.0))
+    moves = np.linalg.norm(new - old * inner, axis=0)
+    noise = ROUNDING * np.finfo(new.dtype).eps * np.max(norms, initial=0.0)
+    return float(np.max(np.where(moves * norms > noise, moves, 0), initial=0.0))
 
 
 def finish(problem: Problem, weights: Array, factors: Sequence[Array], **account: Any) -> CPResult:

@@ -69,7 +69,7 @@ def leading_vector(M: Array) -> Array:
 
 
 def rank_one(folded: Array) -> list[Array]:
-    """The leading left singular vector of each unfolding; of a vector itself, of a matrix both sides at once."""
+    """The leading left singular vector of each unfolding; both sides of a matrix at once."""
     if folded.ndim == 1:
         return [folded]
     if folded.ndim == 2:

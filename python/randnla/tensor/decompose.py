@@ -44,7 +44,8 @@ def ico(
     init : {"cpca", "random"} or sequence of (d_k, rank) arrays
         Start.
     tol : float, optional
-        Largest sine of the angle that a column may still move by in a sweep; 1e-8, in float32 1e-4.
+        Largest sine of the angle that a column may still move by in a sweep, rounding apart; 1e-8, in
+        float32 1e-4.
     max_iters : int, default 50
         Sweeps.
     rng : int, SeedSequence, Generator or None

@@ -54,7 +54,7 @@ def orthogonalization_sweep(T: Array, state: State) -> None:
     for k in range(T.ndim):
         V, norms = unit_columns(mttkrp(T, duals, k))
         V = np.where(norms > 0, V, state.factors[k])
-        moved = max(moved, change(V, state.factors[k]))
+        moved = max(moved, change(V, state.factors[k], norms))
         state.factors[k], state.weights = V, norms
         duals[k], c = dual_basis(V)
         condition = max(condition, c)
@@ -71,7 +71,7 @@ def least_squares_sweep(T: Array, state: State) -> None:
         inverse = np.linalg.pinv(G, rcond=10 * len(G) * float(np.finfo(T.dtype).eps), hermitian=True)
         V, norms = unit_columns(mttkrp(T, state.factors, k) @ inverse)
         V = np.where(norms > 0, V, state.factors[k])
-        moved = max(moved, change(V, state.factors[k]))
+        moved = max(moved, change(V, state.factors[k], norms))
         state.factors[k], state.weights = V, norms
         grams[k] = V.T @ V
     state.change = moved

@@ -66,7 +66,7 @@ def hosvd(T: Any, ranks: int | Sequence[int], *, rng: Any = None, check_finite: 
     seed = seed_from(rng)
     core, factors, squares = problem.values, [], 0.0
     for k, r in enumerate(wanted):
-        M = np.moveaxis(core, k, 0).reshape(core.shape[k], -1)
+        M = np.moveaxis(core, k, 0).reshape(core.shape[k], math.prod(core.shape[:k] + core.shape[k + 1 :]))
         if r > M.shape[1]:
             raise InputError(
                 f"ranks: expected at most {M.shape[1]} in mode {k}, the product of the others, got {r}"
