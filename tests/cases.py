@@ -532,6 +532,7 @@ FACES: dict[str, dict[str, str]] = {
         **dict.fromkeys(("CPResult", "als", "cp", "cpca", "ico"), "tensor/test_tensor_cp.py"),
         **dict.fromkeys(("match_components", "mttkrp"), "tensor/test_tensor_products.py"),
         **dict.fromkeys(("TuckerResult", "hosvd"), "tensor/test_tensor_tucker.py"),
+        "cp_covariance": "tensor/test_tensor_samples.py",
     },
     "manifold": {
         **dict.fromkeys(

@@ -141,6 +141,37 @@ def zero_columns(truth: Array) -> bool:
     return truth.ndim == 2 and bool(np.any(np.all(truth == 0, axis=0)))
 
 
+def spread(A: Any, **keywords: Any) -> list[Array]:
+    weights, factors = tensor.cp_covariance(
+        lifted(A), **{"rank": min(1, *shape_of(A)), "rng": 0, "center": False, **keywords}
+    )
+    return [weights, *factors]
+
+
+def check_spread(result: list[Array], truth: Array, eps: float) -> str | None:
+    """The leading eigenpair of ``A^T A / m``."""
+    weights, V, _ = result
+    (m, n), k, e = truth.shape, min(1, *truth.shape), exponent(truth)
+    if (weights.shape, V.shape) != ((k,), (n, k)):
+        return f"shapes {[x.shape for x in result]}"
+    if k == 0:
+        return None
+    A = rescale(truth, e)
+    S = A.T @ A / m
+    made = (rescale(V, 0) * rescale(weights, 2 * e)) @ rescale(V, 0).T
+    return residual_too_large(S - made, S, 0, 1, eps, 1.2)
+
+
+def no_variances(truth: Array) -> bool:
+    """Squares beyond the range of the dtype: of float32 where many numbers are (no cast identity)."""
+    if truth.ndim != 2 or not truth.any():
+        return False
+    with np.errstate(over="ignore"):
+        single = bool(np.all(truth == truth.astype(np.float32))) and np.unique(truth).size > 2
+    largest = abs(exponent(truth))
+    return largest > (49 if single else 497)
+
+
 def target(name: str, call: Callable[..., Any], check: Callable[..., str | None], **more: Any) -> Target:
     made = {
         "argument": "T",
@@ -159,6 +190,7 @@ TARGETS = {
         target("als", decomposed(tensor.als, RANK), check_decomposed(RANK)),
         target("ico", decomposed(tensor.ico, 1), check_decomposed(1)),
         target("cp", decomposed(tensor.cp, 1), check_decomposed(1)),
+        target("cp_covariance", spread, check_spread, argument="X", refuses=no_variances),
         target("hosvd", tucker, check_tucker),
         target("mttkrp", unfolded, check_unfolded),
         target(

@@ -6,6 +6,18 @@ from .composite import cpca
 from .decompose import als, cp, ico
 from .products import match_components, mttkrp
 from .results import CPResult, TuckerResult
+from .samples import cp_covariance
 from .tucker import hosvd
 
-__all__ = ["CPResult", "TuckerResult", "als", "cp", "cpca", "hosvd", "ico", "match_components", "mttkrp"]
+__all__ = [
+    "CPResult",
+    "TuckerResult",
+    "als",
+    "cp",
+    "cp_covariance",
+    "cpca",
+    "hosvd",
+    "ico",
+    "match_components",
+    "mttkrp",
+]

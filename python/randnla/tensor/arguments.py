@@ -37,14 +37,16 @@ class Problem:
         return self.values.shape
 
 
-def checked_tensor(T: Any, *, check_finite: bool = True, orders: tuple[int, ...] = ORDERS) -> Problem:
+def checked_tensor(
+    T: Any, *, check_finite: bool = True, orders: tuple[int, ...] = ORDERS, name: str = "T"
+) -> Problem:
     """The tensor, unchanged in memory unless its largest entry is beyond the root of the dtype's range."""
     kind = namespace.kind_of(T)
-    values = validate.as_array(T, name="T", ndim=orders)
+    values = validate.as_array(T, name=name, ndim=orders)
     if values.dtype.kind == "c":
-        raise InputError(f"T: expected real numbers, got {values.dtype}")
+        raise InputError(f"{name}: expected real numbers, got {values.dtype}")
     if validate.flag(check_finite, name="check_finite"):
-        validate.require_finite(values, name="T")
+        validate.require_finite(values, name=name)
     largest = max((float(np.max(np.abs(row))) for row in values if row.size), default=0.0)
     if largest == 0 or not math.isfinite(largest):
         return Problem(values, 0, kind)

@@ -18,9 +18,7 @@ from randnla._backend.rng import seed_from
 from .arguments import Array, Problem, checked_factors, checked_tensor, finish, unit_columns
 from .composite import rank_limit, start_or_empty
 from .results import CPResult
-from .sweeps import State, iterate, least_squares_sweep, orthogonalization_sweep
-
-CONDITION = 1e3  # of a factor, beyond which its duals inflate noise too far to be trusted in silence
+from .sweeps import CONDITION, State, iterate, least_squares_sweep, orthogonalization_sweep
 
 
 def ico(

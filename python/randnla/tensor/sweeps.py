@@ -13,6 +13,7 @@ from randnla._backend.kernels.tensor import mttkrp
 
 from .arguments import Array, change, unit_columns
 
+CONDITION = 1e3  # of a factor, beyond which its duals inflate noise too far to be trusted in silence
 CUTOFF = 1e-8  # singular values of a factor below this share of the largest are noise to its dual
 
 
