@@ -3,6 +3,7 @@
 #include <limits>
 
 #include "arrays.hpp"
+#include "randnla/fixed_point.hpp"
 #include "randnla/generator.hpp"
 #include "randnla/sketch_dense.hpp"
 #include "register.hpp"
@@ -73,6 +74,17 @@ void apply(const py::array& a, py::array& out, std::uint32_t kind, std::uint64_t
     });
 }
 
+void apply_sign(const py::array& a, py::array& out, std::uint64_t seed, std::uint64_t stream,
+                std::uint64_t row_start, std::uint64_t col_start, double scale, bool adjoint) {
+    const DenseMap map{StreamKind::sign, seed, stream, row_start, col_start, scale};
+    const auto from = input_matrix<float>(a, "A");
+    const auto to = output_matrix<float>(out, "out");
+    check_extent(row_start, adjoint ? from.rows : to.rows, "row_start");
+    check_extent(col_start, adjoint ? to.rows : from.rows, "col_start");
+    const py::gil_scoped_release release;
+    apply_sign_map(map, adjoint, from, to);
+}
+
 }  // namespace
 
 void register_streams(py::module_& m) {
@@ -89,6 +101,10 @@ void register_streams(py::module_& m) {
           py::arg("kind"), py::arg("seed"), py::arg("stream"), py::arg("row_start"),
           py::arg("col_start"), py::arg("scale"), py::arg("adjoint"),
           "out = S a, or S^T a, without storing S.");
+    m.def("apply_sign_map", &apply_sign, py::arg("a").noconvert(), py::arg("out").noconvert(),
+          py::arg("seed"), py::arg("stream"), py::arg("row_start"), py::arg("col_start"),
+          py::arg("scale"), py::arg("adjoint"),
+          "out = S a, or S^T a, of a float32 sign map, by exact sums of integers.");
 }
 
 }  // namespace randnla::bindings

@@ -6,13 +6,19 @@
 
 #include "randnla/error.hpp"
 
+#if defined(RANDNLA_X86_LEVELS) && defined(__linux__)
+#include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
+
 namespace randnla {
 namespace {
 
 Isa parse_isa(const std::string& name) {
-    for (const Isa isa : {Isa::baseline, Isa::v2, Isa::v3, Isa::v4})
+    for (const Isa isa : {Isa::baseline, Isa::v2, Isa::v3, Isa::v4, Isa::amx})
         if (name == isa_name(isa)) return isa;
-    throw Error(ErrorKind::input, "RANDNLA_ISA must be v2, v3 or v4, got '" + name + "'");
+    throw Error(ErrorKind::input, "RANDNLA_ISA must be v2, v3, v4 or amx, got '" + name + "'");
 }
 
 Isa choose_isa() {
@@ -26,15 +32,30 @@ Isa choose_isa() {
     return isa;
 }
 
-}  // namespace
+#if defined(RANDNLA_X86_LEVELS) && defined(__linux__)
+// Tile registers need permission of the kernel, once for all threads of the process and its
+// children. It is refused where a thread's signal stack would be too small for them.
+bool request_tiles() {
+    unsigned a = 0, b = 0, c = 0, d = 0;
+    constexpr unsigned tile_and_int8 = 3U << 24;
+    if (__get_cpuid_count(7, 0, &a, &b, &c, &d) == 0 || (d & tile_and_int8) != tile_and_int8)
+        return false;
+    constexpr long request_permission = 0x1023, tile_data = 18;  // arch_prctl(2)
+    return syscall(SYS_arch_prctl, request_permission, tile_data) == 0;
+}
+#else
+[[maybe_unused]] bool request_tiles() {
+    return false;
+}
+#endif
 
-Isa best_isa() {
+Isa detect_isa() {
 #ifdef RANDNLA_X86_LEVELS
     __builtin_cpu_init();
     if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
         __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
         __builtin_cpu_supports("avx512vl"))
-        return Isa::v4;
+        return __builtin_cpu_supports("avx512vnni") && request_tiles() ? Isa::amx : Isa::v4;
     if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
         __builtin_cpu_supports("bmi2"))
         return Isa::v3;
@@ -42,6 +63,13 @@ Isa best_isa() {
 #else
     return Isa::baseline;
 #endif
+}
+
+}  // namespace
+
+Isa best_isa() {
+    static const Isa best = detect_isa();
+    return best;
 }
 
 bool is_intel() {
@@ -66,6 +94,8 @@ std::string isa_name(Isa isa) {
             return "v3";
         case Isa::v4:
             return "v4";
+        case Isa::amx:
+            return "amx";
         default:
             return "baseline";
     }

@@ -1,0 +1,87 @@
+// SPDX-FileCopyrightText: 2026 the randnla developers
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <cstdint>
+#include <limits>
+
+#include "randnla/isa.hpp"
+#include "randnla/matrix_view.hpp"
+#include "randnla/sketch_dense.hpp"
+
+// Products of float32 matrices in exact fixed point. A column of a block of rows becomes integers
+// of 24 bits times a power of two, and each integer three balanced bytes; products of bytes are
+// summed in int32 without rounding, so that bits depend on no order. The contract is in
+// DevNotes.md.
+namespace randnla {
+
+namespace fixed_point {
+constexpr index_t block_rows = 256;  // of one power of two a column
+constexpr index_t step_rows = 64;    // of one matrix tile
+constexpr int slices = 3;
+constexpr index_t tile_bytes = 1024;  // 16 columns of a step of one slice
+constexpr index_t packed_bytes = slices * tile_bytes;
+constexpr int fraction_bits = 22;
+// Of a column with an entry that is not finite.
+constexpr std::int32_t not_finite = std::numeric_limits<std::int32_t>::min();
+}  // namespace fixed_point
+
+// What follows the lines being worked on: `runs` runs of `lines` cache lines, a share of which is
+// requested at each row tile of a product.
+struct FetchAhead {
+    const float* data = nullptr;
+    index_t stride = 0, runs = 0, lines = 0, share = 0;
+    index_t run = 0, line = 0;
+};
+
+// Tiles: "quads" are [step][row / 4][16 columns][4 rows], "runs" [step][16 columns][64 rows]; data
+// have the three slices of a step one after the other, the highest first.
+struct FixedPointKernels {
+    // 16 columns of 64 * steps rows: neighboring columns (quads) or neighboring rows (runs) lie
+    // side by side in x. exponents receives log2 of the 16 units plus fraction_bits, or not_finite.
+    using Pack = void (*)(const float* x, index_t stride, int steps, std::int8_t* out,
+                          std::int32_t* exponents);
+    Pack pack_quads, pack_runs;
+    // Quads to runs and back, `count` tiles in place.
+    void (*transpose)(std::int8_t* tiles, index_t count);
+    // Signs of 16 rows of a map as runs (row_quads: as quads), from 2 * steps words of each row;
+    // and of 16 columns as quads: rows are 64 * steps, bits `shift` .. `shift` + 15 of one word of
+    // each.
+    void (*row_runs)(const std::uint32_t* words, index_t stride, int steps, std::int8_t* out);
+    void (*row_quads)(const std::uint32_t* words, index_t stride, int steps, std::int8_t* out);
+    void (*column_quads)(const std::uint32_t* words, index_t stride, int shift, int steps,
+                         std::int8_t* out);
+    // sums[tile][2][16][16] += signs * data for `tiles` tiles of signs and two of data. sums are by
+    // rows of signs (product) or of data (product_across, where there is one: signs are quads, data
+    // runs). up holds two powers of two a column of data, whose product is the unit's weight.
+    using Product = void (*)(const std::int8_t* signs, index_t tiles, const std::int8_t* data,
+                             int steps, const float* up, float* sums, FetchAhead& ahead);
+    Product product, product_across;
+};
+
+#ifdef RANDNLA_X86_LEVELS
+namespace v2 {
+extern const FixedPointKernels fixed_point_kernels;
+}
+namespace v3 {
+extern const FixedPointKernels fixed_point_kernels;
+}
+namespace v4 {
+extern const FixedPointKernels fixed_point_kernels;  // needs AVX512-VNNI
+}
+namespace amx {
+extern const FixedPointKernels fixed_point_kernels;
+}
+#else
+namespace baseline {
+extern const FixedPointKernels fixed_point_kernels;
+}
+#endif
+const FixedPointKernels& fixed_point_kernels();
+
+// out = S a, or out = S^T a, of a float32 sign map, in fixed point: the same bits for every layout,
+// team and instruction set. A member takes some 3 MB.
+void apply_sign_map(const DenseMap& map, bool adjoint, MatrixView<const float> a,
+                    MatrixView<float> out);
+
+}  // namespace randnla

@@ -1,0 +1,125 @@
+// SPDX-FileCopyrightText: 2026 the randnla developers
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <algorithm>
+#include <cstring>
+#include <limits>
+
+#include "randnla/fixed_point.hpp"
+#include "randnla/workspace.hpp"
+
+namespace randnla {
+
+// Inner rows [begin, end) of a product that lie in one block; the block's own rows begin at `start`
+// on the grid of the whole map, `lead` of them before `begin`. Only the steps that hold rows count:
+// start and lead are those of the first.
+struct Block {
+    std::uint64_t start;
+    index_t begin, end, lead;
+    int steps;
+
+    static Block at(std::uint64_t absolute, index_t begin, index_t rows) {
+        using namespace fixed_point;
+        const auto inside = static_cast<index_t>(absolute % block_rows);
+        const index_t end = std::min(rows, begin + block_rows - inside);
+        const index_t lead = inside % step_rows;
+        return {absolute - static_cast<std::uint64_t>(lead), begin, end, lead,
+                static_cast<int>((lead + end - begin + step_rows - 1) / step_rows)};
+    }
+};
+
+// Columns [j0, j1) of a matrix, packed block by block for products, two tiles of 16 at a time.
+class PackedStripe {
+  public:
+    PackedStripe(MatrixView<const float> a, index_t j0, index_t j1,
+                 const FixedPointKernels& kernels, bool runs)
+        : a_(a.block(0, a.rows, j0, j1)),
+          kernels_(kernels),
+          runs_(runs),
+          columns_contiguous_(by_columns(a)),
+          bytes_(2 * fixed_point::packed_bytes * 4),
+          copy_(16 * fixed_point::block_rows) {}
+
+    // Whether rows of a column lie side by side, and columns of a row do not.
+    static bool by_columns(MatrixView<const float> a) {
+        return a.row_stride == 1 && a.col_stride != 1;
+    }
+
+    const std::int8_t* data() const { return bytes_.data(); }
+
+    // The lines of rows [k0, k1), shared out over `calls` tiles of products.
+    FetchAhead ahead(index_t k0, index_t k1, index_t calls) const {
+        FetchAhead next;
+        if (k0 >= k1 || (!columns_contiguous_ && a_.col_stride != 1)) return next;
+        next.data = &a_(k0, 0);
+        next.stride = columns_contiguous_ ? a_.col_stride : a_.row_stride;
+        next.runs = columns_contiguous_ ? a_.cols : k1 - k0;
+        next.lines = ((columns_contiguous_ ? k1 - k0 : a_.cols) + 15) / 16;
+        next.share = (next.runs * next.lines + calls - 1) / calls;
+        return next;
+    }
+
+    // Columns p .. p + 31 and the weights of their units times 2^exponent.
+    void pack(const Block& block, index_t p, int exponent, float* up) const {
+        for (int j = 0; j < 2; ++j) {
+            const index_t c0 = std::min(a_.cols, p + 16 * j), c1 = std::min(a_.cols, c0 + 16);
+            std::int32_t exponents[16];
+            pack_tile(block, c0, c1, bytes_.data() + j * block.steps * fixed_point::packed_bytes,
+                      exponents);
+            for (int c = 0; c < 16; ++c)
+                weigh(exponents[c], exponent, up[16 * j + c], up[32 + 16 * j + c]);
+        }
+    }
+
+  private:
+    // 2^(e + exponent - 22) in two factors, the first of which rounds no integer.
+    static void weigh(std::int32_t e, int exponent, float& first, float& second) {
+        second = 1;
+        first = std::numeric_limits<float>::quiet_NaN();
+        if (e == fixed_point::not_finite) return;
+        const int whole = e + exponent - fixed_point::fraction_bits;
+        const int most = std::clamp(whole, -100, 127);
+        first = power_of_two(most);
+        second = power_of_two(std::clamp(whole - most, -126, 127));
+    }
+
+    static float power_of_two(int e) {
+        const std::int32_t bits = (e + 127) << 23;
+        float x;
+        std::memcpy(&x, &bits, sizeof x);
+        return x;
+    }
+
+    void pack_tile(const Block& block, index_t c0, index_t c1, std::int8_t* out,
+                   std::int32_t* exponents) const {
+        using namespace fixed_point;
+        const index_t rows = block.end - block.begin;
+        const bool whole = rows == block.steps * step_rows && c1 - c0 == 16;
+        const float* x = whole ? &a_(block.begin, c0) : copy_.data();
+        index_t stride = columns_contiguous_ ? a_.col_stride : a_.row_stride;
+        if (!whole || (!columns_contiguous_ && a_.col_stride != 1)) {
+            x = copy_.data();
+            stride = columns_contiguous_ ? step_rows * block.steps : 16;
+            std::fill(copy_.data(), copy_.data() + 16 * block_rows, 0.0F);
+            for (index_t k = 0; k < rows; ++k)
+                for (index_t c = c0; c < c1; ++c) {
+                    const index_t row = block.lead + k, column = c - c0;
+                    copy_[columns_contiguous_ ? column * stride + row : row * stride + column] =
+                        a_(block.begin + k, c);
+                }
+        }
+        if (!columns_contiguous_)
+            return kernels_.pack_quads(x, stride, block.steps, out, exponents);
+        kernels_.pack_runs(x, stride, block.steps, out, exponents);
+        if (!runs_) kernels_.transpose(out, slices * block.steps);
+    }
+
+    MatrixView<const float> a_;
+    const FixedPointKernels& kernels_;
+    bool runs_, columns_contiguous_;
+    Scratch<std::int8_t> bytes_;
+    Scratch<float> copy_;
+};
+
+}  // namespace randnla
