@@ -34,7 +34,7 @@ def svm(
     columns: int | None = None,
     rng: Any = None,
 ) -> SVMResult:
-    """Least squares support vector machine: ``min |w|^2 / 2 + gamma / 2 sum (y_i - w . x_i - bias)^2``.
+    """Least squares support vector machine: ``min |w|^2 / 2 + gamma / 2 sum (y_i - w^T x_i - bias)^2``.
 
     Parameters
     ----------
