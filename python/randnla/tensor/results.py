@@ -12,7 +12,7 @@ from randnla._backend.results import Info, Result
 
 @dataclass(frozen=True, eq=False, repr=False)
 class CPResult(Result):
-    """``T ~ sum_j weights[j] a_1j o a_2j o .. o a_Kj``: weights (r,) that decrease, factors (d_k, r).
+    """A sum of outer products of columns: weights (r,) that decrease, factors (d_k, r) one a mode.
 
     Columns of the factors have norm 1 and, but for those of the last mode, a positive entry of largest
     magnitude; weights are not negative, and 0 for a component that degenerated.
