@@ -27,6 +27,7 @@ from . import (
     sketchy_sgd,
     solvers,
     structured,
+    tensor,
     torch_adapter,
 )
 from .base import Bar, Case, Work
@@ -47,6 +48,7 @@ ROOMS = {
     "dispatch": dispatch.WORKS,
     "batched": batched.WORKS,
     "structured": structured.WORKS,
+    "tensor": tensor.WORKS,
     "kernels": kernels.WORKS,
     "sampling_algebra": sampling_algebra.WORKS,
     "curvature": [

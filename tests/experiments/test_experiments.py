@@ -28,9 +28,10 @@ CELLS = {
     "pruning": {"train", "prune"},
     "sketchy_sgd": {"minimum", "excess"},
     "manifold": {"error", "ghosts", "off"},
+    "tensor": {"coherence", "gap", "signal", "dimension"},
     "sampling_algebra": {"draws", "slopes", "sublinear", "study", "crossover"},
 }
-WITHOUT_DATA = {"manifold", "sampling_algebra"}
+WITHOUT_DATA = {"manifold", "sampling_algebra", "tensor"}
 TORCH = {"kfac_fashion_mnist", "mfac_optimizer", "mini_blocks", "pruning"}
 
 

@@ -82,6 +82,18 @@ def test_form_dtype_and_seed():
     np.testing.assert_allclose(np.ldexp(large.weights, -800), result.weights, rtol=1e-4)
 
 
+def test_components_of_equal_variance_are_found_once_each():
+    """Principal components are then a rotation of them, and cut to rank one some are the same."""
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        factors = components(9, 4, 2, 0.0, seed)
+        X = samples(rng.standard_normal((400, 4)), factors) + 0.05 * rng.standard_normal((400, 9, 9))
+        result = cp_covariance(X, 4, rng=0)
+        assert result.info.condition <= 2
+        # Noise of a vector of 9, .05 * 3 over the root of 400, is .0075: the largest of 8 is below .05.
+        assert match_components(result.factors, factors)[1].max() <= 0.05
+
+
 def test_ends_of_the_range():
     assert np.array_equal(cp_covariance(np.ones((5, 3, 4)), 2, rng=0).weights, [0, 0])  # no variance
     nothing = cp_covariance(np.random.default_rng(3).standard_normal((5, 3, 4)), 0, rng=0)

@@ -82,7 +82,8 @@ def cp_covariance(
     *Algorithm*: Han and Zhang (2021), composite PCA and ICO of a covariance tensor: the right singular
     vectors of the samples, folded and cut to rank one; then for each mode the leading eigenvector of the
     covariance of the samples contracted with the dual bases of the other modes. Components with correlated
-    scores are recovered too where there is no noise.
+    scores are recovered too where there is no noise. In the start each component is taken out of the span of
+    the principal vectors left, so that equal variances do not lead to one twice; this is ours.
 
     *Cost*: K products of 2 r N prod(d_k) flops a sweep and Gram matrices of the contracted samples; the error
     takes 2 N d min(N, d) flops, d = prod(d_k).
@@ -129,13 +130,25 @@ def cp_covariance(
 
 
 def _start(X: Array, rank: int, seed: int) -> list[Array]:
+    """Principal components, folded and cut to rank one, each taken out of the span of those that follow.
+
+    Equal variances leave a rotation of the components, of which two would be cut to the same one: it would
+    stay twice, for the dual basis cannot part it.
+    """
     shape = X.shape[1:]
     factors: list[Array] = [np.zeros((d, rank), X.dtype) for d in shape]
-    if rank:
-        _, _, Vh = svd(X.reshape(len(X), -1), rank, rng=seed)
-        for j, row in enumerate(Vh):
-            for factor, v in zip(factors, rank_one(row.reshape(shape)), strict=True):
-                factor[:, j] = v
+    if not rank:
+        return factors
+    left = svd(X.reshape(len(X), -1), rank, rng=seed).Vh
+    for j in range(rank):
+        vectors = rank_one(left[0].reshape(shape))
+        for factor, v in zip(factors, vectors, strict=True):
+            factor[:, j] = v
+        c = left @ khatri_rao([v[:, None] for v in vectors])[:, 0]
+        # A reflection of c to a multiple of the first coordinate, which is left out.
+        c[0] += np.copysign(np.linalg.norm(c), c[0])
+        size = float(c @ c)
+        left = left[1:] - np.outer(c[1:], (c @ left) * (2 / size if size > 0 else 0))
     return factors
 
 
