@@ -11,11 +11,13 @@
 namespace randnla::v4 {
 namespace {
 
-struct TileConfig {
+// Eight tiles of 16 rows of 64 bytes.
+struct alignas(64) TileConfig {
     std::uint8_t palette = 1, start = 0, reserved[14] = {};
-    std::uint16_t bytes[16] = {};
-    std::uint8_t rows[16] = {};
+    std::uint16_t bytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
+    std::uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
 };
+constexpr TileConfig tile_config;
 
 #define RANDNLA_TILE_LOAD(t, p) \
     asm volatile("tileloadd (%0,%1,1), %%tmm" #t::"r"(p), "r"(tile_stride))
@@ -57,12 +59,7 @@ template <bool across>
 void tile_product(const std::int8_t* signs, index_t tiles, const std::int8_t* data, int steps,
                   const float* up, float* sums, FetchAhead& ahead) {
     alignas(64) std::int32_t scratch[2][6 * tile_ints];
-    alignas(64) TileConfig config;
-    for (int t = 0; t < 8; ++t) {
-        config.bytes[t] = 64;
-        config.rows[t] = 16;
-    }
-    asm volatile("ldtilecfg %0" ::"m"(config) : "memory");
+    asm volatile("ldtilecfg %0" ::"m"(tile_config) : "memory");
     const std::int8_t* const second = data + steps * fixed_point::packed_bytes;
     const std::int32_t* before = nullptr;
     for (index_t i = 0; i < tiles; ++i) {
