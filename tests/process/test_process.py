@@ -145,7 +145,7 @@ def test_eight_threads_give_the_serial_bits(name: str) -> None:
 INTERRUPT = """
 import json, os, signal, threading
 import scipy.sparse as sp
-from randnla import datasets, operators
+from randnla import datasets, manifold, operators
 from randnla._backend.kernels import dense
 from randnla._backend.kernels.woodbury import window_combine, window_dots
 randnla.set_num_threads(THREADS)
@@ -162,6 +162,8 @@ X, Y = rng.standard_normal((8000, 250)), rng.standard_normal((60000, 120))
 K = randnla.KernelMatrix(B[:, :20], bandwidth=5.0)
 D = randnla.KernelMatrix(B[:2500, :1000], bandwidth=30.0)  # much work, little new memory
 K32 = randnla.KernelMatrix(B32[:, :20], kernel="matern32", bandwidth=5.0)
+t, p = rng.uniform(0.0, 2 * np.pi, (2, 15000))
+cloud = np.c_[(2 + np.cos(t)) * np.cos(p), (2 + np.cos(t)) * np.sin(p), np.sin(t)]
 def fed(held):
     held.update(B)
     return tuple(held.result())
@@ -242,6 +244,11 @@ INTERRUPTED = {
         "(window_dots(W[:64], W),)",
         "(window_combine(W, WC, 0.5, W[:16]),)",
     ],
+    "manifolds": [
+        "(manifold.laplacian(cloud).stiffness.data,)",
+        "tuple(manifold.solve_elliptic(cloud, cloud[:, 2], a=1.0, preconditioner='none', tol=1e-12))[:1]",
+        "tuple(manifold.solve_elliptic(cloud, cloud[:, 2], a=1.0, method='features', rng=1))[:1]",
+    ],
     "pieces": [
         "randnla.pivoted_qr(B, 300, rng=1)",
         "tuple(randnla.cur(B, 100, rng=1))[:3]",
@@ -272,6 +279,7 @@ INTERRUPTED = {
         ("sketches", 2),
         ("kernels", 1),
         ("kernels", 2),
+        ("manifolds", 1),
         ("pieces", 1),
         ("complex", 1),
     ],

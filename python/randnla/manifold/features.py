@@ -10,11 +10,11 @@ import numpy as np
 
 from randnla._backend.results import Info
 from randnla.lowrank.rpcholesky import rpcholesky
-from randnla.operators import KernelMatrix
+from randnla.operators import KernelMatrix, Sparse
 from randnla.solvers import lstsq
 
 from .cloud import Array
-from .evaluation import Expansion, FourierFeatures, KernelFeatures
+from .evaluation import PIECE, Expansion, FourierFeatures, KernelFeatures
 from .system import Elliptic
 
 BASES = ("fourier", "kernel")
@@ -44,9 +44,10 @@ def fit_features(
     lambda is `regularization` times the mean square of the columns of the weighted matrix. Where a constant
     is free, a row asks for mean zero.
     """
-    Phi = features(problem.points)
+    starts = range(0, len(problem.points), PIECE)
+    Phi = np.concatenate([features(problem.points[start : start + PIECE]) for start in starts])
     scale = 1.0 / np.sqrt(len(problem.free))
-    parts = [scale * (problem.rows() @ Phi)]
+    parts = [scale * Sparse(problem.rows()).matmat(Phi)]
     right = [scale * problem.right()]
     if problem.fixed.size:
         beta = weight / np.sqrt(len(problem.fixed))
