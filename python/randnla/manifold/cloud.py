@@ -68,8 +68,9 @@ def nearest(tree: cKDTree, queries: Array, count: int) -> Neighbors:
     index = np.empty((len(queries), count), size)
     squared = np.empty((len(queries), count))
     ranks = np.arange(1, count + 1)
-    for start in range(0, len(queries), PIECE):
-        part = slice(start, start + PIECE)
+    step = PIECE * num_threads()
+    for start in range(0, len(queries), step):
+        part = slice(start, start + step)
         distance, found = tree.query(queries[part], ranks, workers=num_threads())
         index[part] = found
         np.multiply(distance, distance, out=squared[part])
