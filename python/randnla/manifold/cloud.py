@@ -17,7 +17,7 @@ from randnla._backend.threads import num_threads
 Array = np.ndarray[Any, Any]
 
 PIECE = 2048
-"""Points of one query of the tree: between two of them an interrupt is answered."""
+"""Points of one query of the tree, per thread: between two of them an interrupt is answered."""
 RANGE = 2.0**400
 """The largest spread of coordinates; the smallest is its inverse. Fourth powers of lengths stay in range."""
 NEAREST = 20
