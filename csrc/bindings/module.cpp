@@ -16,6 +16,7 @@ PYBIND11_MODULE(_core, m, pybind11::mod_gil_not_used()) {
     register_batched(m);
     register_symmetric(m);
     register_kron(m);
+    register_mttkrp(m);
     register_woodbury(m);
     register_mini_blocks(m);
     register_least_squares(m);

@@ -18,6 +18,7 @@ void register_sparse_maps(pybind11::module_& m);
 void register_batched(pybind11::module_& m);
 void register_symmetric(pybind11::module_& m);
 void register_kron(pybind11::module_& m);
+void register_mttkrp(pybind11::module_& m);
 void register_woodbury(pybind11::module_& m);
 void register_mini_blocks(pybind11::module_& m);
 void register_least_squares(pybind11::module_& m);

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from tensor_cases import Array, long_mttkrp
 
-from randnla import InputError, NonFiniteError, num_threads, set_num_threads
+from randnla import InputError, NonFiniteError, _core, num_threads, set_num_threads
 from randnla.tensor import match_components, mttkrp
 
 SHAPES = [(5, 7), (4, 5, 6), (3, 4, 5, 6), (2, 3, 4, 3, 2), (2, 3, 2, 3, 2, 2), (3, 1, 4), (1, 1, 1)]
@@ -130,3 +130,21 @@ def test_misuse_of_matching_is_named():
         match_components([a[:, :1] for a in A], A)
     with pytest.raises(InputError, match=r"^factors: expected columns other than zero"):
         match_components([0 * a for a in A], A)
+
+
+def test_the_compiled_product_takes_its_arrays_only():
+    T, F = np.ones((3, 4, 5)), [np.ones((d, 2)) for d in (3, 4, 5)]
+    out = np.empty((4, 2))
+    _core.mttkrp(T, *F, 1, out)
+    assert np.array_equal(out, np.full((4, 2), 15.0))
+    for arguments, message in (
+        ((T[:, ::2], F[0], F[1][:2], F[2], 0, np.empty((3, 2))), "t: expected C order"),
+        ((T, *F, 3, out), "mode: expected 0, 1 or 2"),
+        ((T, *F, 0, out), "out: expected a row for each index of the mode"),
+        ((T, F[1], F[1], F[2], 1, out), "mttkrp: expected factors in C order"),
+        ((T, F[0], np.ones((2, 4)).T, F[2], 2, np.empty((5, 2))), "mttkrp: expected factors in C order"),
+        ((T[:0], F[0][:0], F[1], F[2], 1, out), "mttkrp: empty arrays"),
+        ((T, *F, 1, np.empty((4, 2), np.float32)), "out: expected dtype"),
+    ):
+        with pytest.raises(InputError, match=message):
+            _core.mttkrp(*arguments)

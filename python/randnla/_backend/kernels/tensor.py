@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from randnla import _core
+
 from .dense import gemm
 
 Array = NDArray[Any]
@@ -57,11 +59,20 @@ def mttkrp(T: Array, factors: Sequence[Array], mode: int) -> Array:
     out = np.zeros((T.shape[mode], r), T.dtype)
     if T.size == 0 or r == 0:
         return out
-    if position == ordered.ndim - 1:
+    if _is_fused(ordered, position, r):
+        _core.mttkrp(ordered, *map(np.ascontiguousarray, inputs), position, out)
+    elif position == ordered.ndim - 1:
         _last(ordered, inputs, out)
     else:
         _leading(ordered, inputs, position, out)
     return out
+
+
+def _is_fused(T: Array, mode: int, r: int) -> bool:
+    """True where the compiled product takes it: three dense axes, sums that stay in the cache."""
+    if T.ndim != 3 or not T.flags.c_contiguous or not T.flags.aligned:
+        return False
+    return T.shape[1] * r <= 2 * BLOCK and (mode == 0 or T.shape[mode] * r <= 2 * BLOCK)
 
 
 def _leading(T: Array, factors: list[Array], mode: int, out: Array) -> None:
