@@ -92,7 +92,7 @@ def solve_sdp(
     1: ``Q (exp(-eta B) - 1) Q^H + I`` on the joint range of the constraints, found from sampled rows once.
     Unlike there, traces are exact: every A_j is read once for ``Q^H A_j Q``.
 
-    *Cost*: m n^2 entries, 2 m n^2 k flops; k^3 + m k^2 flops an iteration.
+    *Cost*: m n^2 entries, 2 m n^2 k flops; about 2 m k^3 flops an iteration.
 
     Examples
     --------
@@ -201,7 +201,8 @@ def _multiply_weights(
         total = float(gibbs.sum()) + rest * (n - k)
         floor = rest / total
         values = gibbs / total - floor
-        inside = np.einsum("kl,jlm,km->jk", vectors.T.conj(), problem.B, vectors.T).real
+        # One at a time: products of matrices, and a signal is handled between two of them.
+        inside = np.array([np.sum(vectors.conj() * (B @ vectors), axis=0).real for B in problem.B])
         excess = inside @ values + floor * problem.traces - problem.b
         worst = int(np.argmax(excess))
         violation = float(excess[worst])
