@@ -6,16 +6,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import scipy.sparse
 import scipy.sparse.linalg
+from cases_maps import SKETCHES as SKETCHES
+from cases_maps import SketchCase as SketchCase
+from cases_maps import scores_for as scores_for
 from cases_sampling import QUANTUM_INSPIRED
 
 import randnla
-from randnla import estimate, operators, sketching
+from randnla import estimate, operators
 from randnla.matrix_functions import SqrtUpdate
 
 # False alarm probability of one statistical assertion.
@@ -262,69 +265,6 @@ STRUCTURED: dict[str, Callable[[Any, Any], tuple[Any, np.ndarray]]] = {
     "Sum": _sum,
     "SqrtUpdate": _sqrt_update,
     "SqrtUpdate_found": _sqrt_update_found,
-}
-
-
-# -- random maps -------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class SketchCase:
-    """A kind of map.
-
-    make : (d, m, rng=, dtype=, stream=) -> map
-    embedding : bound on ``d E ||U^T S^T S U - I||_F^2`` for orthonormal U, from U.
-    rounding : multiple of eps that products may differ by from the dense ones, over sums of magnitudes.
-    """
-
-    make: Callable[..., sketching.RandomMap]
-    embedding: Callable[[np.ndarray], float]
-    any_length: bool = True
-    sampling: bool = False
-    extra: dict[str, Any] = field(default_factory=dict)
-
-
-def _pairs(U: np.ndarray) -> float:
-    # (S^T S)_ij, i < j, are uncorrelated with variance 1/d at most, and the diagonal is 1 (variance 2/d for
-    # Gaussian): E ||U^T S^T S U - I||_F^2 <= (k^2 + k) / d, with equality for Gaussian.
-    k = U.shape[1]
-    return float(k * k + k)
-
-
-def _cosine(U: np.ndarray) -> float:
-    # C_ij^2 <= 2/m doubles the variances; the diagonal, of variance 2/d, adds 2 k.
-    k = U.shape[1]
-    return float(2 * k * k + 4 * k)
-
-
-def _sampled(U: np.ndarray) -> float:
-    # E || sum_t u u^T m / d - I ||_F^2 <= (m / d) sum_j |u_j|^4
-    return float(len(U) * ((U**2).sum(axis=1) ** 2).sum())
-
-
-def scores_for(m: int) -> np.ndarray:
-    """Uneven scores without zeros."""
-    return 1.0 + np.arange(m) % 5
-
-
-def _leverage(d, m, **options):
-    return sketching.LeverageSampling(d, m, scores=scores_for(m), **options)
-
-
-def _by_scores(U: np.ndarray) -> float:
-    p = scores_for(len(U)) / scores_for(len(U)).sum()
-    return float((((U**2).sum(axis=1) ** 2) / p).sum())
-
-
-SKETCHES: dict[str, SketchCase] = {
-    "Gaussian": SketchCase(sketching.Gaussian, _pairs),
-    "Sign": SketchCase(sketching.Sign, _pairs),
-    "SparseSign": SketchCase(sketching.SparseSign, _pairs),
-    "CountSketch": SketchCase(sketching.CountSketch, _pairs),
-    "SRHT": SketchCase(sketching.SRHT, _pairs, any_length=False),
-    "SRFT": SketchCase(sketching.SRFT, _cosine, any_length=False),
-    "RowSampling": SketchCase(sketching.RowSampling, _sampled, sampling=True),
-    "LeverageSampling": SketchCase(_leverage, _by_scores, any_length=False, sampling=True),
 }
 
 

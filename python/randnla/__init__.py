@@ -59,10 +59,12 @@ if TYPE_CHECKING:
     from randnla.sketching import SRHT as SRHT
     from randnla.sketching import CountSketch as CountSketch
     from randnla.sketching import Gaussian as Gaussian
+    from randnla.sketching import KhatriRaoSketch as KhatriRaoSketch
     from randnla.sketching import LeverageSampling as LeverageSampling
     from randnla.sketching import RowSampling as RowSampling
     from randnla.sketching import Sign as Sign
     from randnla.sketching import SparseSign as SparseSign
+    from randnla.sketching import TensorSketch as TensorSketch
     from randnla.sketching import leverage_scores as leverage_scores
     from randnla.sketching import sketch as sketch
     from randnla.solvers.gmres import gmres as gmres
@@ -118,12 +120,14 @@ _EXPORTS = {
     "as_operator": "randnla.operators",
     "CountSketch": "randnla.sketching",
     "Gaussian": "randnla.sketching",
+    "KhatriRaoSketch": "randnla.sketching",
     "LeverageSampling": "randnla.sketching",
     "RowSampling": "randnla.sketching",
     "SRFT": "randnla.sketching",
     "SRHT": "randnla.sketching",
     "Sign": "randnla.sketching",
     "SparseSign": "randnla.sketching",
+    "TensorSketch": "randnla.sketching",
     "leverage_scores": "randnla.sketching",
     "pivoted_qr": "randnla.qr.pivoted",
     "qr": "randnla.qr",

@@ -21,15 +21,17 @@ import numpy as np
 from randnla._backend.kernels import trig
 from randnla._backend.rng import STREAM_VERSION
 from randnla.lowrank import pivots
-from randnla.sketching import MAPS, LeverageSampling
+from randnla.sketching import MAPS, KhatriRaoSketch, LeverageSampling, TensorSketch
 
 PATH = Path(__file__).with_name("maps.json")
+# Maps on tensors, of 7 x 43 entries.
+FACTORED = {cls.kind: cls for cls in (KhatriRaoSketch, TensorSketch)}
 D, M, SEED, STREAM = 24, 301, 2**64 - 5, 3
 
 
 def cases() -> list[str]:
     """Names of all digests."""
-    kinds = (*MAPS, LeverageSampling.kind)
+    kinds = (*MAPS, LeverageSampling.kind, *FACTORED)
     maps = [f"{kind}/{dtype}" for kind in kinds for dtype in ("float32", "float64")]
     return [*maps, "pivots/proposals", "pivots/chances"]
 
@@ -39,6 +41,8 @@ def make(kind: str, dtype: str) -> Any:
     options = {"rng": SEED, "dtype": dtype, "stream": STREAM}
     if kind == LeverageSampling.kind:
         return LeverageSampling(D, M, scores=1.0 + np.arange(M) % 5, **options)
+    if kind in FACTORED:
+        return FACTORED[kind](D, M, dims=(7, 43), **options)
     return MAPS[kind](D, M, **options)
 
 

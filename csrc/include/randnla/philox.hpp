@@ -35,6 +35,8 @@ enum class StreamKind : std::uint32_t {
     leverage = 8,
     pivots = 9,
     entries = 10,
+    khatri_rao = 11,
+    tensor_sketch = 12,
 };
 
 constexpr int lanes_per_block = 16;

@@ -25,6 +25,8 @@ KINDS = {
     "leverage": 8,
     "pivots": 9,
     "entries": 10,
+    "khatri_rao": 11,
+    "tensor_sketch": 12,
 }
 _LOW = 0xFFFFFFFF
 _LANES = 16

@@ -28,6 +28,8 @@ KINDS: Final = {
     "leverage": 8,
     "pivots": 9,
     "entries": 10,
+    "khatri_rao": 11,
+    "tensor_sketch": 12,
 }
 
 
