@@ -16,6 +16,20 @@ namespace randnla::bindings {
 
 namespace py = pybind11;
 
+// Lets other Python threads run meanwhile. A daemon thread that asks for the lock again while the
+// interpreter ends is unwound by Python, through a destructor that must let that pass: pybind11's
+// own does not, and the process would abort.
+class ReleaseGil {
+  public:
+    ReleaseGil() : state_(PyEval_SaveThread()) {}
+    ~ReleaseGil() noexcept(false) { PyEval_RestoreThread(state_); }
+    ReleaseGil(const ReleaseGil&) = delete;
+    ReleaseGil& operator=(const ReleaseGil&) = delete;
+
+  private:
+    PyThreadState* state_;
+};
+
 [[noreturn]] inline void refuse(const char* name, const std::string& why) {
     throw Error(ErrorKind::input, std::string(name) + ": " + why);
 }

@@ -38,7 +38,7 @@ void factorize(const py::array& a, const py::array& shift, py::array& out, py::a
         const auto ov = output_batch<T>(out, "out");
         require_shape<T>(ov, av, av.cols);
         const index_t step = sv.size > 1;
-        const py::gil_scoped_release release;
+        const ReleaseGil release;
         if (wide)
             Run<T, double>()(av, sv.data, step, ov, iv.data);
         else
@@ -74,7 +74,7 @@ void solve(const py::array& a, const py::array& shift, const py::array& b, py::a
         require(bv.count == av.count && bv.rows == av.rows, "b: shape does not agree with a");
         require_shape<T>(ov, av, bv.cols);
         const index_t step = sv.size > 1;
-        const py::gil_scoped_release release;
+        const ReleaseGil release;
         if (wide)
             batched_solve<T, double>(av, sv.data, step, bv, ov, iv.data);
         else

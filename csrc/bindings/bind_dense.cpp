@@ -18,7 +18,7 @@ void gemm(const py::array& a, const py::array& b, py::array& c, double alpha, do
         const auto cv = output_matrix<T>(c, "c");
         require(av.cols == bv.rows && av.rows == cv.rows && bv.cols == cv.cols,
                 "gemm: shapes of a, b and c do not agree");
-        const py::gil_scoped_release release;
+        const ReleaseGil release;
         parallel_gemm<T>(static_cast<T>(alpha), av, bv, static_cast<T>(beta), cv);
     });
 }
@@ -29,7 +29,7 @@ py::array gram_as(const py::array& a) {
     py::array_t<Accumulate> result = new_matrix<Accumulate>(view.cols, view.cols);
     const auto out = output_matrix<Accumulate>(result, "result");
     {
-        const py::gil_scoped_release release;
+        const ReleaseGil release;
         parallel_gram<T, Accumulate>(view, out);
     }
     return result;
@@ -54,7 +54,7 @@ py::tuple moments_as(const py::array& a, const py::object& point) {
     const auto out = output_matrix<double>(result, "result");
     const auto totals = output_vector<double>(sums, "sums");
     {
-        const py::gil_scoped_release release;
+        const ReleaseGil release;
         parallel_moments<T, Block>(view, shift, out, totals.data);
     }
     return py::make_tuple(result, sums);
@@ -71,7 +71,7 @@ py::tuple screen(const py::array& a) {
         const auto view = input_matrix<T>(a, "a");
         ScreenResult result;
         {
-            const py::gil_scoped_release release;
+            const ReleaseGil release;
             result = screen_matrix<T>(view);
         }
         return py::make_tuple(result.sum_squares, result.exponent, result.largest, result.finite);

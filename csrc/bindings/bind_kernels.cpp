@@ -23,7 +23,7 @@ void kernel_block_py(const std::string& kind, double bandwidth, const py::array&
         using T = decltype(tag);
         const auto xv = input_matrix<T>(x, "x"), yv = input_matrix<T>(y, "y");
         const auto ov = output_matrix<T>(out, "out");
-        const py::gil_scoped_release release;
+        const ReleaseGil release;
         kernel_block<T>(kernel, xv, yv, ov);
     });
 }
@@ -36,7 +36,7 @@ void kernel_product_py(const std::string& kind, double bandwidth, const py::arra
         const auto xv = input_matrix<T>(x, "x"), yv = input_matrix<T>(y, "y"),
                    vv = input_matrix<T>(v, "v");
         const auto ov = output_matrix<T>(out, "out");
-        const py::gil_scoped_release release;
+        const ReleaseGil release;
         kernel_product<T>(kernel, xv, yv, vv, ov);
     });
 }

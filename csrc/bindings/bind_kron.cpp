@@ -49,7 +49,7 @@ void kron_function(const py::object& left, const py::object& right, const py::ar
         const KronSpectrum spectrum{sv.data, tv.data, damping, scale, function_of(halves)};
         require(xv.count == vv.count && xv.rows == vv.rows && xv.cols == vv.cols,
                 "x: shape does not agree with v");
-        const py::gil_scoped_release release;
+        const ReleaseGil release;
         kron_apply_batch<T>(lv, rv, spectrum, vv, xv);
     });
 }

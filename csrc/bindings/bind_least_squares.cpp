@@ -21,7 +21,7 @@ void sweep(const py::array& a, const py::array& b, const py::array& x, py::array
         const auto pv = input_matrix<double>(p, "p");
         const auto gv = output_matrix<double>(gram, "gram");
         require(sv.size == sums.x.cols, "squares: expected one for every column of x");
-        const py::gil_scoped_release release;
+        const ReleaseGil release;
         if (gv.empty())
             sweep_residual<T>(av, sums);
         else if (pv.empty())

@@ -33,7 +33,7 @@ void average(py::array& a, const py::array& x, double scale, double keep, double
         using T = decltype(tag);
         const auto xv = input_matrix<T>(x, "x");
         const auto av = output_blocks<T>(a, xv.rows, xv.cols, "a");
-        const py::gil_scoped_release release;
+        const ReleaseGil release;
         mini_blocks_average<T>(av, xv, scale, keep, weight);
     });
 }
@@ -45,7 +45,7 @@ bool direct(const py::array& a, const py::array& g, py::array& m, double keep, d
         const auto gv = input_matrix<T>(g, "g");
         const auto mv = output_matrix<T>(m, "m"), yv = output_matrix<T>(y, "y");
         const auto av = input_blocks<T>(a, gv.rows, gv.cols, "a");
-        const py::gil_scoped_release release;
+        const ReleaseGil release;
         return mini_blocks_direct<T>(av, gv, mv, keep, weight, scale, yv);
     });
 }
@@ -56,7 +56,7 @@ void apply(const py::array& a, const py::array& x, py::array& y) {
         const auto xv = input_matrix<T>(x, "x");
         const auto yv = output_matrix<T>(y, "y");
         const auto av = input_blocks<T>(a, xv.rows, xv.cols, "a");
-        const py::gil_scoped_release release;
+        const ReleaseGil release;
         mini_blocks_apply<T>(av, xv, yv);
     });
 }
@@ -67,7 +67,7 @@ index_t invert(const py::array& a, index_t count, index_t order, double scale, d
         using T = decltype(tag);
         const auto av = input_blocks<T>(a, count, order, "a");
         const auto ov = output_blocks<T>(out, count, order, "out");
-        const py::gil_scoped_release release;
+        const ReleaseGil release;
         return wide ? mini_blocks_invert<T, double>(av, scale, shift, ov)
                     : mini_blocks_invert<T, T>(av, scale, shift, ov);
     });

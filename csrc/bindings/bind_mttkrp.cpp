@@ -33,7 +33,7 @@ void mttkrp(const py::array& t, const py::array& a, const py::array& b, const py
         const auto av = factor<T>(a, tv.count, to.cols, "a"),
                    bv = factor<T>(b, tv.rows, to.cols, "b"),
                    cv = factor<T>(c, tv.cols, to.cols, "c");
-        const py::gil_scoped_release release;
+        const ReleaseGil release;
         parallel_mttkrp<T>(tv, av, bv, cv, mode, to);
     });
 }

@@ -22,7 +22,7 @@ void householder(py::array& a, py::array& r) {
         const auto av = output_matrix<T>(a, "a"), rv = output_matrix<T>(r, "r");
         require(av.rows >= av.cols && av.col_major(), "a: expected a tall column-major matrix");
         require(rv.rows == av.cols && rv.cols == av.cols, "r: expected an n x n matrix");
-        const py::gil_scoped_release release;
+        const ReleaseGil release;
         householder_qr<T>(av, rv);
     });
 }
@@ -45,7 +45,7 @@ index_t svd(py::array& a, py::array& u, py::array& s, py::array& vh) {
         require_row_major(av, "a");
         require_row_major(uv, "u");
         require_row_major(vv, "vh");
-        const py::gil_scoped_release release;
+        const ReleaseGil release;
         blas::use_one_thread();
         return lapack::gesdd<T>(av, uv, sv.data, vv);
     });
@@ -59,7 +59,7 @@ index_t eigh(py::array& a, py::array& w) {
         require(av.rows == av.cols && wv.size == av.rows,
                 "small_eigh: a is square, w of its order");
         require_row_major(av, "a");
-        const py::gil_scoped_release release;
+        const ReleaseGil release;
         return symmetric_eigh<T>(av, wv.data);
     });
 }
@@ -72,7 +72,7 @@ void solve_right(const py::array& r, py::array& b) {
         require(rv.rows == rv.cols && rv.rows == bv.cols, "r: expected the order of b's columns");
         require_row_major(rv, "r");
         require(bv.row_major() || bv.col_major(), "b: expected a row- or column-major matrix");
-        const py::gil_scoped_release release;
+        const ReleaseGil release;
         parallel_solve_right<T>(rv, bv);
     });
 }
@@ -83,7 +83,7 @@ index_t factor(py::array& a) {
         const auto av = output_matrix<T>(a, "a");
         require(av.rows == av.cols, "a: expected a square matrix");
         require_row_major(av, "a");
-        const py::gil_scoped_release release;
+        const ReleaseGil release;
         return lapack::potrf_upper<T>(av);
     });
 }
@@ -98,7 +98,7 @@ void pivoted(py::array& a, py::array& r, py::array& perm) {
         require(av.col_major(), "a: expected a column-major matrix");
         require((rv.empty() || (rv.rows == k && rv.cols == av.cols)) && pv.size == av.cols,
                 "small_pivoted_qr: shapes of r and perm do not agree with a");
-        const py::gil_scoped_release release;
+        const ReleaseGil release;
         blas::use_one_thread();
         const Scratch<T> tau(k);
         lapack::geqp3<T>(av, pv.data, tau.data());
@@ -116,7 +116,7 @@ void lu_swaps(py::array& a, py::array& swaps) {
         const auto sv = output_vector<std::int32_t>(swaps, "swaps");
         require(av.col_major(), "a: expected a column-major matrix");
         require(sv.size == std::min(av.rows, av.cols), "swaps: expected one for every pivot");
-        const py::gil_scoped_release release;
+        const ReleaseGil release;
         blas::use_one_thread();
         lapack::getrf<T>(av, sv.data);
     });
@@ -131,7 +131,7 @@ py::tuple blocked_pivoted(py::array& a, py::array& t, py::array& perm, index_t m
         require(pv.size == av.cols, "perm: expected one index for every column");
         PivotedQrReport report;
         {
-            const py::gil_scoped_release release;
+            const ReleaseGil release;
             report = blocked_pivoted_qr<T>(av, pv.data, tv,
                                            {tv.rows, most_columns, target_squares, seed});
         }
@@ -145,7 +145,7 @@ void pivoted_q(const py::array& a, const py::array& t, index_t columns, py::arra
         const auto av = input_matrix<T>(a, "a"), tv = input_matrix<T>(t, "t");
         const auto qv = output_matrix<T>(q, "q");
         require(columns >= 0 && columns <= std::min(av.rows, av.cols), "columns: out of range");
-        const py::gil_scoped_release release;
+        const ReleaseGil release;
         form_q<T>(av, tv, columns, qv);
     });
 }
@@ -162,7 +162,7 @@ void precondition_columns(const py::array& a, const py::array& columns, const py
         require(cv.size == qv.cols, "columns: expected one index for every column of q");
         for (index_t j = 0; j < cv.size; ++j)
             require(cv.data[j] >= 0 && cv.data[j] < av.cols, "columns: index out of range");
-        const py::gil_scoped_release release;
+        const ReleaseGil release;
         precondition<T>(av, cv.data, fv, solve ? Precondition::solve : Precondition::multiply, qv,
                         gv);
     });
@@ -174,7 +174,7 @@ void multiply_in_place(py::array& q, const py::array& m, py::array& gram, bool w
         const auto qv = output_matrix<T>(q, "q");
         const auto mv = input_matrix<double>(m, "m");
         const auto gv = output_matrix<double>(gram, "gram");
-        const py::gil_scoped_release release;
+        const ReleaseGil release;
         multiply_columns<T>(qv, mv, gv, wide);
     });
 }
@@ -187,7 +187,7 @@ index_t cholesky_factor(py::array& r, py::array& inverse) {
             "cholesky_factor: expected two square matrices of one order");
     require_row_major(rv, "r");
     require_row_major(iv, "inverse");
-    const py::gil_scoped_release release;
+    const ReleaseGil release;
     blas::use_one_thread();
     const index_t minor = lapack::potrf_upper<double>(rv);
     if (minor != 0) return minor;
@@ -201,7 +201,7 @@ index_t invert_upper(py::array& r) {
     const auto rv = output_matrix<double>(r, "r");
     require(rv.rows == rv.cols, "r: expected a square matrix");
     require_row_major(rv, "r");
-    const py::gil_scoped_release release;
+    const ReleaseGil release;
     blas::use_one_thread();
     return lapack::trtri_upper<double>(rv);
 }
@@ -214,7 +214,7 @@ void tall_skinny(const py::array& a, int exponent, py::array& q, py::array& r) {
         auto qv = output_matrix<T>(q, "q");
         const auto rv = output_matrix<T>(r, "r");
         if (qv.empty()) qv = {};
-        const py::gil_scoped_release release;
+        const ReleaseGil release;
         tsqr<T>(av, exponent, qv, rv);
     });
 }
@@ -225,7 +225,7 @@ void geqrt(py::array& a, py::array& t) {
         const auto av = output_matrix<T>(a, "a"), tv = output_matrix<T>(t, "t");
         require(av.rows >= av.cols && tv.rows == av.cols && tv.cols == av.cols,
                 "geqrt: a is tall, t of its columns");
-        const py::gil_scoped_release release;
+        const ReleaseGil release;
         blas::use_one_thread();
         lapack::geqrt<T>(av, tv);
     });
@@ -236,7 +236,7 @@ void scaled_copy(const py::array& a, int exponent, py::array& out) {
         using T = decltype(tag);
         const auto av = input_matrix<T>(a, "a");
         const auto ov = output_matrix<T>(out, "out");
-        const py::gil_scoped_release release;
+        const ReleaseGil release;
         copy_scaled<T>(av, exponent, ov);
     });
 }
@@ -245,7 +245,7 @@ void upper_in_place(py::array& a, index_t columns, int exponent) {
     visit_real(a, "a", [&](auto tag) {
         using T = decltype(tag);
         const auto av = output_matrix<T>(a, "a");
-        const py::gil_scoped_release release;
+        const ReleaseGil release;
         scale_upper<T>(av, columns, exponent);
     });
 }
@@ -255,7 +255,7 @@ void upper_copy(const py::array& a, int exponent, py::array& out) {
         using T = decltype(tag);
         const auto av = input_matrix<T>(a, "a");
         const auto ov = output_matrix<T>(out, "out");
-        const py::gil_scoped_release release;
+        const ReleaseGil release;
         extract_upper<T>(av, exponent, ov);
     });
 }
@@ -283,7 +283,7 @@ py::tuple cholesky(const py::array& y, py::array& q, py::array& r, std::uint64_t
         require_row_major(rv, "r");
         CholeskyQrReport report;
         {
-            const py::gil_scoped_release release;
+            const ReleaseGil release;
             report = cholesky_qr<T>(yv, qv, rv, seed);
         }
         return py::make_tuple(route_name(report.route), report.passes, report.deflated);

@@ -2,6 +2,11 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include <pybind11/stl.h>
 
+#ifdef __linux__
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
+
 #include <map>
 
 #include "randnla/blas.hpp"
@@ -41,8 +46,20 @@ void translate(std::exception_ptr p) {
     }
 }
 
-// Called by the thread that entered the core, which has released the GIL.
+// Python answers signals on its main thread, which is the process's where nobody embeds it.
+bool answers_signals() {
+#ifdef __linux__
+    return static_cast<pid_t>(syscall(SYS_gettid)) == getpid();
+#else
+    return true;
+#endif
+}
+
+// Called by the thread that entered the core, which has released the GIL. Threads that answer no
+// signals do not ask for it: where the interpreter ends meanwhile, Python would unwind them, in the
+// middle of a team.
 bool python_wants_to_stop() {
+    if (!answers_signals()) return false;
     const PyGILState_STATE state = PyGILState_Ensure();
     const bool stop = PyErr_CheckSignals() != 0;
     PyGILState_Release(state);

@@ -41,7 +41,7 @@ void matmul(const py::array& indptr, const py::array& indices, const py::array& 
         using T = std::remove_const_t<std::remove_pointer_t<decltype(a.data)>>;
         const auto xv = input_matrix<T>(x, "x");
         const auto cv = output_matrix<T>(out, "out");
-        const py::gil_scoped_release release;
+        const ReleaseGil release;
         validate(a);
         if constexpr (transposed)
             csr_transposed_matmul(a, xv, cv);
@@ -67,7 +67,7 @@ void sketch(const py::array& indptr, const py::array& indices, const py::array& 
         const bool gaussian = kind == "gaussian", countsketch = kind == "countsketch";
         const bool dense = gaussian || kind == "sign";
         require(dense || countsketch || kind == "sparse_sign", "kind: unknown map");
-        const py::gil_scoped_release release;
+        const ReleaseGil release;
         validate(a);
         if (dense) {
             const DenseMap map{gaussian ? StreamKind::gaussian : StreamKind::sign,

@@ -24,7 +24,7 @@ void columns(const std::string& kind, std::uint64_t seed, std::uint64_t stream, 
     require(p.size == s.size && p.size % map.nnz == 0,
             "positions and signs: expected nnz values for every column");
     require(col_start >= 0, "col_start: expected at least 0");
-    const py::gil_scoped_release release;
+    const ReleaseGil release;
     sparse_map_columns(map, col_start, p.size / map.nnz, p.data, s.data);
 }
 
@@ -36,7 +36,7 @@ void apply(const std::string& kind, std::uint64_t seed, std::uint64_t stream, in
         const SparseMap map = map_of(kind, seed, stream, d, nnz, 8 * sizeof(T));
         const auto av = input_matrix<T>(a, "a");
         const auto ov = output_matrix<T>(out, "out");
-        const py::gil_scoped_release release;
+        const ReleaseGil release;
         if (adjoint)
             apply_sparse_map_adjoint<T>(map, row_start, col_start, static_cast<T>(scale), av, ov);
         else

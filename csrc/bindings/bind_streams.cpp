@@ -38,7 +38,7 @@ void random_words(py::array& out, std::uint32_t kind, std::uint64_t seed, std::u
                   std::uint64_t row, std::uint64_t start) {
     const auto view = output_vector<std::uint32_t>(out, "out");
     check_extent(start, view.size, "start");
-    const py::gil_scoped_release release;
+    const ReleaseGil release;
     generator_kernels().words(stream_key(seed, stream, static_cast<StreamKind>(kind), 32), row,
                               start, view.size, view.data);
 }
@@ -51,7 +51,7 @@ void fill(py::array& out, std::uint32_t kind, std::uint64_t seed, std::uint64_t 
         const auto view = output_matrix<T>(out, "out");
         check_extent(row_start, view.rows, "row_start");
         check_extent(col_start, view.cols, "col_start");
-        const py::gil_scoped_release release;
+        const ReleaseGil release;
         fill_dense_map<T>(map, view);
     });
 }
@@ -66,7 +66,7 @@ void apply(const py::array& a, py::array& out, std::uint32_t kind, std::uint64_t
         const auto to = output_matrix<T>(out, "out");
         check_extent(row_start, adjoint ? from.rows : to.rows, "row_start");
         check_extent(col_start, adjoint ? to.rows : from.rows, "col_start");
-        const py::gil_scoped_release release;
+        const ReleaseGil release;
         if (adjoint)
             apply_dense_map_adjoint<T>(map, from, to);
         else
@@ -81,7 +81,7 @@ void apply_sign(const py::array& a, py::array& out, std::uint64_t seed, std::uin
     const auto to = output_matrix<float>(out, "out");
     check_extent(row_start, adjoint ? from.rows : to.rows, "row_start");
     check_extent(col_start, adjoint ? to.rows : from.rows, "col_start");
-    const py::gil_scoped_release release;
+    const ReleaseGil release;
     apply_sign_map(map, adjoint, from, to);
 }
 

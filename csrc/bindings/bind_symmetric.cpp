@@ -31,7 +31,7 @@ void update(const py::array& a, py::array& c, double alpha, double beta) {
         const auto av = input_matrix<T>(a, "a");
         const auto cv = square_output<T>(c, "c");
         require(av.cols == cv.cols, "c: expected the order of a's columns");
-        const py::gil_scoped_release release;
+        const ReleaseGil release;
         update_triangle<T>(static_cast<T>(alpha), av, static_cast<T>(beta), cv);
     });
 }
@@ -44,7 +44,7 @@ void product(const py::array& s, const py::array& x, py::array& y) {
         const auto yv = output_matrix<T>(y, "y");
         require(sv.cols == xv.rows && yv.rows == sv.rows && yv.cols == xv.cols,
                 "symmetric_product: shapes of s, x and y do not agree");
-        const py::gil_scoped_release release;
+        const ReleaseGil release;
         symmetric_product<T>(sv, xv, yv);
     });
 }
@@ -55,7 +55,7 @@ void unfold(const py::array& s, py::array& out, double alpha) {
         const auto sv = square_input<T>(s, "s");
         const auto ov = square_output<T>(out, "out");
         require(sv.rows == ov.rows, "out: expected the order of s");
-        const py::gil_scoped_release release;
+        const ReleaseGil release;
         unfold_triangle<T>(static_cast<T>(alpha), sv, ov);
     });
 }
@@ -67,7 +67,7 @@ void crossed(const py::array& a, const py::array& b, py::array& c) {
         const auto cv = square_output<double>(c, "c");
         require(av.rows == bv.rows && av.cols == bv.cols && cv.cols == av.cols,
                 "crossed_gram: shapes of a, b and c do not agree");
-        const py::gil_scoped_release release;
+        const ReleaseGil release;
         crossed_gram<T>(av, bv, cv);
     });
 }
@@ -77,7 +77,7 @@ index_t pencil(py::array& c, py::array& g, py::array& w) {
     const auto wv = output_vector<double>(w, "w");
     require(cv.rows == gv.rows && wv.size == cv.rows,
             "symmetric_pencil: orders of c, g and w do not agree");
-    const py::gil_scoped_release release;
+    const ReleaseGil release;
     return symmetric_pencil<double>(cv, gv, wv.data);
 }
 

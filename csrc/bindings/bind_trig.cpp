@@ -24,7 +24,7 @@ void hadamard(const py::array& a, py::array& out, std::uint64_t seed, std::uint6
         const auto av = input_matrix<T>(a, "a");
         const auto ov = output_matrix<T>(out, "out");
         const HadamardMap map{seed, stream, d, row_start, m};
-        const py::gil_scoped_release release;
+        const ReleaseGil release;
         if (adjoint)
             apply_hadamard_adjoint<T>(map, av, ov);
         else
@@ -36,7 +36,7 @@ void coordinates(py::array& out, std::uint32_t kind, std::uint64_t seed, std::ui
                  index_t population, bool replace) {
     const auto view = output_vector<std::int64_t>(out, "out");
     const SampleStream source{seed, stream, sample_kind(kind)};
-    const py::gil_scoped_release release;
+    const ReleaseGil release;
     if (replace)
         sample_uniform(source, population, view.size, view.data);
     else
@@ -46,7 +46,7 @@ void coordinates(py::array& out, std::uint32_t kind, std::uint64_t seed, std::ui
 void draws(py::array& out, std::uint32_t kind, std::uint64_t seed, std::uint64_t stream) {
     const auto view = output_vector<std::uint64_t>(out, "out");
     const SampleStream source{seed, stream, sample_kind(kind)};
-    const py::gil_scoped_release release;
+    const ReleaseGil release;
     draw_63_bits(source, view.size, view.data);
 }
 

@@ -54,7 +54,7 @@ index_t tree_size(index_t length) {
 void build(py::array& arena, const py::array& offsets, const py::array& lengths) {
     const Arrays arrays(arena, offsets, lengths);
     const auto out = output_vector<double>(arena, "arena");
-    const py::gil_scoped_release release;
+    const ReleaseGil release;
     arrays.check_all();
     build_trees(out.data, arrays.offsets.data, arrays.lengths.data, arrays.offsets.size);
 }
@@ -64,7 +64,7 @@ void totals(const py::array& arena, const py::array& offsets, const py::array& l
     const Arrays arrays(arena, offsets, lengths);
     const auto to = output_vector<double>(out, "out");
     if (to.size != arrays.offsets.size) refuse("out", "expected one for each tree");
-    const py::gil_scoped_release release;
+    const ReleaseGil release;
     arrays.check_all();
     tree_totals(arrays.forest(), to.size, to.data);
 }
@@ -77,7 +77,7 @@ void update(py::array& arena, const py::array& offsets, const py::array& lengths
                lv = input_vector<index_t>(leaves, "leaves");
     const auto wv = input_vector<double>(weights, "weights");
     if (tv.size != lv.size || tv.size != wv.size) refuse("leaves", "expected one for each weight");
-    const py::gil_scoped_release release;
+    const ReleaseGil release;
     arrays.check_each(tv);
     for (index_t i = 0; i < lv.size; ++i)
         if (lv.data[i] < 0 || lv.data[i] >= arrays.lengths.data[tv.data[i]])
@@ -95,7 +95,7 @@ void draw(const py::array& arena, const py::array& offsets, const py::array& len
     const auto to = output_vector<index_t>(out, "out");
     if (tv.size != 1 && tv.size != to.size) refuse("trees", "expected one, or one for each draw");
     const DrawRange range = draw_range(seed, stream, row, first, to.size);
-    const py::gil_scoped_release release;
+    const ReleaseGil release;
     arrays.check_each(tv);
     if (tv.size == 1)
         draw_tree(arrays.arena.data + arrays.offsets.data[tv.data[0]],
@@ -118,7 +118,7 @@ void alias_build(const py::array& weights, py::array& cells) {
     if (!cells.writeable()) refuse("cells", "array is read-only");
     if (view.rows != from.size) refuse("cells", "expected one for each weight");
     auto* to = static_cast<AliasCell*>(cells.mutable_data());
-    const py::gil_scoped_release release;
+    const ReleaseGil release;
     build_alias(from.data, from.size, to);
 }
 
@@ -129,7 +129,7 @@ void alias_draw(const py::array& cells, std::uint64_t seed, std::uint64_t stream
     if (view.rows == 0 && to.size > 0) refuse("cells", "expected at least one");
     const DrawRange range = draw_range(seed, stream, row, first, to.size);
     const auto* from = reinterpret_cast<const AliasCell*>(view.data);
-    const py::gil_scoped_release release;
+    const ReleaseGil release;
     draw_alias(from, view.rows, range, to.data);
 }
 

@@ -12,7 +12,7 @@ void dots(const py::array& g, const py::array& x, py::array& c) {
         using T = decltype(tag);
         const auto gv = input_matrix<T>(g, "g"), xv = input_matrix<T>(x, "x");
         const auto cv = output_matrix<double>(c, "c");
-        const py::gil_scoped_release release;
+        const ReleaseGil release;
         window_dots<T, T>(gv, xv, cv);
     });
 }
@@ -24,7 +24,7 @@ void combine(const py::array& g, const py::array& c, double alpha, const py::arr
         const auto gv = input_matrix<T>(g, "g"), xv = input_matrix<T>(x, "x");
         const auto cv = input_matrix<double>(c, "c");
         const auto yv = output_matrix<T>(y, "y");
-        const py::gil_scoped_release release;
+        const ReleaseGil release;
         window_combine<T, T>(gv, cv, alpha, xv, yv);
     });
 }
@@ -37,7 +37,7 @@ void row_dots(const py::array& a, const py::array& index, const py::array& x, py
         const auto xv = input_vector<T>(x, "x");
         const auto ov = output_vector<double>(out, "out");
         require(xv.size == av.cols && ov.size == iv.size, "gathered: shapes do not agree");
-        const py::gil_scoped_release release;
+        const ReleaseGil release;
         gathered_dots<T>(av, iv.data, iv.size, xv.data, ov.data);
     });
 }
@@ -50,7 +50,7 @@ void row_combine(const py::array& a, const py::array& index, const py::array& c,
         const auto cv = input_vector<double>(c, "c");
         const auto ov = output_vector<double>(out, "out");
         require(ov.size == av.cols && cv.size == iv.size, "gathered: shapes do not agree");
-        const py::gil_scoped_release release;
+        const ReleaseGil release;
         gathered_combine<T>(av, iv.data, iv.size, cv.data, ov.data);
     });
 }
@@ -68,7 +68,7 @@ void narrow_dots(const py::array& g, const py::array& x, py::array& c) {
     const auto gv = bits_matrix<S>(g);
     const auto xv = input_matrix<float>(x, "x");
     const auto cv = output_matrix<double>(c, "c");
-    const py::gil_scoped_release release;
+    const ReleaseGil release;
     window_dots<S, float>(gv, xv, cv);
 }
 
@@ -79,7 +79,7 @@ void narrow_combine(const py::array& g, const py::array& c, double alpha, const 
     const auto cv = input_matrix<double>(c, "c");
     const auto xv = input_matrix<float>(x, "x");
     const auto yv = output_matrix<float>(y, "y");
-    const py::gil_scoped_release release;
+    const ReleaseGil release;
     window_combine<S, float>(gv, cv, alpha, xv, yv);
 }
 

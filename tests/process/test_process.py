@@ -402,6 +402,19 @@ time.sleep(0.2)
     run(script)
 
 
+def test_exit_while_a_thread_multiplies() -> None:
+    """A daemon thread that wants Python's lock back while the interpreter ends is unwound in the core."""
+    run("""
+import threading, time
+A, S = np.ones((4000, 400)), randnla.Gaussian(200, 4000, rng=0)
+def forever():
+    while True:
+        S @ A
+threading.Thread(target=forever, daemon=True).start()
+time.sleep(0.2)
+""")
+
+
 def test_thread_count_does_not_change_operator_bits() -> None:
     counts = []
     try:

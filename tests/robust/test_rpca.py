@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 import scipy.linalg
@@ -12,6 +14,7 @@ import scipy.sparse.linalg as spla
 
 import randnla
 from randnla import robust
+from randnla._backend.errors import ConvergenceWarning
 from randnla.robust import RPCAResult, cross, fresh, projections, rpca
 from randnla.robust.access import Access
 from randnla.robust.passes import Triplet
@@ -282,3 +285,20 @@ def test_results_check_their_matrix():
         found.outliers(np.eye(3))
     with pytest.raises(AttributeError, match="nothing_like_this"):
         _ = robust.nothing_like_this
+
+
+@pytest.mark.parametrize("method", ["ircur", "riecur", "accaltproj"])
+@pytest.mark.parametrize("excess", [1, 2])
+def test_errors_taken_for_rank_are_not_called_right(method: str, excess: int) -> None:
+    """With a rank too large L takes gross errors over: its error is large, and nothing of it may be certified."""
+    for seed in range(3):
+        rng = np.random.default_rng([seed, excess])
+        L = rng.standard_normal((150, 2)) @ rng.standard_normal((2, 150))
+        D = np.where(rng.random(L.shape) < 0.1, L + rng.uniform(-5, 5, L.shape), L)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            over, right = (rpca(D, rank, method=method, rng=seed) for rank in (2 + excess, 2))
+        wrong = np.linalg.norm(over.L.to_dense() - L) / np.linalg.norm(L)
+        assert not (over.info.converged and wrong > 1e-5)
+        assert right.info.converged
+        assert np.linalg.norm(right.L.to_dense() - L) <= 1e-5 * np.linalg.norm(L)

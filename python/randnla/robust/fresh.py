@@ -18,6 +18,8 @@ LINES = 16
 """Fresh rows, and as many columns."""
 LEAST_TRUE = 0.05
 """Share of entries of each fresh line that the estimate must meet."""
+MOST_LEVERAGE = 0.45
+"""Leverage score of a row or column that is taken for gross errors, in matrices of over 14 ranks a side."""
 _STREAM = 1 << 20
 
 
@@ -63,6 +65,19 @@ def met(rest: Array, cut: float, rank: int) -> bool:
     count = rest.shape[1]
     least = min(count, max(LEAST_TRUE * count, min(3 * rank, 0.2 * count)))
     return bool(((~exceeding(rest, cut)).sum(axis=1) >= least).all())
+
+
+def rests_on_one_line(L: Triplet) -> bool:
+    """Whether a row or column alone carries a direction of L: what gross errors taken for rank look like.
+
+    A leverage score, the squared norm of a row of U or V, is r / n on average and 1 where one row has a
+    direction for itself. L of low rank and S of few entries can be told apart where they are all small.
+    """
+    for Q in (L.U, L.V):
+        scores = (np.abs(Q) ** 2).sum(axis=1)
+        if scores.size and scores.max() > max(MOST_LEVERAGE, 6 * L.s.size / scores.size):
+            return True
+    return False
 
 
 def verify(D: Access, L: Triplet, cut: float, used: tuple[Array, Array] | None, seed: int) -> Verdict:

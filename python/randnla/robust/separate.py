@@ -104,7 +104,9 @@ def rpca(
     Warns
     -----
     ConvergenceWarning
-        Fresh rows and columns are not met, or `tol` was not reached.
+        Fresh rows and columns are not met, or `tol` was not reached, or a row or column carries a direction of
+        L alone: with a rank that is too large, gross errors are taken for parts of L, which then is wrong
+        there although it meets the rest.
 
     Notes
     -----
@@ -328,13 +330,14 @@ def _finish(call: Call, found: Outcome) -> RPCAResult:
     unit = 2.0**D.exponent
     S = _sparse(call, found)
     settled = found.error <= call.tol or call.noise > 0
-    converged = bool(verdict.passed and settled)
+    alone = fresh.rests_on_one_line(L)
+    converged = bool(verdict.passed and settled and not alone)
     if not converged:
-        what = (
-            "fresh rows and columns are not met"
-            if not verdict.passed
-            else f"tol={call.tol:g} was not reached"
-        )
+        what = "a direction of L rests on one row or column, as where the rank is too large"
+        if not settled:
+            what = f"tol={call.tol:g} was not reached"
+        if not verdict.passed:
+            what = "fresh rows and columns are not met"
         warnings.warn(
             f"rpca: {what} (rest {found.error:.3g}, outlier share {verdict.share:.3g}); a slower decay, a "
             "larger oversample or another rank may help",
