@@ -290,7 +290,7 @@ def test_results_check_their_matrix():
 @pytest.mark.parametrize("method", ["ircur", "riecur", "accaltproj"])
 @pytest.mark.parametrize("excess", [1, 2])
 def test_errors_taken_for_rank_are_not_called_right(method: str, excess: int) -> None:
-    """With a rank too large L takes gross errors over: its error is large, and nothing of it may be certified."""
+    """With a rank too large L takes gross errors over, its error is large, and it must not be certified."""
     for seed in range(3):
         rng = np.random.default_rng([seed, excess])
         L = rng.standard_normal((150, 2)) @ rng.standard_normal((2, 150))
