@@ -104,8 +104,8 @@ def rpca(
     Warns
     -----
     ConvergenceWarning
-        Fresh rows and columns are not met, or `tol` was not reached, or a row or column carries a direction of
-        L alone: with a rank that is too large, gross errors are taken for parts of L, which then is wrong
+        Fresh rows and columns are not met, or `tol` was not reached, or a row or column carries a direction
+        of L alone: with a rank that is too large, gross errors are taken for parts of L, which then is wrong
         there although it meets the rest.
 
     Notes
