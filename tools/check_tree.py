@@ -54,6 +54,8 @@ BANNED_FLAGS = re.compile(
     r"-ffast-math|-Ofast|-funsafe-math-optimizations|-fassociative-math|-freciprocal-math"
     r"|-ffinite-math-only|-fno-signed-zeros|-march=native|-mtune=native|optimize\(\"O?fast"
 )
+# Standard templates leave copies that the linker merges across instruction sets.
+TEMPLATE_HEADERS = re.compile(r"<(algorithm|array|functional|memory|numeric|optional|string|tuple|vector)>")
 
 
 @dataclass(frozen=True)
@@ -203,7 +205,7 @@ def flag_violations(root: Path) -> Iterator[Violation]:
 
 
 def cpp_violations(root: Path) -> Iterator[Violation]:
-    """C++: long functions, <iostream>, Python or OpenMP outside their place, include cycles."""
+    """C++: long functions, headers outside their place, include cycles."""
     places = {
         "<iostream>": None,
         "<pybind11/": "csrc/bindings",
@@ -218,6 +220,9 @@ def cpp_violations(root: Path) -> Iterator[Violation]:
         for number, line_text in enumerate(text.splitlines(), 1):
             if not line_text.lstrip().startswith("#include"):
                 continue
+            if path.parent == root / "csrc" / "src" / "isa" and TEMPLATE_HEADERS.search(line_text):
+                message = "no standard templates in a file compiled for many instruction sets"
+                yield Violation(path, number, message)
             for header, place in places.items():
                 inside = place is not None and path.relative_to(root).as_posix().startswith(place)
                 if header in line_text and not inside:

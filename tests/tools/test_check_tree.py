@@ -55,6 +55,7 @@ PLANTED = [
     ("csrc/src/a.cpp", "#include <iostream>\n", "#include <iostream> is allowed in no file"),
     ("csrc/src/a.cpp", "#include <omp.h>\n", "#include <omp.h> is allowed in csrc/src/threads.cpp"),
     ("csrc/src/a.cpp", "#include <pybind11/stl.h>\n", "is allowed in csrc/bindings"),
+    ("csrc/src/isa/a.cpp", "#include <algorithm>\n", "no standard templates in a file compiled"),
     ("cmake/x.cmake", "add_compile_options(-O2 -ffast-math)\n", "banned compiler option -ffast-math"),
     ("cmake/x.cmake", "add_compile_options(-march=native)\n", "banned compiler option -march=native"),
 ]

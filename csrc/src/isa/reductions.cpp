@@ -2,8 +2,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "randnla/reductions.hpp"
 
-#include <algorithm>
-
 namespace randnla::RANDNLA_ISA {
 namespace {
 
@@ -55,8 +53,9 @@ Extent extent_of(const T* x, index_t n, double scale) {
     Extent all{0, 0, __builtin_inf()};
     for (int l = 0; l < width; ++l) {
         all.sum_squares += sum[l];
-        all.largest = std::max(all.largest, static_cast<double>(high[l]));
-        all.smallest = std::min(all.smallest, static_cast<double>(low[l]));
+        const auto largest = static_cast<double>(high[l]), smallest = static_cast<double>(low[l]);
+        all.largest = largest > all.largest ? largest : all.largest;
+        all.smallest = smallest < all.smallest ? smallest : all.smallest;
     }
     return all;
 }

@@ -2,8 +2,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "randnla/skinny.hpp"
 
-#include <algorithm>
-
 #if defined(__AVX2__) && defined(__FMA__)
 #include <immintrin.h>
 #endif
@@ -138,8 +136,6 @@ void write_tile(const typename Vec<T>::Reg (&acc)[rows][vectors], const Target<T
     }
 }
 
-// rows x (vectors * lanes) outer products over k. A is packed (k * rows + r) or read in place
-// (r * row_stride + k); row k of B starts at b + k * b_stride.
 // Lines to be asked for meanwhile, one every so many steps: a burst of them would stop the loads
 // behind it.
 template <class T>
@@ -148,6 +144,8 @@ struct Ahead {
     index_t stride = 0, every = 0;
 };
 
+// rows x (vectors * lanes) outer products over k. A is packed (k * rows + r) or read in place
+// (r * row_stride + k); row k of B starts at b + k * b_stride.
 template <class T, int rows, int vectors, bool packed, bool fetching = false>
 void tile(index_t inner, const T* a, index_t row_stride, const T* b, index_t b_stride,
           const Target<T>& to, Ahead<T> ahead = {}) {
@@ -328,11 +326,8 @@ void product(T alpha, MatrixView<const T> a, MatrixView<const T> b, T beta, Matr
     }
 }
 
-// The transposed problem, C = A B with an A of few rows and a row-major B: B is the vector operand,
-// A the packed one. B goes by in strips of `vectors` vectors. A strip is copied to where its rows
-// lie side by side: rows of B would each cost an entry of the address cache, and those of a power
-// of two share few sets of L1. While the tiles of a strip are multiplied they fetch the lines of
-// the next one, which are runs too short for the hardware prefetcher.
+// A strip of B, copied to where its rows lie side by side: rows of B would each cost an entry of
+// the address cache, and those of a power of two share few sets of L1.
 template <class T, int vectors>
 void copy_strip(MatrixView<const T> b, T* strip) {
     using V = Vec<T>;
@@ -342,6 +337,10 @@ void copy_strip(MatrixView<const T> b, T* strip) {
             V::store(strip + v * V::lanes, V::load(&b(k, 0) + v * V::lanes));
 }
 
+// The transposed problem, C = A B with an A of few rows and a row-major B: B is the vector operand,
+// A the packed one. B goes by in strips of `vectors` vectors. While the tiles of a strip are
+// multiplied they fetch the lines of the next one, which are runs too short for the hardware
+// prefetcher.
 template <class T, int rows, int vectors>
 void wide_strips(index_t inner, const T* packed_a, index_t tiles, MatrixView<const T> b,
                  const Target<T>& to) {
@@ -352,8 +351,8 @@ void wide_strips(index_t inner, const T* packed_a, index_t tiles, MatrixView<con
     index_t j = 0;
     for (; j + width <= b.cols; j += width) {
         copy_strip<T, vectors>(b.block(0, inner, j, j + width), strip);
-        // Tile t asks for every so manieth row of one line of the next strip.
-        const index_t every = std::max<index_t>(1, tiles / vectors),
+        // Each tile asks for one line of each `every`-th row of the next strip.
+        const index_t every = tiles < vectors ? 1 : tiles / vectors,
                       fetched = j + 2 * width <= b.cols ? every * vectors : 0;
         for (index_t t = 0; t < tiles; ++t) {
             const index_t i0 = t * rows, i1 = to.c.rows - i0 < rows ? to.c.rows : i0 + rows;
