@@ -168,12 +168,14 @@ void parallel_gemm(T alpha, MatrixView<const T> a, MatrixView<const T> b, T beta
     if (products >= worth_a_team && c.rows < 8 * slab_unit &&
         a.cols >= std::max(stretches * skinny_inner_block, 8 * c.rows))
         return gemm_split_inner<T>(alpha, a, b, beta, c, members);
-    // Slabs of a narrow product are tall enough for our kernels: its bits are those of one thread.
+    // Slabs of a narrow product are tall enough for our kernels, and whole tiles of the BLAS where
+    // that takes it: its bits are those of one thread.
+    const index_t unit = packing_pays<T>(a, b, c) ? 3 * slab_unit : slab_unit;
     if (c.cols <= skinny_max_cols)
         members = static_cast<int>(std::clamp<index_t>(c.rows / (6 * slab_unit), 1, members));
     parallel_team(
         [&](Team& team) {
-            const auto [i0, i1] = team.share(c.rows, slab_unit);
+            const auto [i0, i1] = team.share(c.rows, unit);
             if (i0 < i1)
                 member_gemm<T>(team, alpha, a.block(i0, i1, 0, a.cols), b, beta,
                                c.block(i0, i1, 0, c.cols));
