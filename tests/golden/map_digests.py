@@ -3,9 +3,8 @@
 """Golden digests of whole maps. ``python tests/golden/map_digests.py --rewrite`` writes them anew.
 
 They freeze version 1 of the streams for every kind of map and dtype and for random pivots; the script refuses
-to overwrite those of the same version. The entries of SRFT are cosines of the C library and its products come
-from SciPy, both of which may differ in the last bits between versions: frozen are its signs and its
-coordinates.
+to overwrite those of the same version. Products of SRFT come from SciPy, which may differ in the last bits
+between versions: its entries are frozen like those of all maps.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ D, M, SEED, STREAM = 24, 301, 2**64 - 5, 3
 
 def cases() -> list[str]:
     """Names of all digests."""
-    kinds = (*MAPS, LeverageSampling.kind, *FACTORED)
+    kinds = (*MAPS, LeverageSampling.kind, *FACTORED, "srft parts")
     maps = [f"{kind}/{dtype}" for kind in kinds for dtype in ("float32", "float64")]
     return [*maps, "pivots/proposals", "pivots/chances"]
 
@@ -56,7 +55,7 @@ def make_pivots(part: str) -> Any:
 def digest(name: str) -> str:
     """SHA-256 of the little-endian bytes of the map, or of the signs and coordinates of SRFT."""
     kind, dtype = name.split("/")
-    if kind == "srft":
+    if kind == "srft parts":
         signs = trig.trig_signs(M, seed=SEED, stream=STREAM, dtype=dtype)
         rows = trig.sample_coordinates(kind="trig_rows", seed=SEED, stream=STREAM, population=M, count=D)
         parts = [signs, rows]

@@ -6,12 +6,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import mpmath
 import numpy as np
 import pytest
 import scipy.fft
 
 from randnla._backend.generic import trig as oracle
 from randnla._backend.kernels import chirp, trig
+from randnla._backend.kernels.turns import cosine
 
 Array = np.ndarray[Any, Any]
 DTYPES = [np.float32, np.float64]
@@ -38,6 +40,26 @@ def test_equals_the_explicit_matrix(dtype: Any, m: int, adjoint: bool) -> None:
         for out in (np.empty(shape_out, dtype), np.empty(shape_out, dtype, order="F")):
             trig.apply_cosine(source, out, **where)
             assert np.linalg.norm(out - expected) <= tolerance(dtype, m, expected)
+
+
+@pytest.mark.parametrize("m", [1, 2, 3, 8, 97, 360, 2**40 + 1, 2**60])
+def test_cosines_of_turns(m: int) -> None:
+    """Against fifty digits, at the ends of all eighths and in between, of either sign."""
+    rng = np.random.default_rng(m % 1000)
+    ends = np.array([k * m // 2 + d for k in range(-8, 9) for d in (-1, 0, 1)])
+    turns = np.concatenate([ends, rng.integers(-6 * m, 6 * m, 300)])
+    values = cosine(turns, m)
+    with mpmath.workdps(50):
+        exact = [mpmath.cospi(mpmath.mpf(int(t)) / (2 * m)) for t in turns]
+        errors = [
+            abs(mpmath.mpf(float(v)) - e) / max(abs(e), mpmath.mpf(1) / 2)
+            for v, e in zip(values, exact, strict=True)
+        ]
+    assert max(errors) <= 2 * np.finfo(np.float64).eps
+    assert np.array_equal(values, cosine(-turns, m))
+    if m < 2**59:
+        assert np.array_equal(values, cosine(turns + 4 * m, m))
+    assert cosine(np.array([0, m, 2 * m, 3 * m]), m).tolist() == [1.0, 0.0, -1.0, 0.0]
 
 
 def test_all_rows_together_are_an_isometry() -> None:

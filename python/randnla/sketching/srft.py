@@ -10,6 +10,7 @@ from typing import ClassVar
 import numpy as np
 
 from randnla._backend.kernels import trig
+from randnla._backend.kernels.turns import cosine
 from randnla.sketching.base import Array
 from randnla.sketching.trigonometric import TrigMap
 
@@ -63,6 +64,6 @@ class SRFT(TrigMap):
         # C[k, j] = sqrt(2/m) cos(pi k (2j + 1) / 2m), sqrt(1/m) for k = 0; reduced mod the period 4m of
         # the numerator in integers, so that long transforms lose no digits.
         turns = (frequencies * (2 * columns + 1)) % (4 * self.m)
-        entries = np.cos(turns * (math.pi / (2 * self.m))) * math.sqrt(2.0 / self.d)
+        entries = cosine(turns, self.m) * math.sqrt(2.0 / self.d)
         entries[frequencies[:, 0] == 0] = math.sqrt(1.0 / self.d)
         return np.asarray(entries, dtype=self.dtype)

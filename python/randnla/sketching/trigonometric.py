@@ -77,9 +77,9 @@ class TrigMap(RandomMap):
         start, stop = self._cols
         signs = trig.trig_signs(stop - start, seed=self.seed, stream=self.stream, dtype=np.int8, start=start)
         frequencies = self._frequencies()[:, None]
-        # Indices, products and cosines of a block, 8 bytes an entry each.
-        width = min(stop - start, BLOCK_BYTES // 32)
-        step = max(1, BLOCK_BYTES // (32 * width))
+        # Indices, reduced angles, their squares and cosines of a block, 8 bytes an entry each.
+        width = min(stop - start, BLOCK_BYTES // 80)
+        step = max(1, BLOCK_BYTES // (80 * width))
         for first in range(0, stop - start, width):
             last = min(first + width, stop - start)
             columns = np.arange(start + first, start + last, dtype=np.int64)[None, :]
