@@ -3,6 +3,7 @@
 #include "randnla/blas.hpp"
 
 #include <algorithm>
+#include <limits>
 
 #include "blas_symbols.hpp"
 #include "randnla/workspace.hpp"
@@ -13,9 +14,15 @@ namespace {
 // How BLAS, called row-major, would read a view: as it is, transposed, or not at all.
 enum class Layout { row, col, strided };
 
+bool fits(index_t stride) {
+    return stride <= std::numeric_limits<int_t>::max();
+}
+
 template <class T>
 Layout layout_of(const MatrixView<T>& v) {
-    return v.row_major() ? Layout::row : v.col_major() ? Layout::col : Layout::strided;
+    if (v.row_major() && (v.rows <= 1 || fits(v.row_stride))) return Layout::row;
+    if (v.col_major() && (v.cols <= 1 || fits(v.col_stride))) return Layout::col;
+    return Layout::strided;
 }
 
 template <class T>
@@ -156,7 +163,9 @@ template <class T>
 void gemm(T alpha, MatrixView<const T> a, MatrixView<const T> b, T beta, MatrixView<T> c) {
     if (c.empty()) return;
     if (a.cols == 0) return scale(beta, c);
-    if (c.cols == 1 && layout_of(a) != Layout::strided && b.row_stride > 0 && c.row_stride > 0)
+    const auto steps = [](index_t stride) { return stride > 0 && fits(stride); };
+    if (c.cols == 1 && layout_of(a) != Layout::strided && steps(b.row_stride) &&
+        steps(c.row_stride))
         return gemv<T>(alpha, a, b, beta, c);
     const Layout lc = layout_of(c);
     // C^T = B^T A^T
