@@ -14,6 +14,7 @@ def spectrum(name, n):
         "poly": (i + 1.0) ** -2,
         "exp": 0.7**i,
         "step": np.where(i < n // 20, 1.0, 1e-3),
+        "outliers": np.where(i < 4, 100.0 * 3.0 ** -np.minimum(i, 4), 1.0),
     }[name]
 
 

@@ -19,6 +19,7 @@ from randnla.lowrank.scaling import Array, normalize, unit_roundoff
 from randnla.operators import Dense, Sparse
 
 from .call import Call, account, begin, choose_probes
+from .controls import controls_of
 from .quadrature import Product
 from .spectral_sum import Plan, make_plan, nystrom_start, spectral_sum, symmetric_product
 
@@ -90,8 +91,9 @@ def logdet(
 
     Notes
     -----
-    *Algorithm*: stochastic Lanczos quadrature (Ubaru, Chen and Saad, 2017). With the preconditioner
-    ``M = V diag(w) V^H + w_r (I - V V^H)`` of a Nystrom approximation, log det A = log det M +
+    *Algorithm*: stochastic Lanczos quadrature (Ubaru, Chen and Saad, 2017), of "slq" with the control
+    variates of `trace_function`. With the preconditioner ``M = V diag(w) V^H + w_r (I - V V^H)`` of a
+    Nystrom approximation, log det A = log det M +
     tr log(M^-1/2 A M^-1/2), of which the second is small and sampled (Wenger, Pleiss, Hennig, Cunningham and
     Gardner, 2022).
 
@@ -195,7 +197,7 @@ def _sampled(call: Call, plan: Plan, rank: int) -> tuple[float, float, int]:
     product(call.vectors(0, 2))  # finds the unit, and a matrix that is not Hermitian
     shift = call.n * (call.exponent or 0) * math.log(2)
     if not rank:
-        return spectral_sum(call, product, _log, plan, known=shift)
+        return spectral_sum(call, product, _log, plan, known=shift, controls=controls_of(call, plan.samples))
     w, V = nystrom_start(call, rank)
     if not w.size:
         raise BreakdownError("A: expected a positive definite matrix; every eigenvalue seen is zero")

@@ -67,6 +67,10 @@ class Quadrature:
         W *= np.where(self.done, 0.0, 1 / np.where(self.done, 1.0, beta)).astype(real)
         self.current = W
 
+    def moments(self) -> Array:
+        """``q_j^H A q_j`` and ``q_j^H A^2 q_j``, (2, k)."""
+        return np.stack([self.alpha[0], self.alpha[0] ** 2 + self.beta[0] ** 2])
+
     def rule(self, steps: int | None = None) -> tuple[Array, Array]:
         """Nodes and weights, each (k, steps)."""
         m = self.steps if steps is None else steps

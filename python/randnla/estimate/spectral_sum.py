@@ -21,6 +21,7 @@ from randnla.lowrank.range_finder import range_finder
 from randnla.lowrank.scaling import Array, unit_roundoff
 
 from .call import Call, account, begin, choose_probes, require_hermitian, spread_of_mean
+from .controls import Controls, controls_of
 from .quadrature import Product, Quadrature
 from .scalar import evaluate, resolve
 
@@ -44,9 +45,16 @@ class Sums:
 
 
 def quadratic_forms(
-    product: Product, X: Array, f: Summand, *, limit: int, share: float, floor: float = 0.0
+    product: Product,
+    X: Array,
+    f: Summand,
+    *,
+    limit: int,
+    share: float,
+    floor: float = 0.0,
+    controls: Controls | None = None,
 ) -> tuple[Array, Array, int]:
-    """``x_j^H f(A) x_j`` of the columns, by as many steps as it takes.
+    """``x_j^H f(A) x_j`` of the columns, by as many steps as it takes, less what `controls` know of it.
 
     Steps end where the last few moved the mean by less than `share` of its standard error over the columns,
     or `floor` of itself, or where they meet the `limit`.
@@ -61,7 +69,11 @@ def quadratic_forms(
         if run.steps - last < max(3, run.steps // 8) and run.steps < limit and not run.done.all():
             continue
         nodes, weights = run.rule()
-        now = lengths**2 * (weights * f(nodes)).sum(axis=1)
+        values = f(nodes)
+        now = lengths**2 * (weights * values).sum(axis=1)
+        if controls is not None:
+            controls.fit(nodes, weights, values)
+            now = controls.correct(now, lengths**2 * run.moments())
         moved = np.full(k, math.inf) if before is None else np.abs(now - before)
         before, last = now, run.steps
         if run.done.all():
@@ -82,12 +94,20 @@ class Plan:
 
 
 def spectral_sum(
-    call: Call, product: Product, f: Summand, plan: Plan, *, basis: Array | None = None, known: float = 0.0
+    call: Call,
+    product: Product,
+    f: Summand,
+    plan: Plan,
+    *,
+    basis: Array | None = None,
+    known: float = 0.0,
+    controls: Controls | None = None,
 ) -> tuple[float, float, int]:
     """``known + tr f(A)``, its standard error, and the number of samples; doubles them until `tol` is met.
 
-    With an orthonormal `basis` V the sum is ``tr(V^H f(A) V)`` by quadrature from its columns, and samples
-    of the complement, Gaussian ones scaled to its dimension.
+    With `controls` only what a quadratic in A leaves of f is sampled. With an orthonormal `basis` V the sum
+    is ``tr(V^H f(A) V)`` by quadrature from its columns, and samples of the complement, Gaussian ones scaled
+    to its dimension.
     """
     n, rank = call.n, 0 if basis is None else basis.shape[1]
     fixed = moved_fixed = 0.0
@@ -104,12 +124,18 @@ def spectral_sum(
                 X = X - dense.gemm(basis, dense.gemm(basis.conj().T, X))
         if call.resphere:  # of signs, lengths of projections are part of the estimate
             X = X * (math.sqrt(n - rank) / column_norms(X)).astype(X.real.dtype)
-        sums.add(*quadratic_forms(product, X.astype(call.problem.dtype), f, limit=plan.steps, share=0.1))
+        X = X.astype(call.problem.dtype)
+        sums.add(*quadratic_forms(product, X, f, limit=plan.steps, share=0.1, controls=controls))
+        taken_out = 0.0
+        if controls is not None:
+            controls.frozen = True
+            taken_out = controls.size
         call.problem.report("samples")
         size = sums.values.size
         spread = float(spread_of_mean(sums.values))
         value = known + fixed + float(sums.values.mean())
-        rounding = 8 * unit_roundoff(call.problem.dtype) * (abs(fixed) + float(np.abs(sums.values).mean()))
+        size_of_terms = abs(fixed) + float(np.abs(sums.values).mean()) + taken_out
+        rounding = 8 * unit_roundoff(call.problem.dtype) * size_of_terms
         error = math.hypot(spread, float(sums.moved.mean()) + moved_fixed + rounding)
         spent = call.budget is not None and call.problem.matvecs * 2 > call.budget
         if call.tol is None or error <= call.tol * abs(value) or size >= plan.most or spent:
@@ -201,7 +227,9 @@ def trace_function(
     Notes
     -----
     *Algorithm*: stochastic Lanczos quadrature (Ubaru, Chen and Saad, 2017), for all test vectors at once and
-    without a basis; the part on a sampled range as in Hutch++ (Meyer, Musco, Musco and Woodruff, 2021).
+    without a basis. Where entries or structure of A tell tr A and tr A^2 and `samples` is 8 or more, the
+    forms ``x^H A x`` and ``x^H A^2 x`` are control variates: only what a quadratic leaves of f is sampled.
+    The part on a sampled range as in Hutch++ (Meyer, Musco, Musco and Woodruff, 2021).
 
     *Error*: the samples' standard error, what the last few steps moved the quadratures by, and rounding.
 
@@ -240,7 +268,10 @@ def trace_function(
     if call.n == 0:
         return _result(call, 0.0, 0.0, 0)
     basis = range_finder(call.problem.op, rank, rng=call.problem.seed).Q if rank else None
-    return _result(call, *spectral_sum(call, symmetric_product(call), summand, plan, basis=basis))
+    product = symmetric_product(call)
+    product(call.vectors(0, 2))
+    controls = controls_of(call, plan.samples) if basis is None else None
+    return _result(call, *spectral_sum(call, product, summand, plan, basis=basis, controls=controls))
 
 
 def _result(call: Call, value: float, error: float, size: int, method: str = "slq") -> Estimate:
