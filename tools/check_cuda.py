@@ -82,7 +82,7 @@ def blocks_resident(architecture: str, registers: int, threads: int, shared_byte
     """Blocks that one multiprocessor holds at a time: registers are given out 256 at a time to a warp."""
     all_registers, all_threads, most, all_shared = LIMITS[architecture]
     warps = -(-threads // 32)
-    by_registers = all_registers // (-(-registers * 32 // 256) * 256) // warps
+    by_registers = all_registers // (-(-registers * 32 // 256) * 256) // 4 * 4 // warps  # of 4 schedulers
     by_shared = all_shared // (shared_bytes + 1024)
     return min(most, all_threads // threads, by_registers, by_shared)
 
@@ -103,26 +103,64 @@ def judge(usage: Usage, architecture: str, row: dict[str, int]) -> list[str]:
     return [f"sm_{architecture} {usage.name}: {problem}" for problem in problems]
 
 
-def instructions(cuobjdump: str, cubin: Path) -> dict[str, list[str]]:
-    """Opcodes of every kernel of a cubin."""
-    opcode = r"/\*[0-9a-f]{4,}\*/\s+(?:@!?U?P\w+ )?([A-Z][\w.]*)"
-    done = subprocess.run([cuobjdump, "-sass", str(cubin)], capture_output=True, text=True, check=True)
-    parts = done.stdout.split("Function : ")[1:]
-    return {kernel_name(part.split("\n", 1)[0].strip()): re.findall(opcode, part) for part in parts}
+@dataclass(frozen=True)
+class Instruction:
+    """One line of SASS; `target` is where a branch goes."""
+
+    address: int
+    opcode: str
+    target: int | None
 
 
-def judge_instructions(name: str, opcodes: list[str], rules: dict[str, int]) -> list[str]:
-    """Rules on opcodes: ``"LDG.E.128" = 1`` at least so many; local memory is never allowed."""
-    problems = [f"{name}: local memory ({op})" for op in set(opcodes) if op.startswith(("LDL", "STL"))]
+def listing(sass: str) -> dict[str, list[Instruction]]:
+    """Read what ``cuobjdump -sass`` prints: the instructions of every kernel."""
+    line = re.compile(r"/\*([0-9a-f]{4,})\*/\s+(?:@!?U?P\w+ )?([A-Z][\w.]*)(?:\s+[^;]*?\b0x([0-9a-f]+)\s*;)?")
+    kernels = {}
+    for part in sass.split("Function : ")[1:]:
+        found = line.finditer(part)
+        kernels[kernel_name(part.split("\n", 1)[0].strip())] = [
+            Instruction(
+                int(m.group(1), 16),
+                m.group(2),
+                int(m.group(3), 16) if m.group(2).startswith("BRA") and m.group(3) else None,
+            )
+            for m in found
+        ]
+    return kernels
+
+
+def multiply_adds(code: list[Instruction]) -> int:
+    """Of scalars or of tiles; those of integers are addresses."""
+    return sum(i.opcode.startswith(("FFMA", "DFMA", "HMMA", "IMMA")) for i in code)
+
+
+def hot_loop(code: list[Instruction]) -> list[Instruction]:
+    """The loop without loops inside that has most multiply-adds; all of the kernel where there is none."""
+    back = [(i.target, i.address) for i in code if i.target is not None and i.target < i.address]
+    inner = [x for x in back if not any(x != y and x[0] <= y[0] and y[1] <= x[1] for y in back)]
+    loops = [[i for i in code if low <= i.address <= high] for low, high in inner]
+    best = max(loops, key=multiply_adds, default=code)
+    return best if multiply_adds(best) else code
+
+
+def judge_instructions(name: str, code: list[Instruction], rules: dict[str, int]) -> list[str]:
+    """Rules on opcodes: ``"LDG.E.128" = 1`` at least so many, ``ratio`` in the hot loop; no local memory."""
+    local = sorted({i.opcode for i in code if i.opcode.startswith(("LDL", "STL"))})
+    problems = [f"{name}: local memory ({opcode})" for opcode in local]
     for pattern, least in rules.items():
-        if pattern.startswith("ratio"):
-            top = sum(op.startswith(("FFMA", "DFMA")) for op in opcodes)
-            loads = sum(op.startswith("LDS") for op in opcodes)
-            if top < least * loads:
+        if pattern == "ratio":
+            loop = hot_loop(code)
+            top, loads = multiply_adds(loop), sum(i.opcode.startswith("LDS") for i in loop)
+            if top < least * loads or top == 0:
                 problems.append(f"{name}: {top} multiply-adds to {loads} shared loads, expected {least} to 1")
-        elif (count := sum(op.startswith(pattern) for op in opcodes)) < least:
+        elif (count := sum(i.opcode.startswith(pattern) for i in code)) < least:
             problems.append(f"{name}: {count} of {pattern}, expected {least}")
     return problems
+
+
+def disassembly(cuobjdump: str, cubin: Path) -> str:
+    """Return the SASS of a cubin."""
+    return subprocess.run([cuobjdump, "-sass", str(cubin)], capture_output=True, text=True, check=True).stdout
 
 
 def check_ptx(nvcc: str, folder: Path) -> list[str]:
@@ -155,7 +193,7 @@ def main() -> int:
         jobs = [(s, a) for s in sorted((ROOT / "cuda/kernels").glob("*.cu")) for a in ARCHITECTURES]
         results = list(pool.map(lambda job: compile_kernels(nvcc, *job, folder), jobs))
         for (source, architecture), (cubin, report) in zip(jobs, results, strict=True):
-            listing = instructions(cuobjdump, cubin) if cuobjdump else {}
+            code = listing(disassembly(cuobjdump, cubin)) if cuobjdump else {}
             for usage in usages(report):
                 key = f"{source.stem}.{usage.name}"
                 row = next((r for pattern, r in rows.items() if re.fullmatch(pattern, key)), None)
@@ -164,8 +202,8 @@ def main() -> int:
                     continue
                 seen.add(id(row))
                 problems += judge(usage, architecture, row)
-                if listing:
-                    problems += judge_instructions(key, listing[usage.name], row.get("instructions", {}))
+                if code:
+                    problems += judge_instructions(key, code[usage.name], row.get("instructions", {}))
                 print(f"sm_{architecture} {usage.registers:4d} registers {usage.static_bytes:5d} B  {key}")
         problems += check_ptx(nvcc, folder)
     problems += [f"row {pattern} names no kernel" for pattern, row in rows.items() if id(row) not in seen]
