@@ -74,15 +74,94 @@ void bind_element(py::module_& m, const char* suffix) {
                            matrix<T>(out), pointer<void>(stream));
         },
         unlocked);
+}
+
+template <class T>
+void bind_batches(py::module_& m, const char* suffix) {
+    const auto name = [&](const char* base) { return std::string(base) + suffix; };
+    const py::call_guard<py::gil_scoped_release> unlocked;
     m.def(
         name("batched_inverse").c_str(),
-        [](std::uintptr_t a, std::uintptr_t inverse, index_t count, index_t n, std::uintptr_t shift,
-           index_t shift_stride, std::uintptr_t info, std::uintptr_t stream) {
-            batched_inverse<T>(pointer<const T>(a), pointer<T>(inverse), count, n,
-                               pointer<const double>(shift), shift_stride,
+        [](std::uintptr_t a, std::uintptr_t inverse, index_t count, index_t n, const Shifts& shift,
+           std::uintptr_t info, std::uintptr_t stream) {
+            batched_inverse<T>(pointer<const T>(a), pointer<T>(inverse), count, n, shift,
                                pointer<std::int32_t>(info), pointer<void>(stream));
         },
         unlocked);
+    m.def(
+        name("batched_cholesky").c_str(),
+        [](std::uintptr_t a, std::uintptr_t lower, index_t count, index_t n, const Shifts& shift,
+           std::uintptr_t info, std::uintptr_t stream) {
+            batched_cholesky<T>(pointer<const T>(a), pointer<T>(lower), count, n, shift,
+                                pointer<std::int32_t>(info), pointer<void>(stream));
+        },
+        unlocked);
+    m.def(
+        name("batched_solve").c_str(),
+        [](std::uintptr_t a, std::uintptr_t b, std::uintptr_t x, index_t count, index_t n,
+           index_t k, const Shifts& shift, std::uintptr_t info, std::uintptr_t stream) {
+            batched_solve<T>(pointer<const T>(a), pointer<const T>(b), pointer<T>(x), count, n, k,
+                             shift, pointer<std::int32_t>(info), pointer<void>(stream));
+        },
+        unlocked);
+}
+
+template <class T, class Out>
+auto bound_gram() {
+    return [](double alpha, const Tuple& a, double beta, const Tuple& c, std::uintptr_t work,
+              std::uintptr_t stream) {
+        gram<T, Out>(alpha, matrix<const T>(a), beta, matrix<Out>(c), pointer<T>(work),
+                     pointer<void>(stream));
+    };
+}
+
+template <class T>
+void bind_products(py::module_& m, const char* suffix) {
+    const auto name = [&](const char* base) { return std::string(base) + suffix; };
+    const py::call_guard<py::gil_scoped_release> unlocked;
+    m.def(
+        name("multiply").c_str(),
+        [](double alpha, const Tuple& a, const Tuple& b, double beta, const Tuple& c,
+           const Weights& weights, std::uintptr_t work, std::uintptr_t stream) {
+            multiply<T>(alpha, matrix<const T>(a), matrix<const T>(b), beta, matrix<T>(c), weights,
+                        pointer<T>(work), pointer<void>(stream));
+        },
+        unlocked);
+    m.def(name("gram").c_str(), bound_gram<T, T>(), unlocked);
+    m.def(name("gram_wide").c_str(), bound_gram<T, double>(), unlocked);
+    m.def(
+        name("solve_upper").c_str(),
+        [](const Tuple& y, const Tuple& r, const Tuple& x, std::uintptr_t stream) {
+            solve_upper<T>(matrix<const T>(y), matrix<const double>(r), matrix<T>(x),
+                           pointer<void>(stream));
+        },
+        unlocked);
+}
+
+void bind_products(py::module_& m) {
+    py::class_<Shifts>(m, "Shifts")
+        .def(py::init([](std::uintptr_t values, index_t stride) {
+                 return Shifts{pointer<const double>(values), stride};
+             }),
+             py::arg("values"), py::arg("stride"));
+    py::class_<Weights>(m, "Weights")
+        .def(py::init<>())
+        .def(py::init([](std::uintptr_t left, std::uintptr_t right, double damping, double scale,
+                         int function) {
+                 return Weights{pointer<const double>(left), pointer<const double>(right), damping,
+                                scale, static_cast<KronFunction>(function)};
+             }),
+             py::kw_only(), py::arg("left"), py::arg("right"), py::arg("damping"), py::arg("scale"),
+             py::arg("function"));
+    m.def("batched_limit", &batched_limit);
+    m.def("cholesky_limit", &cholesky_limit);
+    m.def("triangle_limit", &triangle_limit);
+    m.def("multiply_work", &multiply_work);
+    m.def("gram_work", &gram_work);
+    bind_batches<float>(m, "_f32");
+    bind_batches<double>(m, "_f64");
+    bind_products<float>(m, "_f32");
+    bind_products<double>(m, "_f64");
 }
 
 void bind_maps(py::module_& m) {
@@ -117,8 +196,8 @@ PYBIND11_MODULE(RANDNLA_CUDA_MODULE, m) {
     m.def("device_state", &device_state);
     m.def("sum_of_squares_parts", &sum_of_squares_parts);
     m.def("hadamard_limit", &hadamard_limit);
-    m.def("batched_limit", &batched_limit);
     bind_maps(m);
+    bind_products(m);
     bind_element<float>(m, "_f32");
     bind_element<double>(m, "_f64");
 #ifdef RANDNLA_EMULATE

@@ -171,6 +171,10 @@ T load(const T* p) {
     return *p;
 }
 template <class T>
+T load_changing(const T* p) {
+    return load(p);
+}
+template <class T>
 void store(T* p, T value) {
     emulator::access_global(p, sizeof(T), alignof(T), false, true);
     *p = value;
@@ -197,6 +201,12 @@ void load_shared(Shared<T> s, int index, T (&out)[N]) {
     static_assert(sizeof(out) % 16 == 0);
     if (index * sizeof(T) % 16 != 0) emulator::fail("misaligned pack of shared memory");
     for (int i = 0; i < N; ++i) out[i] = s[index + i];
+}
+template <class T, int N>
+void store_shared(Shared<T> s, int index, const T (&in)[N]) {
+    static_assert(sizeof(in) % 16 == 0);
+    if (index * sizeof(T) % 16 != 0) emulator::fail("misaligned pack of shared memory");
+    for (int i = 0; i < N; ++i) s[index + i] = in[i];
 }
 inline float fma(float a, float b, float c) {
     return std::fma(a, b, c);

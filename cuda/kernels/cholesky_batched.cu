@@ -7,15 +7,17 @@ namespace randnla::cuda {
 namespace {
 
 constexpr int threads = 128;
+constexpr int sides = 16;  // right-hand sides that are solved for together
 constexpr std::size_t shared_budget = 160 * 1024;
 
 template <class T>
 struct BatchArguments {
     const T* a;
-    T* inverse;
-    const double* shift;
-    index_t shift_stride;
+    const T* b;  // of solutions alone
+    T* out;
+    Shifts shift;
     int n;
+    index_t k;
     std::int32_t* info;
 };
 
@@ -61,24 +63,54 @@ static __device__ __forceinline__ void invert_factor(gpu::Shared<T> l, gpu::Shar
         }
 }
 
-// One block a matrix. Ideal bytes: the lower triangle of A once, its inverse once.
+// l (rows n + 1 apart) := the factor of the block's matrix, and what to report.
 template <class T>
-__global__ void __launch_bounds__(threads) inverse_kernel(BatchArguments<T> g) {
-    const int thread = static_cast<int>(threadIdx.x), n = g.n, ld = n + 1;
-    const auto which = static_cast<index_t>(blockIdx.x);
-    const int padded = (n * ld + 3) / 4 * 4;
-    GPU_DYNAMIC_SHARED(T, l, 0, padded);
-    GPU_DYNAMIC_SHARED(T, w, sizeof(T) * padded, padded);
-    GPU_SHARED(int, bad, threads / 32);
+static __device__ __forceinline__ int load_and_factor(const BatchArguments<T>& g, index_t which,
+                                                      gpu::Shared<T> l, int thread) {
+    const int n = g.n, ld = n + 1;
     const T* a = g.a + which * n * n;
-    T* x = g.inverse + which * n * n;
-    const T shift = static_cast<T>(gpu::load(g.shift + which * g.shift_stride));
+    const T shift = static_cast<T>(gpu::load(g.shift.values + which * g.shift.stride));
     for (int q = thread; q < n * n; q += threads) {
         const int i = q / n, j = q % n;
         if (j <= i) l[i * ld + j] = gpu::load(a + q) + (i == j ? shift : T(0));
     }
     __syncthreads();
-    int info = factor<T>(l, n, ld, thread);
+    return factor<T>(l, n, ld, thread);
+}
+
+// Whether any thread of the block says so.
+static __device__ __forceinline__ bool any_of_block(bool mine, int thread) {
+    GPU_SHARED(int, said, threads / 32);
+    const bool any = __ballot_sync(0xFFFFFFFFU, mine) != 0;
+    if (thread % 32 == 0) said[thread / 32] = any ? 1 : 0;
+    __syncthreads();
+    bool all = false;
+    for (int warp = 0; warp < threads / 32; ++warp) all = all || said[warp] != 0;
+    return all;
+}
+
+template <class T>
+static __device__ __forceinline__ void report(const BatchArguments<T>& g, index_t which, int info,
+                                              T* out, index_t count, int thread) {
+    if (info != 0)
+        for (index_t q = thread; q < count; q += threads)
+            gpu::store(out + q, static_cast<T>(float_of_bits(std::int32_t{0x7fc00000})));
+    if (thread == 0) gpu::store(g.info + which, static_cast<std::int32_t>(info));
+}
+
+constexpr __host__ __device__ __forceinline__ int padded(int n) {
+    return (n * (n + 1) + 3) / 4 * 4;
+}
+
+// One block a matrix. Ideal bytes: the lower triangle of A once, its inverse once.
+template <class T>
+__global__ void __launch_bounds__(threads) inverse_kernel(BatchArguments<T> g) {
+    const int thread = static_cast<int>(threadIdx.x), n = g.n, ld = n + 1;
+    const auto which = static_cast<index_t>(blockIdx.x);
+    GPU_DYNAMIC_SHARED(T, l, 0, padded(n));
+    GPU_DYNAMIC_SHARED(T, w, sizeof(T) * padded(n), padded(n));
+    T* const x = g.out + which * n * n;
+    int info = load_and_factor<T>(g, which, l, thread);
     if (info == 0) {
         invert_factor<T>(l, w, n, ld, thread);
         __syncthreads();
@@ -91,43 +123,144 @@ __global__ void __launch_bounds__(threads) inverse_kernel(BatchArguments<T> g) {
             beyond = beyond || !(sum - sum == 0);
             gpu::store(x + q, sum);
         }
-        const bool any = __ballot_sync(0xFFFFFFFFU, beyond) != 0;
-        if (thread % 32 == 0) bad[thread / 32] = any ? 1 : 0;
-        __syncthreads();
-        for (int warp = 0; warp < threads / 32; ++warp)
-            if (bad[warp] != 0) info = n + 1;
+        if (any_of_block(beyond, thread)) info = n + 1;
     }
-    if (info != 0)
-        for (int q = thread; q < n * n; q += threads)
-            gpu::store(x + q, static_cast<T>(float_of_bits(std::int32_t{0x7fc00000})));
-    if (thread == 0) gpu::store(g.info + which, static_cast<std::int32_t>(info));
+    report<T>(g, which, info, x, n * n, thread);
 }
 
-std::size_t bytes_of(index_t n, std::size_t element_bytes) {
-    const auto padded = static_cast<std::size_t>((n * (n + 1) + 3) / 4 * 4);
-    return 2 * padded * element_bytes;
+// Ideal bytes: the lower triangle of A once, the whole of L once.
+template <class T>
+__global__ void __launch_bounds__(threads) cholesky_kernel(BatchArguments<T> g) {
+    const int thread = static_cast<int>(threadIdx.x), n = g.n, ld = n + 1;
+    const auto which = static_cast<index_t>(blockIdx.x);
+    GPU_DYNAMIC_SHARED(T, l, 0, padded(n));
+    T* const out = g.out + which * n * n;
+    int info = load_and_factor<T>(g, which, l, thread);
+    if (info == 0) {
+        bool beyond = false;
+        for (int q = thread; q < n * n; q += threads) {
+            const int i = q / n, j = q % n;
+            const T value = j <= i ? static_cast<T>(l[i * ld + j]) : T(0);
+            beyond = beyond || !(value - value == 0);
+            gpu::store(out + q, value);
+        }
+        if (any_of_block(beyond, thread)) info = n + 1;
+    }
+    report<T>(g, which, info, out, n * n, thread);
+}
+
+// b (n rows of `sides`) := L^-T L^-1 b, an entry a thread and a barrier a row of L.
+template <class T>
+static __device__ __forceinline__ void substitute(gpu::Shared<T> l, gpu::Shared<T> b, int n, int ld,
+                                                  int thread) {
+    for (int pass = 0; pass < 2; ++pass)
+        for (int step = 0; step < n; ++step) {
+            const int j = pass == 0 ? step : n - 1 - step;
+            if (thread < sides)
+                b[j * sides + thread] =
+                    static_cast<T>(b[j * sides + thread]) / static_cast<T>(l[j * ld + j]);
+            __syncthreads();
+            for (int q = thread; q < (n - 1 - step) * sides; q += threads) {
+                const int i = pass == 0 ? j + 1 + q / sides : q / sides, c = q % sides;
+                const T factor = pass == 0 ? l[i * ld + j] : l[j * ld + i];
+                b[i * sides + c] = gpu::fma(-factor, static_cast<T>(b[j * sides + c]),
+                                            static_cast<T>(b[i * sides + c]));
+            }
+            __syncthreads();
+        }
+}
+
+// One block a matrix, 16 right-hand sides at a time. Ideal bytes: the lower triangle of A once, B
+// once, X once.
+template <class T>
+__global__ void __launch_bounds__(threads) solve_kernel(BatchArguments<T> g) {
+    const int thread = static_cast<int>(threadIdx.x), n = g.n;
+    const auto which = static_cast<index_t>(blockIdx.x);
+    GPU_DYNAMIC_SHARED(T, l, 0, padded(n));
+    GPU_DYNAMIC_SHARED(T, b, sizeof(T) * padded(n), n * sides);
+    T* const x = g.out + which * n * g.k;
+    int info = load_and_factor<T>(g, which, l, thread);
+    bool beyond = false;
+    for (index_t c0 = 0; c0 < g.k && info == 0; c0 += sides) {
+        bool finite = true;
+        for (int q = thread; q < n * sides; q += threads) {
+            const index_t c = c0 + q % sides, at = which * n * g.k + q / sides * g.k + c;
+            const T value = c < g.k ? gpu::load(g.b + at) : T(0);
+            finite = finite && value - value == 0;
+            b[q] = value;
+        }
+        const bool sound = !any_of_block(!finite, thread);
+        substitute<T>(l, b, n, n + 1, thread);
+        for (int q = thread; q < n * sides; q += threads) {
+            const index_t c = c0 + q % sides;
+            const T value = b[q];
+            beyond = beyond || (sound && !(value - value == 0));
+            if (c < g.k) gpu::store(x + q / sides * g.k + c, value);
+        }
+        __syncthreads();
+    }
+    if (any_of_block(beyond, thread) && info == 0) info = n + 1;
+    report<T>(g, which, info, x, n * g.k, thread);
+}
+
+// The most columns whose matrix, `matrices` times, and right-hand sides fit.
+index_t limit(int element_bytes, int matrices) {
+    const auto size = static_cast<std::size_t>(element_bytes);
+    int n = 1;
+    while (size * static_cast<std::size_t>(matrices * padded(n + 1)) <= shared_budget) ++n;
+    return n;
+}
+
+template <class T>
+void launch(void (*kernel)(BatchArguments<T>), index_t count, int elements,
+            const BatchArguments<T>& g, StreamHandle stream) {
+    if (count == 0 || g.n == 0) return;
+    gpu::launch(kernel, static_cast<unsigned>(count), threads,
+                sizeof(T) * static_cast<std::size_t>(elements), static_cast<gpu::Stream>(stream),
+                g);
 }
 
 }  // namespace
 
 index_t batched_limit(int element_bytes) {
-    index_t n = 1;
-    while (bytes_of(n + 1, static_cast<std::size_t>(element_bytes)) <= shared_budget) ++n;
-    return n;
+    return limit(element_bytes, 2);
+}
+index_t cholesky_limit(int element_bytes) {
+    return limit(element_bytes, 1);
 }
 
 template <class T>
-void batched_inverse(const T* a, T* inverse, index_t count, index_t n, const double* shift,
-                     index_t shift_stride, std::int32_t* info, StreamHandle stream) {
-    if (count == 0 || n == 0) return;
-    gpu::launch(inverse_kernel<T>, static_cast<unsigned>(count), threads, bytes_of(n, sizeof(T)),
-                static_cast<gpu::Stream>(stream),
-                BatchArguments<T>{a, inverse, shift, shift_stride, static_cast<int>(n), info});
+void batched_inverse(const T* a, T* inverse, index_t count, index_t n, Shifts shift,
+                     std::int32_t* info, StreamHandle stream) {
+    const int order = static_cast<int>(n);
+    launch<T>(inverse_kernel<T>, count, 2 * padded(order),
+              {a, nullptr, inverse, shift, order, 0, info}, stream);
 }
 
-template void batched_inverse<float>(const float*, float*, index_t, index_t, const double*, index_t,
-                                     std::int32_t*, StreamHandle);
-template void batched_inverse<double>(const double*, double*, index_t, index_t, const double*,
-                                      index_t, std::int32_t*, StreamHandle);
+template <class T>
+void batched_cholesky(const T* a, T* lower, index_t count, index_t n, Shifts shift,
+                      std::int32_t* info, StreamHandle stream) {
+    const int order = static_cast<int>(n);
+    launch<T>(cholesky_kernel<T>, count, padded(order), {a, nullptr, lower, shift, order, 0, info},
+              stream);
+}
+
+template <class T>
+void batched_solve(const T* a, const T* b, T* x, index_t count, index_t n, index_t k, Shifts shift,
+                   std::int32_t* info, StreamHandle stream) {
+    const int order = static_cast<int>(n);
+    launch<T>(solve_kernel<T>, count, padded(order) + order * sides,
+              {a, b, x, shift, order, k, info}, stream);
+}
+
+#define RANDNLA_INSTANTIATE(T)                                                                \
+    template void batched_inverse<T>(const T*, T*, index_t, index_t, Shifts, std::int32_t*,   \
+                                     StreamHandle);                                           \
+    template void batched_cholesky<T>(const T*, T*, index_t, index_t, Shifts, std::int32_t*,  \
+                                      StreamHandle);                                          \
+    template void batched_solve<T>(const T*, const T*, T*, index_t, index_t, index_t, Shifts, \
+                                   std::int32_t*, StreamHandle);
+RANDNLA_INSTANTIATE(float)
+RANDNLA_INSTANTIATE(double)
 
 }  // namespace randnla::cuda

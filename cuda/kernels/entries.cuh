@@ -5,6 +5,7 @@
 #include "randnla/cuda/gpu.hpp"
 #include "randnla/distributions.hpp"
 #include "randnla/philox.hpp"
+#include "tiles.cuh"
 
 // Entries of the random maps, the same bits as in the core (csrc/DevNotes.md, "Random streams").
 namespace randnla::cuda {
@@ -32,8 +33,6 @@ GPU_INLINE std::uint32_t sign_word(std::uint64_t column, std::uint64_t row, Key 
 
 // A square of 64 rows by 64 columns of a dense map, its first column a multiple of 64, made by the
 // 256 threads of a block: put(row, column, value) for every entry, each by one thread.
-constexpr int square = 64, square_threads = 256;
-
 template <class T, StreamKind kind>
 struct SquareOfEntries;
 

@@ -67,6 +67,14 @@ class Device:
         self.module.register_buffer(low, high - low)
         return int(a.ctypes.data)
 
+    def shifts(self, values: Any) -> Any:
+        """Register shifts of matrices, one for all or one each."""
+        return self.module.Shifts(self.vector(values), int(values.size > 1))
+
+    def work(self, count: int, dtype: Any) -> Any:
+        """Work space of a kernel, which must not read what it has not written."""
+        return np.full(max(1, count), np.nan, dtype)
+
     def call(self, name: str, dtype: Any, *arguments: Any) -> dict[str, int]:
         """Run a kernel of the element type `dtype` and return the counters."""
         self.module.reset_counters()

@@ -70,13 +70,56 @@ template <class T>
 void gather_rows(const std::int64_t* rows, T scale, Matrix<const T> a, Matrix<T> out,
                  StreamHandle stream);
 
-// inverse_i = (A_i + shift_i I)^-1 of `count` contiguous n by n matrices, from their lower
-// triangles; shift_stride is 1, or 0 for one shift for all. info as in the core: 0, 1 + the first
-// pivot that is not positive and finite, or n + 1 where the result is beyond the range of T; such a
-// result is NaN. n is at most batched_limit(element size).
+// A_i + shift_i I of `count` contiguous n by n matrices, from their lower triangles; shift_stride
+// is 1, or 0 for one shift for all. info as in the core: 0, 1 + the first pivot that is not
+// positive and finite, or n + 1 where the result is beyond the range of T; the result of such a
+// matrix is NaN. n is at most batched_limit(element size), for factors cholesky_limit.
+struct Shifts {
+    const double* values;
+    index_t stride;
+};
 index_t batched_limit(int element_bytes);
 template <class T>
-void batched_inverse(const T* a, T* inverse, index_t count, index_t n, const double* shift,
-                     index_t shift_stride, std::int32_t* info, StreamHandle stream);
+void batched_inverse(const T* a, T* inverse, index_t count, index_t n, Shifts shift,
+                     std::int32_t* info, StreamHandle stream);
+// X of the shape of B: `count` contiguous matrices of n rows of k right-hand sides.
+template <class T>
+void batched_solve(const T* a, const T* b, T* x, index_t count, index_t n, index_t k, Shifts shift,
+                   std::int32_t* info, StreamHandle stream);
+// Lower triangular factors, zero above the diagonal.
+index_t cholesky_limit(int element_bytes);
+template <class T>
+void batched_cholesky(const T* a, T* lower, index_t count, index_t n, Shifts shift,
+                      std::int32_t* info, StreamHandle stream);
+
+// Entry (i, j) of a product is multiplied by scale f(left[i] right[j] + damping), unless left is
+// null. KronFunction and the formula are those of the core.
+enum class KronFunction { value, inverse, root, inverse_root };
+struct Weights {
+    const double* left = nullptr;
+    const double* right = nullptr;
+    double damping = 0, scale = 1;
+    KronFunction function = KronFunction::value;
+};
+
+// c = alpha (a b weighed) + beta c. Partial sums in T, slabs of the inner dimension in float64;
+// work has multiply_work(rows of c, columns of c, inner dimension, element size) elements.
+template <class T>
+void multiply(double alpha, Matrix<const T> a, Matrix<const T> b, double beta, Matrix<T> c,
+              const Weights& weights, T* work, StreamHandle stream);
+index_t multiply_work(index_t rows, index_t cols, index_t inner, int element_bytes);
+
+// c = alpha a^T a + beta c, both triangles of a symmetric c of which the lower one is read: Gram
+// matrices of tall matrices and averages of factors of curvature. Out is T, or double.
+template <class T, class Out>
+void gram(double alpha, Matrix<const T> a, double beta, Matrix<Out> c, T* work,
+          StreamHandle stream);
+index_t gram_work(index_t rows, index_t cols, int element_bytes);
+
+// X R = Y for an upper triangular R, by substitution; R is rounded to T, at most
+// triangle_limit(element size) wide, and nothing below its diagonal is read.
+template <class T>
+void solve_upper(Matrix<const T> y, Matrix<const double> r, Matrix<T> x, StreamHandle stream);
+index_t triangle_limit(int element_bytes);
 
 }  // namespace randnla::cuda

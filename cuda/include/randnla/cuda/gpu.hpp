@@ -31,6 +31,11 @@ template <class T>
 GPU_INLINE T load(const T* p) {
     return __ldg(p);
 }
+// Of memory that the kernel writes, too.
+template <class T>
+GPU_INLINE T load_changing(const T* p) {
+    return *p;
+}
 template <class T>
 GPU_INLINE void store(T* p, T value) {
     *p = value;
@@ -63,6 +68,18 @@ GPU_INLINE void load_shared(Shared<T> s, int index, T (&out)[N]) {
     for (int i = 0; i < N; i += width) {
         const uint4 raw = *reinterpret_cast<const uint4*>(s + index + i);
         __builtin_memcpy(out + i, &raw, 16);
+    }
+}
+
+template <class T, int N>
+GPU_INLINE void store_shared(Shared<T> s, int index, const T (&in)[N]) {
+    static_assert(sizeof(in) % 16 == 0);
+    constexpr int width = 16 / sizeof(T);
+#pragma unroll
+    for (int i = 0; i < N; i += width) {
+        uint4 raw;
+        __builtin_memcpy(&raw, in + i, 16);
+        *reinterpret_cast<uint4*>(s + index + i) = raw;
     }
 }
 
