@@ -61,10 +61,19 @@ void bind_element(py::module_& m, const char* suffix) {
         unlocked);
     m.def(
         name("apply_hadamard").c_str(),
-        [](std::uint64_t seed, std::uint64_t map_stream, std::uintptr_t positions, T scale,
-           const Tuple& a, const Tuple& out, std::uintptr_t stream) {
-            apply_hadamard<T>(seed, map_stream, pointer<const std::int64_t>(positions), scale,
-                              matrix<const T>(a), matrix<T>(out), pointer<void>(stream));
+        [](std::uint64_t seed, std::uint64_t map_stream, std::uintptr_t positions, bool adjoint,
+           T scale, const Tuple& a, const Tuple& out, std::uintptr_t stream) {
+            apply_hadamard<T>(seed, map_stream, pointer<const std::int64_t>(positions), adjoint,
+                              scale, matrix<const T>(a), matrix<T>(out), pointer<void>(stream));
+        },
+        unlocked);
+    m.def(
+        name("sampled_products").c_str(),
+        [](std::uintptr_t i, std::uintptr_t j, index_t count, const Tuple& u, const Tuple& v,
+           std::uintptr_t out, std::uintptr_t stream) {
+            sampled_products<T>(pointer<const std::int64_t>(i), pointer<const std::int64_t>(j),
+                                count, matrix<const T>(u), matrix<const T>(v), pointer<T>(out),
+                                pointer<void>(stream));
         },
         unlocked);
     m.def(
@@ -74,6 +83,25 @@ void bind_element(py::module_& m, const char* suffix) {
                            matrix<T>(out), pointer<void>(stream));
         },
         unlocked);
+}
+
+template <class S, class T>
+void bind_windows(py::module_& m, const std::string& suffix) {
+    const py::call_guard<py::gil_scoped_release> unlocked;
+    m.def(("window_dots" + suffix).c_str(),
+          [](const Tuple& g, const Tuple& x, const Tuple& c, std::uintptr_t work,
+             std::uintptr_t stream) {
+              window_dots<S, T>(matrix<const S>(g), matrix<const T>(x), matrix<double>(c),
+                                pointer<double>(work), pointer<void>(stream));
+          },
+          unlocked);
+    m.def(("window_combine" + suffix).c_str(),
+          [](const Tuple& g, const Tuple& c, double alpha, const Tuple& x, const Tuple& y,
+             std::uintptr_t stream) {
+              window_combine<S, T>(matrix<const S>(g), matrix<const double>(c), alpha,
+                                   matrix<const T>(x), matrix<T>(y), pointer<void>(stream));
+          },
+          unlocked);
 }
 
 template <class T>
@@ -158,6 +186,12 @@ void bind_products(py::module_& m) {
     m.def("triangle_limit", &triangle_limit);
     m.def("multiply_work", &multiply_work);
     m.def("gram_work", &gram_work);
+    m.def("window_limit", &window_limit);
+    m.def("window_work", &window_work);
+    bind_windows<float, float>(m, "_f32");
+    bind_windows<double, double>(m, "_f64");
+    bind_windows<Half, float>(m, "_f16_f32");
+    bind_windows<Brain, float>(m, "_bf16_f32");
     bind_batches<float>(m, "_f32");
     bind_batches<double>(m, "_f64");
     bind_products<float>(m, "_f32");

@@ -46,47 +46,63 @@ static __device__ __forceinline__ void butterflies(gpu::Shared<T> x, int order, 
     }
 }
 
-// A block transforms `width` columns of A in shared memory. Ideal bytes: A once, out once, and the
-// positions once for each block.
-template <class T, int width>
+// The transform of `width` columns in shared memory.
+template <class T>
+static __device__ __forceinline__ void transform(gpu::Shared<T> x, int order, int width,
+                                                 int thread) {
+    int h = 1;
+    for (; h * 8 <= order; h *= 8) {
+        butterflies<T, 3>(x, order, width, h, thread);
+        __syncthreads();
+    }
+    if (h * 4 == order) butterflies<T, 2>(x, order, width, h, thread);
+    if (h * 2 == order) butterflies<T, 1>(x, order, width, h, thread);
+    __syncthreads();
+}
+
+static __device__ __forceinline__ void make_signs(Key key, gpu::Shared<std::uint32_t> signs,
+                                                  int sign_words, int thread) {
+    for (int p = thread; p < sign_words / 4; p += threads) {
+        const LaneWords words = lane_words(static_cast<std::uint64_t>(p), 0, key);
+#pragma unroll
+        for (int w = 0; w < 4; ++w)
+            signs[p / lanes_per_block * words_per_block + w * lanes_per_block +
+                  p % lanes_per_block] = words.x[w];
+    }
+}
+
+// A block transforms `width` columns of A, or of the adjoint's input among zeros. Ideal bytes: A
+// once, out once, and the positions once for each block.
+template <class T, int width, bool adjoint>
 __global__ void __launch_bounds__(threads) transform_kernel(HadamardArguments<T> g) {
     const int thread = static_cast<int>(threadIdx.x);
     const int sign_words = (g.order + 2047) / 2048 * words_per_block;  // whole blocks: aligned
     GPU_DYNAMIC_SHARED(std::uint32_t, signs, 0, sign_words);
     GPU_DYNAMIC_SHARED(T, x, 4 * sign_words, g.order * width);
     const index_t j0 = static_cast<index_t>(blockIdx.x) * width;
-    for (int p = thread; p < sign_words / 4; p += threads) {
-        const LaneWords words = lane_words(static_cast<std::uint64_t>(p), 0, g.key);
-#pragma unroll
-        for (int w = 0; w < 4; ++w)
-            signs[p / lanes_per_block * words_per_block + w * lanes_per_block +
-                  p % lanes_per_block] = words.x[w];
+    const auto flipped = [&](index_t i, T value) {
+        return (signs[i / 32] >> (i % 32) & 1U) != 0 ? -value : value;
+    };
+    make_signs(g.key, signs, sign_words, thread);
+    if constexpr (adjoint)
+        for (int q = thread; q < g.order * width; q += threads) x[q] = T(0);
+    __syncthreads();
+    for (index_t q = thread; q < (adjoint ? g.a.rows : g.order) * width; q += threads) {
+        const index_t i = q / width, j = j0 + q % width;
+        const bool inside = i < g.a.rows && j < g.a.cols;
+        const T value =
+            inside ? gpu::load(g.a.data + i * g.a.row_stride + j * g.a.col_stride) : T(0);
+        const index_t to = adjoint ? static_cast<index_t>(gpu::load(g.positions + i)) : i;
+        x[to * width + q % width] = adjoint || !inside ? value : flipped(i, value);
     }
     __syncthreads();
-    for (int q = thread; q < g.order * width; q += threads) {
-        const int i = q / width;
-        const index_t j = j0 + q % width;
-        T value = 0;
-        if (i < g.a.rows && j < g.a.cols) {
-            value = gpu::load(g.a.data + i * g.a.row_stride + j * g.a.col_stride);
-            if ((signs[i / 32] >> (i % 32) & 1U) != 0) value = -value;
-        }
-        x[q] = value;
-    }
-    __syncthreads();
-    int h = 1;
-    for (; h * 8 <= g.order; h *= 8) {
-        butterflies<T, 3>(x, g.order, width, h, thread);
-        __syncthreads();
-    }
-    if (h * 4 == g.order) butterflies<T, 2>(x, g.order, width, h, thread);
-    if (h * 2 == g.order) butterflies<T, 1>(x, g.order, width, h, thread);
-    __syncthreads();
+    transform<T>(x, g.order, width, thread);
     for (index_t q = thread; q < g.out.rows * width; q += threads) {
         const index_t k = q / width, j = j0 + q % width;
         if (j >= g.out.cols) continue;
-        const auto position = static_cast<int>(gpu::load(g.positions + k));
-        const T value = x[position * width + static_cast<int>(q % width)];
+        const index_t from = adjoint ? k : static_cast<index_t>(gpu::load(g.positions + k));
+        T value = x[from * width + q % width];
+        if constexpr (adjoint) value = flipped(k, value);
         gpu::store(g.out.data + k * g.out.row_stride + j * g.out.col_stride,
                    g.scale * value + T(0));
     }
@@ -98,9 +114,10 @@ std::size_t bytes_of(index_t order, int width, std::size_t element_bytes) {
 }
 
 template <class T, int width>
-void launch_transform(const HadamardArguments<T>& g, StreamHandle stream) {
+void launch_transform(const HadamardArguments<T>& g, bool adjoint, StreamHandle stream) {
     const auto count = static_cast<unsigned>((g.a.cols + width - 1) / width);
-    gpu::launch(transform_kernel<T, width>, count, threads, bytes_of(g.order, width, sizeof(T)),
+    gpu::launch(adjoint ? transform_kernel<T, width, true> : transform_kernel<T, width, false>,
+                count, threads, bytes_of(g.order, width, sizeof(T)),
                 static_cast<gpu::Stream>(stream), g);
 }
 
@@ -112,22 +129,24 @@ index_t hadamard_limit(int element_bytes) {
 
 template <class T>
 void apply_hadamard(std::uint64_t seed, std::uint64_t map_stream, const std::int64_t* positions,
-                    T scale, Matrix<const T> a, Matrix<T> out, StreamHandle stream) {
+                    bool adjoint, T scale, Matrix<const T> a, Matrix<T> out, StreamHandle stream) {
     if (out.rows == 0 || out.cols == 0) return;
     int order = 1;
-    while (order < a.rows) order *= 2;
+    while (order < (adjoint ? out.rows : a.rows)) order *= 2;
     const HadamardArguments<T> g{
         stream_key(seed, map_stream, StreamKind::trig_signs, 32), positions, scale, order, a, out};
-    // Whole sectors of 32 bytes where the rows of A are contiguous and enough of them fit.
+    // Whole sectors of 32 bytes where the rows of the longer matrix are contiguous and enough of
+    // them fit.
     constexpr int sector = 32 / sizeof(T);
-    if (a.col_stride == 1 && a.cols > 1 && bytes_of(order, sector, sizeof(T)) <= shared_budget)
-        launch_transform<T, sector>(g, stream);
+    if ((adjoint ? out.col_stride : a.col_stride) == 1 && a.cols > 1 &&
+        bytes_of(order, sector, sizeof(T)) <= shared_budget)
+        launch_transform<T, sector>(g, adjoint, stream);
     else
-        launch_transform<T, 1>(g, stream);
+        launch_transform<T, 1>(g, adjoint, stream);
 }
 
-#define RANDNLA_INSTANTIATE(T)                                                            \
-    template void apply_hadamard<T>(std::uint64_t, std::uint64_t, const std::int64_t*, T, \
+#define RANDNLA_INSTANTIATE(T)                                                                  \
+    template void apply_hadamard<T>(std::uint64_t, std::uint64_t, const std::int64_t*, bool, T, \
                                     Matrix<const T>, Matrix<T>, StreamHandle);
 RANDNLA_INSTANTIATE(float)
 RANDNLA_INSTANTIATE(double)

@@ -226,8 +226,29 @@ def test_hadamard_has_the_bits_of_the_core(device: Any, dtype: Any, layout: str,
     trig.apply_hadamard(A, expected, seed=SEED, stream=STREAM, d=d, m=m)
     scale = dtype(np.sqrt(1.0 / d))
     views = device.view(A), device.view(out)
-    device.call("apply_hadamard", dtype, SEED, STREAM, device.vector(positions), scale, *views)
+    device.call("apply_hadamard", dtype, SEED, STREAM, device.vector(positions), False, scale, *views)
     np.testing.assert_array_equal(bits(out), bits(expected))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("layout", ["C", "F", "strided"])
+@pytest.mark.parametrize(("m", "d"), [(1, 1), (2, 2), (5, 3), (61, 40), (100, 128), (300, 17)])
+def test_hadamard_adjoint_has_the_bits_of_the_core(
+    device: Any, dtype: Any, layout: str, m: int, d: int
+) -> None:
+    n = 11
+    B = matrix((d, n), dtype, layout)
+    positions = trig.sample_coordinates(
+        kind="trig_rows", seed=SEED, stream=STREAM, population=trig.hadamard_order(m), count=d
+    )
+    order = "F" if layout == "F" else "C"
+    expected, out = np.empty((m, n), dtype), np.full((m, n), np.nan, dtype, order=order)
+    trig.apply_hadamard(B, expected, seed=SEED, stream=STREAM, d=d, m=m, adjoint=True)
+    scale = dtype(np.sqrt(1.0 / d))
+    addresses = device.vector(positions), True, scale, device.view(B), device.view(out)
+    counters = device.call("apply_hadamard", dtype, SEED, STREAM, *addresses)
+    np.testing.assert_array_equal(bits(out), bits(expected))
+    assert counters["bytes_written"] == out.nbytes
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -236,9 +257,8 @@ def test_hadamard_reads_a_once(device: Any, dtype: Any, layout: str) -> None:
     m, n, d = 512, 16, 32
     A, out = matrix((m, n), dtype, layout), np.empty((d, n), dtype)
     positions = np.arange(d, dtype=np.int64)
-    counters = device.call(
-        "apply_hadamard", dtype, 1, 0, device.vector(positions), 1.0, device.view(A), device.view(out)
-    )
+    views = device.view(A), device.view(out)
+    counters = device.call("apply_hadamard", dtype, 1, 0, device.vector(positions), False, 1.0, *views)
     assert counters["bytes_read"] == A.nbytes + n * positions.nbytes  # met in L1 but for the first
     assert counters["bytes_written"] == out.nbytes
 
@@ -249,7 +269,7 @@ def test_hadamard_limit_fits_shared_memory(device: Any) -> None:
         A, out = matrix((m, 1), dtype), np.empty((4, 1), dtype)
         positions = np.array([0, 1, m // 2, m - 1])
         views = device.view(A), device.view(out)
-        device.call("apply_hadamard", dtype, SEED, STREAM, device.vector(positions), 1.0, *views)
+        device.call("apply_hadamard", dtype, SEED, STREAM, device.vector(positions), False, 1.0, *views)
         exact = A[:, 0].astype(np.longdouble) * trig.trig_signs(m, seed=SEED, stream=STREAM, dtype=dtype)
         parity = np.array([[bin(p & i).count("1") % 2 for i in range(m)] for p in positions])
         total = ((1 - 2 * parity) * exact).sum(1)
@@ -279,6 +299,6 @@ def test_empty_outputs_launch_nothing(device: Any) -> None:
         ("fill_dense_map", np.float32, dense_map(device, "sign"), views[1]),
         ("gather_rows", np.float32, 0, 1.0, *views),
         ("apply_sparse_map", np.float32, sparse, 1.0, *views, False),
-        ("apply_hadamard", np.float32, 1, 0, 0, 1.0, *views),
+        ("apply_hadamard", np.float32, 1, 0, 0, False, 1.0, *views),
     ):
         assert device.call(*arguments)["launches"] == 0

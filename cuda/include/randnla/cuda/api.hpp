@@ -59,16 +59,22 @@ void apply_sparse_map_adjoint(const SparseMap& map, T scale, Matrix<const T> a, 
                               StreamHandle stream);
 
 // The SRHT of the columns of a; positions are the sampled rows of the transform, one per row of
-// out. The order, the power of two at or above a.rows, is at most hadamard_limit(element size).
+// out; or its adjoint, where they are one per row of a. The order, the power of two at or above the
+// rows of the longer matrix, is at most hadamard_limit(element size).
 index_t hadamard_limit(int element_bytes);
 template <class T>
 void apply_hadamard(std::uint64_t seed, std::uint64_t map_stream, const std::int64_t* positions,
-                    T scale, Matrix<const T> a, Matrix<T> out, StreamHandle stream);
+                    bool adjoint, T scale, Matrix<const T> a, Matrix<T> out, StreamHandle stream);
 
 // out[k, :] = scale a[rows[k], :].
 template <class T>
 void gather_rows(const std::int64_t* rows, T scale, Matrix<const T> a, Matrix<T> out,
                  StreamHandle stream);
+
+// out[k] = sum_l u[i_k, l] v[j_k, l]: entries of u v^T at (i_k, j_k).
+template <class T>
+void sampled_products(const std::int64_t* i, const std::int64_t* j, index_t count,
+                      Matrix<const T> u, Matrix<const T> v, T* out, StreamHandle stream);
 
 // A_i + shift_i I of `count` contiguous n by n matrices, from their lower triangles; shift_stride
 // is 1, or 0 for one shift for all. info as in the core: 0, 1 + the first pivot that is not
@@ -115,6 +121,28 @@ template <class T, class Out>
 void gram(double alpha, Matrix<const T> a, double beta, Matrix<Out> c, T* work,
           StreamHandle stream);
 index_t gram_work(index_t rows, index_t cols, int element_bytes);
+
+// Numbers of sixteen bits as they are stored: IEEE-754 binary16 and the upper half of a float32.
+struct Half {
+    std::uint16_t bits;
+};
+struct Brain {
+    std::uint16_t bits;
+};
+
+// The two products of Woodbury's identity with a window g of few long rows, as in the core: formed
+// and summed in float64 whatever g is stored in (S is T, or narrow where T is float).
+//   c = g x^T (rows of g by rows of x), with window_work(g.rows, x.rows, g.cols) numbers of work,
+//   y = alpha x + c^T g (rows are vectors).
+// g has at most window_limit() rows.
+template <class S, class T>
+void window_dots(Matrix<const S> g, Matrix<const T> x, Matrix<double> c, double* work,
+                 StreamHandle stream);
+index_t window_limit();
+index_t window_work(index_t rows, index_t vectors, index_t cols);
+template <class S, class T>
+void window_combine(Matrix<const S> g, Matrix<const double> c, double alpha, Matrix<const T> x,
+                    Matrix<T> y, StreamHandle stream);
 
 // X R = Y for an upper triangular R, by substitution; R is rounded to T, at most
 // triangle_limit(element size) wide, and nothing below its diagonal is read.
