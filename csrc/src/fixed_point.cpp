@@ -64,7 +64,8 @@ class SignProduct {
           a_(a),
           out_(out),
           kernels_(fixed_point_kernels()),
-          runs_(kernels_.product_across != nullptr && PackedStripe::by_columns(a)),
+          across_(kernels_.across.product != nullptr && PackedStripe::by_columns(a)),
+          form_(across_ ? kernels_.across : kernels_.plain),
           inner_start_(adjoint ? map.row_start : map.col_start),
           outer_start_(adjoint ? map.col_start : map.row_start) {
         const auto scale = static_cast<float>(map.scale);
@@ -116,10 +117,10 @@ class SignProduct {
                      : 0;
         const index_t tiles = (i1 - i0 + offset + 15) / 16, pairs = (j1 - j0 + 31) / 32;
         const Scratch<float> sums(pairs * tiles * 512);
-        const Scratch<std::int8_t> bytes(tiles * (block_rows / step_rows) * tile_bytes);
+        const Scratch<std::int8_t> bytes(tiles * (block_rows / step_rows) * kernels_.sign_bytes);
         const index_t word_rows = adjoint_ ? block_rows : 16 * tiles;
         const Scratch<std::uint32_t> words(word_rows * words_of_block);
-        const PackedStripe stripe(a_, j0, j1, kernels_, runs_);
+        const PackedStripe stripe(a_, j0, j1, kernels_);
         std::fill(sums.data(), sums.data() + pairs * tiles * 512, 0.0F);
         std::fill(words.data(), words.data() + word_rows * words_of_block, 0U);
         const Signs signs{i0, i1 - i0, tiles, offset, words.data(), bytes.data()};
@@ -130,11 +131,11 @@ class SignProduct {
                 stripe.ahead(block.end, std::min(a_.rows, block.end + block_rows), pairs * tiles);
             for (index_t p = 0; p < pairs; ++p) {
                 team.checkpoint();
-                alignas(64) float up[64];
+                alignas(64) float up[64] = {};
                 stripe.pack(block, 32 * p, exponent_, up);
-                const auto product = runs_ ? kernels_.product_across : kernels_.product;
-                product(signs.bytes, tiles, stripe.data(), block.steps, up,
-                        sums.data() + p * tiles * 512, ahead);
+                const auto columns = static_cast<int>(std::min<index_t>(32, j1 - j0 - 32 * p));
+                form_.product(signs.bytes, tiles, stripe.data(), columns, block.steps, up,
+                              sums.data() + p * tiles * 512, ahead);
             }
             k = block.end;
         }
@@ -153,10 +154,9 @@ class SignProduct {
                 words(key_, block.start + static_cast<std::uint64_t>(r), number * words_of_block,
                       words_of_block, signs.words + r * words_of_block);
             for (index_t t = 0; t < signs.tiles; ++t)
-                kernels_.column_quads(signs.words + skip + t / 2, words_of_block,
-                                      static_cast<int>(t % 2 * 16), block.steps,
-                                      signs.bytes + t * block.steps * tile_bytes);
-            if (!runs_) kernels_.transpose(signs.bytes, signs.tiles * block.steps);
+                form_.column_signs(signs.words + skip + t / 2, words_of_block,
+                                   static_cast<int>(t % 2 * 16), block.steps,
+                                   signs.bytes + t * block.steps * kernels_.sign_bytes);
             return;
         }
         const std::uint64_t number = block.start / block_columns;
@@ -165,10 +165,9 @@ class SignProduct {
             for (index_t r = 0; r < signs.rows; ++r)
                 words(key_, outer_start_ + static_cast<std::uint64_t>(signs.first + r),
                       number * words_of_block, words_of_block, signs.words + r * words_of_block);
-        const auto expand = runs_ ? kernels_.row_quads : kernels_.row_runs;
         for (index_t t = 0; t < signs.tiles; ++t)
-            expand(signs.words + 16 * t * words_of_block + skip, words_of_block, block.steps,
-                   signs.bytes + t * block.steps * tile_bytes);
+            form_.row_signs(signs.words + 16 * t * words_of_block + skip, words_of_block,
+                            block.steps, signs.bytes + t * block.steps * kernels_.sign_bytes);
     }
 
     // Tiles of the same rows one after the other: runs of out that are as long as can be.
@@ -182,7 +181,7 @@ class SignProduct {
                 const float* const tile =
                     sums + (index / 2 * signs.tiles + t) * 512 + index % 2 * 256;
                 const auto target = out_.block(top + r0, top + r1, c0, c1);
-                if (runs_)
+                if (across_)
                     write_tile(tile + r0, last_factor_, target.transposed());
                 else
                     write_tile(tile + 16 * r0, last_factor_, target);
@@ -196,7 +195,8 @@ class SignProduct {
     MatrixView<const float> a_;
     MatrixView<float> out_;
     const FixedPointKernels& kernels_;
-    bool runs_;
+    bool across_;
+    const FixedPointKernels::Form& form_;
     std::uint64_t inner_start_, outer_start_;
     int exponent_ = 0;
     float last_factor_ = 0;

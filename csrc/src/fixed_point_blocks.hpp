@@ -33,17 +33,16 @@ struct Block {
 class PackedStripe {
   public:
     PackedStripe(MatrixView<const float> a, index_t j0, index_t j1,
-                 const FixedPointKernels& kernels, bool runs)
+                 const FixedPointKernels& kernels)
         : a_(a.block(0, a.rows, j0, j1)),
           kernels_(kernels),
-          runs_(runs),
           columns_contiguous_(by_columns(a)),
-          bytes_(2 * fixed_point::packed_bytes * 4),
+          bytes_(2 * kernels.data_bytes * (fixed_point::block_rows / fixed_point::step_rows)),
           copy_(16 * fixed_point::block_rows) {}
 
     // Whether rows of a column lie side by side, and columns of a row do not.
     static bool by_columns(MatrixView<const float> a) {
-        return a.row_stride == 1 && a.col_stride != 1;
+        return a.row_stride == 1 && (a.col_stride != 1 || a.cols == 1);
     }
 
     const std::int8_t* data() const { return bytes_.data(); }
@@ -60,12 +59,12 @@ class PackedStripe {
         return next;
     }
 
-    // Columns p .. p + 31 and the weights of their units times 2^exponent.
+    // Columns p .. p + 31, as far as there are, and the weights of their units times 2^exponent.
     void pack(const Block& block, index_t p, int exponent, float* up) const {
-        for (int j = 0; j < 2; ++j) {
-            const index_t c0 = std::min(a_.cols, p + 16 * j), c1 = std::min(a_.cols, c0 + 16);
+        for (int j = 0; j < 2 && p + 16 * j < a_.cols; ++j) {
+            const index_t c0 = p + 16 * j, c1 = std::min(a_.cols, c0 + 16);
             std::int32_t exponents[16];
-            pack_tile(block, c0, c1, bytes_.data() + j * block.steps * fixed_point::packed_bytes,
+            pack_tile(block, c0, c1, bytes_.data() + j * block.steps * kernels_.data_bytes,
                       exponents);
             for (int c = 0; c < 16; ++c)
                 weigh(exponents[c], exponent, up[16 * j + c], up[32 + 16 * j + c]);
@@ -95,7 +94,8 @@ class PackedStripe {
                    std::int32_t* exponents) const {
         using namespace fixed_point;
         const index_t rows = block.end - block.begin;
-        const bool whole = rows == block.steps * step_rows && c1 - c0 == 16;
+        const bool whole =
+            rows == block.steps * step_rows && (columns_contiguous_ || c1 - c0 == 16);
         const float* x = whole ? &a_(block.begin, c0) : copy_.data();
         index_t stride = columns_contiguous_ ? a_.col_stride : a_.row_stride;
         if (!whole || (!columns_contiguous_ && a_.col_stride != 1)) {
@@ -109,15 +109,16 @@ class PackedStripe {
                         a_(block.begin + k, c);
                 }
         }
-        if (!columns_contiguous_)
-            return kernels_.pack_quads(x, stride, block.steps, out, exponents);
-        kernels_.pack_runs(x, stride, block.steps, out, exponents);
-        if (!runs_) kernels_.transpose(out, slices * block.steps);
+        if (columns_contiguous_)
+            kernels_.pack_columns(x, stride, static_cast<int>(c1 - c0), block.steps, out,
+                                  exponents);
+        else
+            kernels_.pack_rows(x, stride, block.steps, out, exponents);
     }
 
     MatrixView<const float> a_;
     const FixedPointKernels& kernels_;
-    bool runs_, columns_contiguous_;
+    bool columns_contiguous_;
     Scratch<std::int8_t> bytes_;
     Scratch<float> copy_;
 };

@@ -115,7 +115,8 @@ def extremes() -> Array:
     A[:, 2] *= np.float32(1e-38)
     A[:, 3] *= np.float32(2.0**-104)
     A[:, 4] *= np.float32(1e36)
-    A[:, 5] = np.float32(10.0) ** rng.uniform(-38, 38, 600).astype(np.float32)
+    # Not a power of floats: NumPy's has other bits on other processors.
+    A[:, 5] = np.ldexp(rng.uniform(1, 2, 600).astype(np.float32), rng.integers(-126, 127, 600))
     A[::2, 6] = np.finfo(np.float32).max
     A[1::2, 6] = -np.finfo(np.float32).max
     for j, bits in enumerate((0x3F7F7F7E, 0x3F7EFEFE, 0x3F7EFEFF, 0x3FFFFFFF, 0x7F7EFEFE, 0x7F7EFEFF)):
@@ -248,7 +249,7 @@ def digest() -> str:
     return sha.hexdigest()[:16]
 
 
-GOLDEN = "226813f90c55b73a"
+GOLDEN = "d557ffd0d338706d"
 
 
 def test_golden_digest() -> None:

@@ -18,9 +18,6 @@ namespace randnla {
 namespace fixed_point {
 constexpr index_t block_rows = 256;  // of one power of two a column
 constexpr index_t step_rows = 64;    // of one matrix tile
-constexpr int slices = 3;
-constexpr index_t tile_bytes = 1024;  // 16 columns of a step of one slice
-constexpr index_t packed_bytes = slices * tile_bytes;
 constexpr int fraction_bits = 22;
 // Of a column with an entry that is not finite.
 constexpr std::int32_t not_finite = std::numeric_limits<std::int32_t>::min();
@@ -34,29 +31,39 @@ struct FetchAhead {
     index_t run = 0, line = 0;
 };
 
-// Tiles: "quads" are [step][row / 4][16 columns][4 rows], "runs" [step][16 columns][64 rows]; data
-// have the three slices of a step one after the other, the highest first.
+// What packs operands and multiplies them, each in bytes of its own form, tile by tile: 16 columns
+// of data or 16 rows of signs, step after step.
 struct FixedPointKernels {
-    // 16 columns of 64 * steps rows: neighboring columns (quads) or neighboring rows (runs) lie
-    // side by side in x. exponents receives log2 of the 16 units plus fraction_bits, or not_finite.
-    using Pack = void (*)(const float* x, index_t stride, int steps, std::int8_t* out,
-                          std::int32_t* exponents);
-    Pack pack_quads, pack_runs;
-    // Quads to runs and back, `count` tiles in place.
-    void (*transpose)(std::int8_t* tiles, index_t count);
-    // Signs of 16 rows of a map as runs (row_quads: as quads), from 2 * steps words of each row;
-    // and of 16 columns as quads: rows are 64 * steps, bits `shift` .. `shift` + 15 of one word of
-    // each.
-    void (*row_runs)(const std::uint32_t* words, index_t stride, int steps, std::int8_t* out);
-    void (*row_quads)(const std::uint32_t* words, index_t stride, int steps, std::int8_t* out);
-    void (*column_quads)(const std::uint32_t* words, index_t stride, int shift, int steps,
-                         std::int8_t* out);
-    // sums[tile][2][16][16] += signs * data for `tiles` tiles of signs and two of data. sums are by
-    // rows of signs (product) or of data (product_across, where there is one: signs are quads, data
-    // runs). up holds two powers of two a column of data, whose product is the unit's weight.
+    // 16 columns of 64 * steps rows, of each of which the columns lie side by side; exponents
+    // receives log2 of the units plus fraction_bits, or not_finite.
+    using PackRows = void (*)(const float* x, index_t stride, int steps, std::int8_t* out,
+                              std::int32_t* exponents);
+    // At most 16 columns, of each of which the rows lie side by side; others are left open.
+    using PackColumns = void (*)(const float* x, index_t stride, int columns, int steps,
+                                 std::int8_t* out, std::int32_t* exponents);
+    // Signs of 16 rows of a map, from 2 * steps words of each.
+    using RowSigns = void (*)(const std::uint32_t* words, index_t stride, int steps,
+                              std::int8_t* out);
+    // Of 16 columns: rows are 64 * steps, bits `shift` .. `shift` + 15 of one word of each.
+    using ColumnSigns = void (*)(const std::uint32_t* words, index_t stride, int shift, int steps,
+                                 std::int8_t* out);
+    // sums[tile][2][16][16] += signs * data for `tiles` tiles of signs and two of data, whose
+    // first `columns` columns count. up holds two powers of two a column of data, whose product is
+    // the unit's weight.
     using Product = void (*)(const std::int8_t* signs, index_t tiles, const std::int8_t* data,
-                             int steps, const float* up, float* sums, FetchAhead& ahead);
-    Product product, product_across;
+                             int columns, int steps, const float* up, float* sums,
+                             FetchAhead& ahead);
+
+    index_t data_bytes, sign_bytes;  // of a step of a tile
+    PackRows pack_rows;
+    PackColumns pack_columns;
+    // sums are by rows of signs (plain), or by columns of data (across, for data that pack_columns
+    // packed; without a product where plain takes them, too).
+    struct Form {
+        RowSigns row_signs;
+        ColumnSigns column_signs;
+        Product product;
+    } plain, across;
 };
 
 #ifdef RANDNLA_X86_LEVELS

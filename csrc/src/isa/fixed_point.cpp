@@ -8,33 +8,49 @@
 #pragma GCC diagnostic ignored "-Wuninitialized"
 #endif
 
-#include "fixed_point_pack.hpp"
 #if defined(__AVX512BW__)
+#include "fixed_point_pack.hpp"
 #include "fixed_point_tiles.hpp"
 #include "fixed_point_vnni.hpp"
-#else
-#include "fixed_point_bytes.hpp"
-#endif
 
-#if defined(__AVX512BW__)
 namespace randnla::amx {
 
 // Signed bytes on both sides.
 extern const FixedPointKernels fixed_point_kernels;
 const FixedPointKernels fixed_point_kernels = {
-    v4::pack_quads,       v4::pack_runs,           v4::transpose_tiles,     v4::row_runs<1, -1>,
-    v4::row_quads<1, -1>, v4::column_quads<1, -1>, v4::tile_product<false>, v4::tile_product<true>};
+    v4::packed_bytes,
+    v4::tile_bytes,
+    v4::pack_quads,
+    v4::pack_runs,
+    {v4::row_runs<1, -1>, v4::column_runs<1, -1>, v4::tile_product<false>},
+    {v4::row_quads<1, -1>, v4::column_quads<1, -1>, v4::tile_product<true>}};
 
 }  // namespace randnla::amx
-#endif
+
+namespace randnla::v4 {
+
+// Unsigned bytes times signed ones: a sign s is s + 1.
+extern const FixedPointKernels fixed_point_kernels;
+const FixedPointKernels fixed_point_kernels = {packed_bytes,
+                                               tile_bytes,
+                                               pack_quads,
+                                               pack_columns_as_quads,
+                                               {row_runs<2, 0>, column_runs<2, 0>, byte_product},
+                                               {}};
+
+}  // namespace randnla::v4
+#else
+#include "fixed_point_tables.hpp"
 
 namespace randnla::RANDNLA_ISA {
 
-// Where only unsigned bytes times signed ones can be summed, a sign s is s + 1 or half of it.
 extern const FixedPointKernels fixed_point_kernels;
-const FixedPointKernels fixed_point_kernels = {pack_quads,      pack_runs,
-                                               transpose_tiles, row_runs<high_sign, low_sign>,
-                                               nullptr,         column_quads<high_sign, low_sign>,
-                                               byte_product,    nullptr};
+const FixedPointKernels fixed_point_kernels = {packed_ints * 4,
+                                               packed_signs,
+                                               pack_rows,
+                                               pack_columns,
+                                               {row_signs, column_signs, table_product},
+                                               {}};
 
 }  // namespace randnla::RANDNLA_ISA
+#endif

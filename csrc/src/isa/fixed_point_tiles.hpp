@@ -56,11 +56,11 @@ inline void add_tile_rows(const std::int32_t* t, const float* up, int begin, int
 
 // Two scratch areas: the sums of one tile are added while the next one is multiplied.
 template <bool across>
-void tile_product(const std::int8_t* signs, index_t tiles, const std::int8_t* data, int steps,
-                  const float* up, float* sums, FetchAhead& ahead) {
+void tile_product(const std::int8_t* signs, index_t tiles, const std::int8_t* data, int /*columns*/,
+                  int steps, const float* up, float* sums, FetchAhead& ahead) {
     alignas(64) std::int32_t scratch[2][6 * tile_ints];
     asm volatile("ldtilecfg %0" ::"m"(tile_config) : "memory");
-    const std::int8_t* const second = data + steps * fixed_point::packed_bytes;
+    const std::int8_t* const second = data + steps * packed_bytes;
     const std::int32_t* before = nullptr;
     for (index_t i = 0; i < tiles; ++i) {
         fetch_ahead(ahead);
@@ -70,9 +70,9 @@ void tile_product(const std::int8_t* signs, index_t tiles, const std::int8_t* da
         RANDNLA_TILE_ZERO(3);
         RANDNLA_TILE_ZERO(4);
         RANDNLA_TILE_ZERO(5);
-        for (int k = 0; k < steps; ++k, signs += fixed_point::tile_bytes) {
-            const std::int8_t* const x = data + k * fixed_point::packed_bytes;
-            const std::int8_t* const y = second + k * fixed_point::packed_bytes;
+        for (int k = 0; k < steps; ++k, signs += tile_bytes) {
+            const std::int8_t* const x = data + k * packed_bytes;
+            const std::int8_t* const y = second + k * packed_bytes;
             RANDNLA_TILE_LOAD(6, signs);
             RANDNLA_TILE_LOAD(7, x);
             RANDNLA_TILE_MULTIPLY(0);

@@ -11,8 +11,6 @@
 namespace randnla::v4 {
 namespace {
 
-constexpr int high_sign = 2, low_sign = 0;
-
 inline __m512i dot(__m512i sum, __m512i unsigned_bytes, __m512i signed_bytes) {
     asm("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(unsigned_bytes), "v"(signed_bytes));
     return sum;
@@ -28,8 +26,7 @@ inline void eight_rows(const std::int8_t* signs, const std::int8_t* data, int st
         middle[r] = start[1];
         low[r] = start[2];
     }
-    for (int k = 0; k < steps;
-         ++k, signs += fixed_point::tile_bytes, data += fixed_point::packed_bytes)
+    for (int k = 0; k < steps; ++k, signs += tile_bytes, data += packed_bytes)
         for (int q = 0; q < 16; ++q) {
             const __m512i x = _mm512_load_si512(data + 64 * q),
                           y = _mm512_load_si512(data + 1024 + 64 * q),
@@ -48,27 +45,28 @@ inline void eight_rows(const std::int8_t* signs, const std::int8_t* data, int st
     for (int r = 0; r < 8; ++r) add_sums(high[r], middle[r], low[r], first, second, sums + 16 * r);
 }
 
-void byte_product(const std::int8_t* signs, index_t tiles, const std::int8_t* data, int steps,
-                  const float* up, float* sums, FetchAhead& ahead) {
+void byte_product(const std::int8_t* signs, index_t tiles, const std::int8_t* data, int columns,
+                  int steps, const float* up, float* sums, FetchAhead& ahead) {
+    const int halves = columns > 16 ? 2 : 1;
     __m512i start[2][3];
     const __m512i ones = _mm512_set1_epi8(1);
-    for (int j = 0; j < 2; ++j)
+    for (int j = 0; j < halves; ++j)
         for (int slice = 0; slice < 3; ++slice) {
             __m512i sum = _mm512_setzero_si512();
-            const std::int8_t* x =
-                data + j * steps * fixed_point::packed_bytes + slice * fixed_point::tile_bytes;
-            for (int k = 0; k < steps; ++k, x += fixed_point::packed_bytes)
+            const std::int8_t* x = data + j * steps * packed_bytes + slice * tile_bytes;
+            for (int k = 0; k < steps; ++k, x += packed_bytes)
                 for (int q = 0; q < 16; ++q) sum = dot(sum, ones, _mm512_load_si512(x + 64 * q));
             start[j][slice] = _mm512_sub_epi32(_mm512_setzero_si512(), sum);
         }
-    for (index_t i = 0; i < tiles; ++i, signs += steps * fixed_point::tile_bytes) {
+    for (index_t i = 0; i < tiles; ++i, signs += steps * tile_bytes) {
         fetch_ahead(ahead);
-        for (int j = 0; j < 2; ++j, sums += 256) {
+        for (int j = 0; j < halves; ++j) {
+            float* const half = sums + 512 * i + 256 * j;
             const __m512 first = _mm512_loadu_ps(up + 16 * j),
                          second = _mm512_loadu_ps(up + 32 + 16 * j);
-            const std::int8_t* const x = data + j * steps * fixed_point::packed_bytes;
-            eight_rows(signs, x, steps, start[j], first, second, sums);
-            eight_rows(signs + 512, x, steps, start[j], first, second, sums + 128);
+            const std::int8_t* const x = data + j * steps * packed_bytes;
+            eight_rows(signs, x, steps, start[j], first, second, half);
+            eight_rows(signs + 512, x, steps, start[j], first, second, half + 128);
         }
     }
 }
