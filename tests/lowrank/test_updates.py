@@ -5,11 +5,11 @@
 from __future__ import annotations
 
 import pickle
-import sys
 
 import numpy as np
 import pytest
 import scipy.sparse
+from interrupts import interrupt_at_line
 from lowrank_cases import DTYPES, assert_orthonormal, error, matrix, tail
 
 import randnla
@@ -228,29 +228,6 @@ def test_an_interrupt_or_a_bad_block_of_a_stream_changes_nothing(make, monkeypat
     assert answered >= 1
 
 
-def interrupt_at_line(turn, path, call):
-    """Run `call` with KeyboardInterrupt raised once, at the turn-th line of a file that it comes to."""
-    left = turn
-
-    def trace(frame, event, arg):
-        nonlocal left
-        if event == "line":
-            left -= 1
-            if left == 0:
-                raise KeyboardInterrupt
-        return trace
-
-    before = sys.gettrace()
-    sys.settrace(lambda frame, event, arg: trace if frame.f_code.co_filename == path else None)
-    try:
-        call()
-    except KeyboardInterrupt:
-        return True
-    finally:
-        sys.settrace(before)
-    return False
-
-
 def test_an_interrupt_at_any_line_of_a_merge_leaves_all_or_nothing():
     """Both shrink: the other's rows overflow the buffer, and its squares come in a larger unit."""
     A, _ = matrix(90, WIDTH, "harmonic")
@@ -264,7 +241,7 @@ def test_an_interrupt_at_any_line_of_a_merge_leaves_all_or_nothing():
     path = type(one).merge.__code__.co_filename
     for turn in range(1, 1000):
         found = type(one).from_state_dict(saved)
-        stopped = interrupt_at_line(turn, path, lambda found=found: found.merge(other))
+        stopped = interrupt_at_line(turn, {path}, lambda found=found: found.merge(other))
         digests[found.state_dict()["digest"]] += 1  # any third state has no key
         if not stopped:
             break

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 import scipy.sparse
 from cases import ALPHA
+from interrupts import interrupt_at_line
 from scipy import stats
 
 from randnla._backend.errors import InputError, NonFiniteError
-from randnla.quantum_inspired import SQMatrix, SQVector
+from randnla.quantum_inspired import SQMatrix, SQVector, sparse_store, sq_matrix, sq_vector, stores
 
 
 def random(rng, dtype, *shape):
@@ -243,3 +244,57 @@ def test_what_a_matrix_refuses(tmp_path):
     with pytest.raises(InputError, match=r"value: 1 entry is NaN"):
         M.update([0, 1], [0, 1], [1.0, np.nan])
     assert np.array_equal(M.to_dense(), before)
+
+
+@pytest.mark.parametrize("value", [1.0, 1e150, 0.0])
+@pytest.mark.parametrize("method", ["tree", "alias"])
+def test_an_interrupt_at_any_line_of_an_update_of_a_vector_leaves_one_or_the_other(method, value):
+    x, i = np.random.default_rng(0).standard_normal(20) + 2j, np.arange(0, 20, 3)
+    y = x.copy()
+    y[i] = value
+    seen = []
+    for turn in range(1, 1000):
+        v = SQVector(x, method=method)
+        stopped = interrupt_at_line(turn, {sq_vector.__file__}, lambda v=v: v.update(i, value))
+        held = v.to_dense()
+        assert np.array_equal(held, x) or np.array_equal(held, y)
+        seen.append(bool(np.array_equal(held, y)))
+        for entry in (None, 5):  # what comes next is of the vector as it is, and so is an update after that
+            if entry is not None:
+                v.update(entry, 3.0)
+            again = SQVector(v.to_dense(), method=method)
+            assert v.norm() == pytest.approx(again.norm(), rel=1e-15)
+            assert np.array_equal(v.sample(40, rng=1), again.sample(40, rng=1))
+        if not stopped:
+            break
+    assert not stopped
+    assert set(seen) == {True, False}
+
+
+@pytest.mark.parametrize("value", [1.0, 1e150])
+@pytest.mark.parametrize("store", ["dense", "csr"])
+def test_an_interrupt_at_any_line_of_an_update_of_a_matrix_leaves_one_that_holds(store, value, tmp_path):
+    """Rows of the sparse one fill up, move and have the arrays grow."""
+    A, files = matrix(np.complex128, (6, 12)), {m.__file__ for m in (sq_matrix, stores, sparse_store)}
+    i, j = np.repeat([1, 4], 10), np.tile(np.arange(10), 2)
+    B = A.copy()
+    B[i, j] = value
+    for turn in range(1, 3000):
+        M = STORES[store](A, tmp_path)
+        stopped = interrupt_at_line(turn, files, lambda M=M: M.update(i, j, value))
+        for entry in (None, (2, 7), (1, 11)):
+            if entry is not None:
+                M.update(*entry, 3.0 - 1j)
+            held = M.to_dense()
+            assert entry is not None or np.array_equal(held, A) or np.array_equal(held, B)
+            assert M.norm() == pytest.approx(np.linalg.norm(held), rel=1e-14)
+            np.testing.assert_allclose(M.row_norms(), np.linalg.norm(held, axis=1), rtol=1e-14)
+            rows, columns = M.sample(60, rng=1)
+            assert np.all(held[rows, columns] != 0)
+            assert np.array_equal(M.query(rows, columns), held[rows, columns])
+            assert set(held[1].nonzero()[0]) >= set(M.sample_columns([1] * 40, rng=2))
+        assert held[2, 7] == held[1, 11] == 3 - 1j
+        if not stopped:
+            break
+    assert not stopped
+    assert turn > 20

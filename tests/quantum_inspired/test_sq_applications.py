@@ -273,6 +273,20 @@ def test_feasible_states_satisfy_and_certificates_prove(dtype):
     assert seen == {True, False}
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_small_constraints_are_seen_whole(seed):
+    """A draw of two of two rows may miss one; a joint range of all of them cannot."""
+    Y = np.array([[0, 1j], [-1j, 0]])
+    found = solve_sdp([Y], [-0.5], tol=0.1, rng=seed)
+    assert found.feasible is True
+    assert np.trace(Y @ found.to_dense()).real <= -0.5 + 0.1 * 2**0.5
+    assert solve_sdp([Y, -Y], [-0.5, -0.5], tol=0.1, rng=seed).feasible is False
+    # One constraint alone holds a direction that the others, of equal norm, do not.
+    E = np.diag(np.eye(12)[3])
+    matrices = [np.diag(np.eye(12)[k]) for k in (0, 1, 2)] + [E - np.diag(np.eye(12)[11])]
+    assert solve_sdp(matrices, [0.0, 0.0, 0.0, -0.9], tol=0.05, rng=seed).feasible is True
+
+
 def test_iterations_that_end_with_neither_say_so():
     A = np.diag([1.0, -1.0, 0.0, 0.0])
     with pytest.warns(

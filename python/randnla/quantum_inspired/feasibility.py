@@ -68,7 +68,8 @@ def solve_sdp(
         At least the largest 2-norm of the constraints. The largest Frobenius norm, if None; a smaller one
         makes the tolerance stricter and the answer better.
     rows : int, optional
-        Rows drawn from all constraints for their joint range; 400, half of all rows at most.
+        Rows drawn from all constraints for their joint range; 400. Constraints of no more rows than that have
+        all of them read instead.
     maxiter : int, optional
         The ``16 log(n) / tol^2`` after which theory promises an answer, if None.
     rng : None, int, SeedSequence or Generator
@@ -89,10 +90,11 @@ def solve_sdp(
     *Algorithm*: matrix multiplicative weights (Arora and Kale, J. ACM 63, 2016) as by Chia, Gilyen, Li, Lin,
     Tang and Wang (STOC 2020), Section 6.8: the Gibbs state ``exp(-eta sum of violated A_j)`` is penalized
     where a constraint is violated, ``eta = tol / 4``. The exponential is an even transformation with shift
-    1: ``Q (exp(-eta B) - 1) Q^H + I`` on the joint range of the constraints, found from sampled rows once.
-    Unlike there, traces are exact: every A_j is read once for ``Q^H A_j Q``.
+    1: ``Q (exp(-eta B) - 1) Q^H + I`` on the joint range of the constraints, found from sampled rows once,
+    or from all where they are few. Unlike there, traces are exact: every A_j is read once for ``Q^H A_j Q``.
 
-    *Cost*: m n^2 entries, 2 m n^2 k flops; about 2 m k^3 flops an iteration.
+    *Cost*: m n^2 entries, 2 m n^2 k flops, or twice the entries and 2 m n^3 flops more where all rows are
+    read; about 2 m k^3 flops an iteration.
 
     Examples
     --------
@@ -117,7 +119,7 @@ def solve_sdp(
     limit = math.ceil(16 * math.log(max(n, 2)) / tol**2)
     limit = limit if maxiter is None else validate.integer(maxiter, name="maxiter", low=0)
     before = sum(A.entries_read for A in matrices)
-    Q = _joint_range(matrices, min(size, max(1, n * len(matrices) // 2)), source)
+    Q = _whole_range(matrices) if n <= size else _sampled_range(matrices, size, source)
     problem = _compress(matrices, Q, b, scale)
     feasible, values, basis, floor, weights, violation, steps = _multiply_weights(problem, n, tol, limit)
     info = Info(
@@ -151,7 +153,19 @@ def _checked(constraints: Any, source: Source) -> list[SQMatrix]:
     return matrices
 
 
-def _joint_range(matrices: list[SQMatrix], size: int, source: Source) -> Array:
+def _whole_range(matrices: list[SQMatrix]) -> Array:
+    """An orthonormal basis of the rows of all constraints, each normalized, but for 3e-8 of their norms."""
+    n = matrices[0].shape[0]
+    gram = np.zeros((n, n), np.result_type(np.float64, *(A.dtype for A in matrices)))
+    for A in matrices:
+        if A.weight > 0:
+            for _, block in row_blocks(A):
+                gram += block.conj().T @ (block / A.weight)
+    squares, vectors = np.linalg.eigh(gram)
+    return np.ascontiguousarray(vectors[:, squares > 1e-15 * n * float(squares[-1])])
+
+
+def _sampled_range(matrices: list[SQMatrix], size: int, source: Source) -> Array:
     """An orthonormal basis of the rows of all constraints, each normalized, from sampled rows."""
     parts = []
     for A in matrices:

@@ -124,25 +124,32 @@ class SparseStore(TreeStore):
         return slot
 
     def _move(self, i: int) -> None:
-        """Give row i half as much room again, and put it in order."""
+        """Give row i half as much room again, and put it in order.
+
+        Whatever line an interrupt comes at, columns and values are those of before or after: the new place is
+        taken before anything points to it.
+        """
         here = slice(self.start[i], self.start[i] + self.count[i])
         order = np.argsort(self.columns[here], kind="stable")
         room = int(self.room[i]) * 3 // 2 + 8
         self._reserve(room, tree_size(room))
-        there = slice(self.used, self.used + int(self.count[i]))
-        self.columns[there], self.values[there] = self.columns[here][order], self.values[here][order]
-        leaves = self.forest.arena[self.forest.offsets[i] :][: self.count[i]][order]
-        self.forest.arena[self.forest_used : self.forest_used + leaves.size] = leaves
-        self.forest.offsets[i], self.forest.lengths[i] = self.forest_used, room
-        Forest(self.forest.arena, self.forest.offsets[i : i + 1], self.forest.lengths[i : i + 1]).build()
-        self.start[i], self.room[i], self.ordered[i] = self.used, room, self.count[i]
+        start, offset = self.used, self.forest_used
         self.used += room
         self.forest_used += tree_size(room)
+        there = slice(start, start + int(self.count[i]))
+        self.columns[there], self.values[there] = self.columns[here][order], self.values[here][order]
+        leaves = self.forest.arena[self.forest.offsets[i] :][: self.count[i]][order]
+        self.forest.arena[offset : offset + leaves.size] = leaves
+        self.forest.offsets[i], self.forest.lengths[i] = offset, room
+        Forest(self.forest.arena, self.forest.offsets[i : i + 1], self.forest.lengths[i : i + 1]).build()
+        self.start[i] = start
+        self.room[i], self.ordered[i] = room, self.count[i]
 
     def _reserve(self, entries: int, sums: int) -> None:
-        if self.used + entries > self.columns.size:
-            size = 2 * (self.used + entries)
-            self.columns, self.values = _grown(self.columns, size), _grown(self.values, size)
+        if self.used + entries > self.values.size:
+            size = max(2 * (self.used + entries), self.columns.size)
+            self.columns = _grown(self.columns, size)
+            self.values = _grown(self.values, size)
         if self.forest_used + sums > self.forest.arena.size:
             larger = arena(2 * (self.forest_used + sums))
             larger[: self.forest_used] = self.forest.arena[: self.forest_used]

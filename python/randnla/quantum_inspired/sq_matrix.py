@@ -86,6 +86,13 @@ class SQMatrix:
         self._top.arena[: self.shape[0]] = self._store.totals()
         self._top.build()
         self._total = self._top.total()
+        self._stale = False
+
+    def _refresh(self) -> None:
+        """All sums anew, after an update that did not come to its end."""
+        if self._stale and isinstance(self._store, TreeStore):
+            self._store.rebuild()
+            self._sum()
 
     @classmethod
     def from_rows(
@@ -174,6 +181,7 @@ class SQMatrix:
     @property
     def exponent(self) -> int:
         """Weights are squares in units of two to this power."""
+        self._refresh()
         return self._store.exponent
 
     @property
@@ -186,7 +194,7 @@ class SQMatrix:
 
     def norm(self) -> float:
         """The Frobenius norm."""
-        return weights.length(self._total, self.exponent)
+        return weights.length(self.weight, self.exponent)
 
     def row_norms(self, rows: Any = None) -> Any:
         """Norms of all rows, of one, or of an array of them."""
@@ -197,11 +205,13 @@ class SQMatrix:
 
     def row_weights(self, rows: Array) -> Array:
         """Squared norms of rows in units of ``4**exponent``."""
+        self._refresh()
         return np.asarray(self._top.arena[rows])
 
     @property
     def weight(self) -> float:
         """The squared Frobenius norm in units of ``4**exponent``."""
+        self._refresh()
         return self._total
 
     def query(self, i: Any, j: Any) -> Any:
@@ -271,7 +281,7 @@ class SQMatrix:
 
     def draw_rows(self, size: int, source: Source, stream: int, *, first: int = 0) -> Array:
         """Draws first .. first + size - 1 of a stream of rows."""
-        if size and not self._total > 0:
+        if size and not self.weight > 0:
             raise InputError("A: expected a nonzero entry to draw, all are zero")
         return self._top.draw(_FIRST, size, seed=source.seed, stream=stream, first=first)
 
@@ -284,6 +294,9 @@ class SQMatrix:
 
     def update(self, i: Any, j: Any, value: Any) -> None:
         """Set entry (i, j), or those of two arrays of indices, in order.
+
+        If it is interrupted, the entries have their old or their new values, all of them, and norms and draws
+        are those of the entries.
 
         Raises
         ------
@@ -298,17 +311,16 @@ class SQMatrix:
         if rows.size != columns.size:
             raise InputError(f"j: expected as many columns as rows, got {columns.size} and {rows.size}")
         values = arguments.numbers(value, rows.size, self.dtype)
+        before = self.weight
+        self._stale = True
         fits = store.update(rows, columns, values)
-        before = self._total
         if fits:
             changed = np.unique(rows)
             self._top.update(np.zeros(changed.size, np.int64), changed, store.totals_of(changed))
             self._total = self._top.total()
             lost = self._total < weights.SMALLEST and (before > self._total or bool(np.any(values)))
-            fits = not lost
-        if not fits:
-            store.rebuild()
-            self._sum()
+            self._stale = lost
+        self._refresh()
 
     def _rows(self, rows: Any) -> NDArray[np.int64]:
         return arguments.index(rows, self.shape[0], name="i")

@@ -171,6 +171,9 @@ class SQVector:
     def update(self, i: Any, value: Any) -> None:
         """Set entry i, or those of an array of indices, in order.
 
+        If it is interrupted, the entries have their old or their new values, all of them, and norm and draws
+        are those of the entries.
+
         Parameters
         ----------
         i : int or array of int
@@ -184,19 +187,20 @@ class SQVector:
         """
         index = arguments.index(i, self.size, name="i")
         values = arguments.numbers(value, index.size, self.dtype)
+        forest = None if self._stale else self._forest
+        self._stale = True
         self._values[index] = values
-        if self._forest is None:
-            self._stale = True
+        if forest is None:
             return
         squares = weights.squares(values, self._exponent)
         if squares.size and float(squares.max()) > weights.LARGEST:
-            self._build()
             return
-        self._forest.update(np.zeros(index.size, np.int64), index, squares)
-        before, self._total = self._total, self._forest.total()
-        if self._total < weights.SMALLEST and (before > self._total or bool(np.any(values))):
-            self._build()
+        forest.update(np.zeros(index.size, np.int64), index, squares)
+        before, self._total = self._total, forest.total()
+        lost = self._total < weights.SMALLEST and (before > self._total or bool(np.any(values)))
+        self._stale = lost
 
     def _refresh(self) -> None:
+        """All sums anew, after changes that the structure did not follow."""
         if self._stale:
             self._build()
