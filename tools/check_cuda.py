@@ -143,7 +143,7 @@ def hot_loop(code: list[Instruction]) -> list[Instruction]:
     return best if multiply_adds(best) else code
 
 
-def judge_instructions(name: str, code: list[Instruction], rules: dict[str, int]) -> list[str]:
+def judge_instructions(name: str, code: list[Instruction], rules: dict[str, float]) -> list[str]:
     """Rules on opcodes: ``"LDG.E.128" = 1`` at least so many, ``ratio`` in the hot loop; no local memory."""
     local = sorted({i.opcode for i in code if i.opcode.startswith(("LDL", "STL"))})
     problems = [f"{name}: local memory ({opcode})" for opcode in local]

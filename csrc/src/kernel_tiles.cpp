@@ -99,21 +99,50 @@ class Tiles {
     template <class Use>
     void for_each(Team& team, index_t begin, index_t end, Use&& use) const {
         if (begin == end) return;
+        for_columns(
+            team, [](index_t) { return true; },
+            [&](index_t j, index_t count, const auto& rows_of) {
+                rows_of(begin, end, j, count, use);
+            });
+    }
+
+    // on(tile, i, j) for the tiles on the diagonal of a symmetric matrix and below(tile, i, j) for
+    // those below it, of the panels of columns that are those of a stripe: stripes are alike in
+    // work, for they take panels in turn, forth and back.
+    template <class On, class Below>
+    void for_each_below(Team& team, index_t stripe, index_t stripes, On&& on, Below&& below) const {
+        const auto of_stripe = [&](index_t panel) {
+            const index_t turn = panel % (2 * stripes);
+            return std::min(turn, 2 * stripes - 1 - turn) == stripe;
+        };
+        for_columns(team, of_stripe, [&](index_t j, index_t count, const auto& rows_of) {
+            rows_of(j, j + count, j, count, on);
+            rows_of(j + count, x_.rows, j, count, below);
+        });
+    }
+
+  private:
+    // visit(j, count, rows_of) for the panels of columns that are wanted; rows_of(begin, end, j,
+    // count, use) makes the tiles of these rows.
+    template <class Wanted, class Visit>
+    void for_columns(Team& team, const Wanted& wanted, const Visit& visit) const {
         const Scratch<T> tile(rows_ * step_), points(step_ * y_.cols), rows(rows_ * x_.cols);
-        for (index_t j = 0; j < y_.rows; j += step_) {
-            const index_t count = std::min(step_, y_.rows - j);
-            team.checkpoint();
-            pack(j, points.data());
+        const auto rows_of = [&](index_t begin, index_t end, index_t j, index_t count, auto& use) {
             for (index_t i = begin; i < end; i += rows_) {
                 team.checkpoint();
                 use(make(i, std::min(end, i + rows_), count, points.data(), rows.data(),
                          tile.data()),
                     i, j);
             }
+        };
+        for (index_t j = 0; j < y_.rows; j += step_) {
+            if (!wanted(j / step_)) continue;
+            team.checkpoint();
+            pack(j, points.data());
+            visit(j, std::min(step_, y_.rows - j), rows_of);
         }
     }
 
-  private:
     static index_t round_up(index_t n) {
         return (n + kernel_panel<T> - 1) / kernel_panel<T> * kernel_panel<T>;
     }
@@ -134,6 +163,16 @@ void copy_tile(MatrixView<T> from, MatrixView<T> to) {
     for (index_t i0 = 0; i0 < from.rows; i0 += edge)
         for (index_t j = 0; j < from.cols; ++j)
             for (index_t i = i0; i < std::min(from.rows, i0 + edge); ++i) to(i, j) = from(i, j);
+}
+
+// out += tile v, or = it, on the calling member, in whose second cache the tile lies: up to three
+// products with a vector are faster than one that packs it.
+template <class T>
+void multiply_tile(MatrixView<const T> tile, MatrixView<const T> v, T beta, MatrixView<T> out) {
+    const index_t width = v.cols < 4 ? 1 : v.cols;
+    for (index_t c = 0; c < v.cols; c += width)
+        parallel_gemm<T>(T(1), tile, v.block(0, v.rows, c, c + width), beta,
+                         out.block(0, out.rows, c, c + width));
 }
 
 // A product of a few microseconds is not worth a team.
@@ -170,6 +209,61 @@ void kernel_block(const RadialKernel& kernel, MatrixView<const T> x, MatrixView<
         members(x.rows, y.rows, x.cols));
 }
 
+namespace {
+
+// Of the points with themselves K is symmetric. Where v is narrow, entries cost more than products:
+// each is made once and used twice, in sums of fixed stripes, whatever the team.
+constexpr index_t stripes = 16, narrow = 8;
+constexpr index_t stripe_bytes = index_t{64} << 20;
+
+template <class T>
+bool symmetry_pays(MatrixView<const T> x, MatrixView<const T> y, MatrixView<const T> v) {
+    const bool same = x.data == y.data && x.rows == y.rows && x.row_stride == y.row_stride &&
+                      x.col_stride == y.col_stride;
+    const index_t bytes = stripes * v.rows * v.cols * static_cast<index_t>(sizeof(T));
+    return same && x.rows >= 2048 && v.cols <= narrow && bytes <= stripe_bytes;
+}
+
+template <class T>
+void symmetric_product(const Tiles<T>& tiles, MatrixView<const T> v, MatrixView<T> out,
+                       int members) {
+    const index_t n = v.rows, k = v.cols;
+    const Scratch<T> sums(stripes * n * k);
+    parallel_team(
+        [&](Team& team) {
+            const auto [first, last] = team.share(stripes);
+            for (index_t s = first; s < last; ++s) {
+                const auto sum = row_major_view(sums.data() + s * n * k, n, k);
+                std::fill_n(sum.data, n * k, T(0));
+                const auto rows_of = [&](MatrixView<const T> of, index_t i, index_t count) {
+                    return of.block(i, i + count, 0, k);
+                };
+                const auto forward = [&](auto tile, index_t i, index_t j) {
+                    multiply_tile<T>(tile, rows_of(v, j, tile.cols), T(1),
+                                     sum.block(i, i + tile.rows, 0, k));
+                };
+                const auto both = [&](auto tile, index_t i, index_t j) {
+                    forward(tile, i, j);
+                    const MatrixView<const T> entries = tile;
+                    multiply_tile<T>(entries.transposed(), rows_of(v, i, tile.rows), T(1),
+                                     sum.block(j, j + tile.cols, 0, k));
+                };
+                tiles.for_each_below(team, s, stripes, forward, both);
+            }
+            team.barrier();
+            const auto [begin, end] = team.share(n, 16);
+            for (index_t i = begin; i < end; ++i)
+                for (index_t c = 0; c < k; ++c) {
+                    T total = sums[i * k + c];
+                    for (index_t s = 1; s < stripes; ++s) total += sums[(s * n + i) * k + c];
+                    out(i, c) = total;
+                }
+        },
+        members);
+}
+
+}  // namespace
+
 template <class T>
 void kernel_product(const RadialKernel& kernel, MatrixView<const T> x, MatrixView<const T> y,
                     MatrixView<const T> v, MatrixView<T> out) {
@@ -181,16 +275,17 @@ void kernel_product(const RadialKernel& kernel, MatrixView<const T> x, MatrixVie
         for (index_t j = 0; j < out.cols; ++j) out(i, j) = T(0);
     blas::use_one_thread();
     const Tiles<T> tiles(kernel, x, y);
+    const int wanted = members(x.rows, y.rows, x.cols + v.cols);
+    if (symmetry_pays<T>(x, y, v)) return symmetric_product<T>(tiles, v, out, wanted);
     parallel_team(
         [&](Team& team) {
             const auto [begin, end] = team.share(x.rows, 16);
             tiles.for_each(team, begin, end, [&](auto tile, index_t i, index_t j) {
-                // In a region, this runs on the calling member.
-                parallel_gemm<T>(T(1), tile, v.block(j, j + tile.cols, 0, v.cols),
-                                 j == 0 ? T(0) : T(1), out.block(i, i + tile.rows, 0, out.cols));
+                multiply_tile<T>(tile, v.block(j, j + tile.cols, 0, v.cols), j == 0 ? T(0) : T(1),
+                                 out.block(i, i + tile.rows, 0, out.cols));
             });
         },
-        members(x.rows, y.rows, x.cols + v.cols));
+        wanted);
 }
 
 #define RANDNLA_INSTANTIATE(T)                                                                     \

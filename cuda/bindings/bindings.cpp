@@ -29,6 +29,17 @@ T* pointer(std::uintptr_t address) {
     return reinterpret_cast<T*>(address);
 }
 
+template <class S>
+void bind_tensor_cores(py::module_& m, const std::string& suffix) {
+    m.def(("apply_sign_map_tensor" + suffix).c_str(),
+          [](const DenseMap& map, bool adjoint, const Tuple& a, const Tuple& y,
+             std::uintptr_t stream) {
+              apply_sign_map_tensor<S>(map, adjoint, matrix<const S>(a), matrix<float>(y),
+                                       pointer<void>(stream));
+          },
+          py::call_guard<py::gil_scoped_release>());
+}
+
 template <class T>
 void bind_element(py::module_& m, const char* suffix) {
     const auto name = [&](const char* base) { return std::string(base) + suffix; };
@@ -207,6 +218,14 @@ void bind_maps(py::module_& m) {
              }),
              py::kw_only(), py::arg("kind"), py::arg("seed"), py::arg("stream"),
              py::arg("row_start"), py::arg("col_start"), py::arg("scale"));
+    m.def(
+        "apply_sign_map_f32",
+        [](const DenseMap& map, bool adjoint, const Tuple& a, const Tuple& out,
+           std::uintptr_t stream) {
+            apply_sign_map(map, adjoint, matrix<const float>(a), matrix<float>(out),
+                           pointer<void>(stream));
+        },
+        py::call_guard<py::gil_scoped_release>());
     py::class_<SparseMap>(m, "SparseMap")
         .def(py::init([](std::uint32_t kind, std::uint64_t seed, std::uint64_t stream, index_t rows,
                          index_t nnz, int element_bits) {
@@ -231,6 +250,8 @@ PYBIND11_MODULE(RANDNLA_CUDA_MODULE, m) {
     m.def("sum_of_squares_parts", &sum_of_squares_parts);
     m.def("hadamard_limit", &hadamard_limit);
     bind_maps(m);
+    bind_tensor_cores<float>(m, "_f32");
+    bind_tensor_cores<Brain>(m, "_bf16_f32");
     bind_products(m);
     bind_element<float>(m, "_f32");
     bind_element<double>(m, "_f64");

@@ -31,7 +31,7 @@ struct Thread {
 // a slow one still reads.
 struct Meeting {
     unsigned mask = 0, arrived = 0, count = 0;
-    std::uint64_t values[2][32] = {};
+    Words values[2][32] = {};
 };
 
 struct Warp {
@@ -141,8 +141,7 @@ void fill_shared(SharedArray& array, const char* name, std::size_t count, std::s
     array.name = name;
 }
 
-Meeting& arrive(unsigned mask, const std::uint64_t* value, const char* file, int line,
-                unsigned& which) {
+Meeting& arrive(unsigned mask, const Words* value, const char* file, int line, unsigned& which) {
     Thread& me = *block->current;
     me.file = file;
     me.line = line;
@@ -345,19 +344,25 @@ void meet_warp(unsigned mask, const char* file, int line) {
 
 std::uint64_t exchange(unsigned mask, std::uint64_t value, int source, const char* file, int line) {
     unsigned which = 0;
-    Meeting& meeting = arrive(mask, &value, file, line, which);
+    const Words words{{value}};
+    Meeting& meeting = arrive(mask, &words, file, line, which);
     if (source < 0 || source > 31) source = lane();
     if ((mask >> source & 1U) == 0)
         fail("shuffle reads a lane outside of its mask: " + place(*block->current));
-    return meeting.values[which][source];
+    return meeting.values[which][source].w[0];
+}
+
+const Words* collect(const Words& mine, const char* file, int line) {
+    unsigned which = 0;
+    return arrive(0xFFFFFFFFU, &mine, file, line, which).values[which];
 }
 
 unsigned ballot(unsigned mask, bool predicate, const char* file, int line) {
     unsigned which = 0, result = 0;
-    const std::uint64_t value = predicate ? 1 : 0;
+    const Words value{{predicate ? 1U : 0U}};
     Meeting& meeting = arrive(mask, &value, file, line, which);
     for (int l = 0; l < 32; ++l)
-        if ((mask >> l & 1U) != 0 && meeting.values[which][l] != 0) result |= 1U << l;
+        if ((mask >> l & 1U) != 0 && meeting.values[which][l].w[0] != 0) result |= 1U << l;
     return result;
 }
 

@@ -106,6 +106,12 @@ class SharedRef {
 void barrier(const char* file, int line);
 void meet_warp(unsigned mask, const char* file, int line);
 std::uint64_t exchange(unsigned mask, std::uint64_t value, int source, const char* file, int line);
+// What a lane brings to an operation of the whole warp, and what all have brought.
+struct Words {
+    std::uint64_t w[3] = {};
+    std::uint32_t word(int i) const { return static_cast<std::uint32_t>(w[i / 2] >> (i % 2 * 32)); }
+};
+const Words* collect(const Words& mine, const char* file, int line);
 unsigned ballot(unsigned mask, bool predicate, const char* file, int line);
 int lane();
 
@@ -213,6 +219,64 @@ inline float fma(float a, float b, float c) {
 }
 inline double fma(double a, double b, double c) {
     return std::fma(a, b, c);
+}
+
+inline int round_to_int(float x) {
+    return static_cast<int>(std::nearbyint(x));
+}
+
+// Eleven bits, ties away from zero.
+inline float round_to_tf32(float x) {
+    std::uint32_t bits = 0;
+    std::memcpy(&bits, &x, sizeof bits);
+    if ((bits & 0x7F800000U) != 0x7F800000U) bits = (bits + 0x1000U) & 0xFFFFE000U;
+    std::memcpy(&x, &bits, sizeof x);
+    return x;
+}
+
+// The layouts of mma.sync m16n8 with `per` numbers a register: entry (r, k) of A lies in register
+// r / 8 + 2 (k / 4per) of lane 4 (r % 8) + k % 4per / per, entry (k, c) of B in register k / 4per
+// of lane 4 c + k % 4per / per; a lane has C(g, 2t), C(g, 2t + 1), C(g + 8, 2t), C(g + 8, 2t + 1)
+// for g = lane / 4, t = lane % 4.
+template <int per, class C, class Product>
+void mma(C (&c)[4], const std::uint32_t (&a)[4], const std::uint32_t (&b)[2],
+         const Product& product) {
+    emulator::Words mine;
+    for (int i = 0; i < 6; ++i)
+        mine.w[i / 2] |= std::uint64_t{i < 4 ? a[i] : b[i - 4]} << (i % 2 * 32);
+    const emulator::Words* const all = emulator::collect(mine, __FILE__, __LINE__);
+    const int group = emulator::lane() / 4, t = emulator::lane() % 4;
+    for (int i = 0; i < 4; ++i) {
+        const int r = group + i / 2 * 8, column = 2 * t + i % 2;
+        auto sum = static_cast<std::conditional_t<std::is_same_v<C, float>, double, C>>(c[i]);
+        for (int k = 0; k < 8 * per; ++k) {
+            const int half = k / (4 * per), from = k % (4 * per) / per;
+            sum += product(all[r % 8 * 4 + from].word(r / 8 + 2 * half),
+                           all[column * 4 + from].word(4 + half), k % per);
+        }
+        c[i] = static_cast<C>(sum);
+    }
+}
+inline void mma_s8(int (&c)[4], const std::uint32_t (&a)[4], const std::uint32_t (&b)[2]) {
+    mma<4>(c, a, b, [](std::uint32_t x, std::uint32_t y, int part) {
+        return static_cast<int>(static_cast<std::int8_t>(x >> (8 * part))) *
+               static_cast<int>(static_cast<std::int8_t>(y >> (8 * part)));
+    });
+}
+inline double number_of_bits(std::uint32_t bits) {
+    float x = 0;
+    std::memcpy(&x, &bits, sizeof x);
+    return static_cast<double>(x);
+}
+inline void mma_bf16(float (&c)[4], const std::uint32_t (&a)[4], const std::uint32_t (&b)[2]) {
+    mma<2>(c, a, b, [](std::uint32_t x, std::uint32_t y, int part) {
+        return number_of_bits(x >> (16 * part) << 16) * number_of_bits(y >> (16 * part) << 16);
+    });
+}
+inline void mma_tf32(float (&c)[4], const std::uint32_t (&a)[4], const std::uint32_t (&b)[2]) {
+    mma<1>(c, a, b, [](std::uint32_t x, std::uint32_t y, int) {
+        return number_of_bits(x & 0xFFFFE000U) * number_of_bits(y & 0xFFFFE000U);
+    });
 }
 
 template <class... P, class... A>

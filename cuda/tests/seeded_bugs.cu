@@ -62,6 +62,15 @@ __global__ void several_readers(int* data) {
     gpu::store(data + self(), v + s[0]);
 }
 
+// A(r, k) = r if k = 0, B(k, c) = 8 - c if k = 0: entry (g, 2t) of each warp's product.
+__global__ void tensor_product(int* data) {
+    const int lane = self() % 32, g = lane / 4, t = lane % 4;
+    int c[4] = {100, 0, 0, 0};
+    const auto byte = [&](int value) { return t == 0 ? static_cast<std::uint32_t>(value) : 0U; };
+    gpu::mma_s8(c, {byte(g), byte(g + 8), 0, 0}, {byte(8 - g), 0});
+    gpu::store(data + self(), c[0]);
+}
+
 // ---- one bug each ----
 
 __global__ void missing_barrier(int* data) {
@@ -112,6 +121,12 @@ __global__ void masks_differ(int* data) {
 __global__ void lane_has_returned(int* data) {
     if (self() % 32 == 5) return;
     gpu::store(data + self(), __shfl_sync(all_lanes, 1, 0));
+}
+__global__ void tensor_product_without_a_lane(int* data) {
+    if (self() == 3) return;
+    int c[4] = {};
+    gpu::mma_s8(c, {0, 0, 0, 0}, {0, 0});
+    gpu::store(data + self(), c[0]);
 }
 __global__ void source_outside_of_mask(int* data) {
     if (self() % 32 < 16) gpu::store(data + self(), __shfl_sync(0xFFFFU, 1, 20));
@@ -172,6 +187,7 @@ void run_trial(const std::string& name, int* data) {
         TRIAL(half_warps),
         TRIAL(warp_exchange_in_memory),
         TRIAL(several_readers),
+        TRIAL(tensor_product),
         TRIAL(missing_barrier),
         TRIAL(missing_barrier_before_reuse),
         TRIAL(two_writers),
@@ -183,6 +199,7 @@ void run_trial(const std::string& name, int* data) {
         TRIAL(mask_without_caller),
         TRIAL(masks_differ),
         TRIAL(lane_has_returned),
+        TRIAL(tensor_product_without_a_lane),
         TRIAL(source_outside_of_mask),
         TRIAL(shared_out_of_bounds),
         TRIAL(shared_never_written),

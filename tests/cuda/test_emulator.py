@@ -21,6 +21,7 @@ SOUND = {
     "half_warps": np.concatenate([np.repeat([w + 3, w + 20], 16) for w in (0, 32)]),
     "warp_exchange_in_memory": X ^ 1,
     "several_readers": np.full(64, 11),
+    "tensor_product": 100 + X % 32 // 4 * (8 - X % 4 * 2),
 }
 # What each bug is reported as, whatever the order of the threads.
 BUGS = {
@@ -35,6 +36,7 @@ BUGS = {
     "mask_without_caller": r"warp mask lacks the calling lane",
     "masks_differ": r"warp masks differ|warp mask lacks the calling lane",
     "lane_has_returned": r"warp operation waits for a lane that has returned|deadlock: warp operation",
+    "tensor_product_without_a_lane": r"waits for a lane that has returned|deadlock: warp operation",
     "source_outside_of_mask": r"shuffle reads a lane outside of its mask",
     "shared_out_of_bounds": r"index 64 outside of shared s\[64\]",
     "shared_never_written": r"read of shared s\[9\], which no thread has written",

@@ -221,3 +221,36 @@ def test_points_that_do_not_fit():
 def test_indices_that_do_not_fit(indices):
     with pytest.raises(InputError, match="indices: expected"):
         KernelMatrix(np.ones((4, 2)), bandwidth=1.0).columns(indices)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("kernel", KERNELS)
+@pytest.mark.parametrize("columns", [1, 3, 8])
+def test_symmetry_halves_the_entries_of_narrow_products(kernel, dtype, columns):
+    """2 377 points are several panels and a part of one; another set of the same points has no symmetry."""
+    x = points(2377, 3, dtype)
+    V = np.random.default_rng(1).standard_normal((2377, 2 * columns)).astype(dtype)[::-1, ::2]
+    other = KernelMatrix(x, points2=x.copy(), kernel=kernel, bandwidth=1.5)
+    exact = other.to_dense().astype(np.float64) @ V.astype(np.float64)
+    scale = np.abs(exact).max()
+    results = []
+    for layout in (x, np.asfortranarray(x)):
+        K = KernelMatrix(layout, kernel=kernel, bandwidth=1.5)
+        for threads in (1, 2, 3, 4):
+            randnla.set_num_threads(threads)
+            try:
+                results.append(K @ V)
+            finally:
+                randnla.set_num_threads(0)
+    assert np.abs(results[0] - exact).max() <= 200 * np.finfo(dtype).eps * scale
+    for result in results[1:]:
+        assert np.array_equal(result, results[0])
+    assert not np.array_equal(results[0], other @ V)  # another order of sums: the way above was taken
+
+
+def test_symmetric_products_of_complex_and_wider_vectors():
+    x = points(2100, 2, np.float32)
+    K = KernelMatrix(x, bandwidth=1.5)
+    exact = KernelMatrix(x.astype(np.float64), bandwidth=1.5).to_dense()
+    for V in (points(2100, 2), points(2100, 2) + 1j * points(2100, 2, seed=3)):
+        assert np.abs(K @ V - exact @ V).max() <= 1e-10 * np.abs(exact @ V).max()

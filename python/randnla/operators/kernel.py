@@ -151,7 +151,9 @@ class KernelMatrix(LinearOperator):
     def _product(self, x: Array, y: Array, V: Array) -> Array:
         real = np.result_type(self.dtype, V.real.dtype)
         if real != self.dtype:
-            x, y = x.astype(real), y.astype(real)
+            same = x is y
+            x = x.astype(real)
+            y = x if same else y.astype(real)
         if V.dtype.kind != "c":
             return tiles.kernel_product(
                 x, y, V.astype(real, copy=False), kernel=self.kernel, bandwidth=self.bandwidth

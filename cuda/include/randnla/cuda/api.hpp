@@ -13,6 +13,14 @@ namespace randnla::cuda {
 using index_t = std::int64_t;
 using StreamHandle = void*;
 
+// Numbers of sixteen bits as they are stored: IEEE-754 binary16 and the upper half of a float32.
+struct Half {
+    std::uint16_t bits;
+};
+struct Brain {
+    std::uint16_t bits;
+};
+
 template <class T>
 struct Matrix {
     T* data;
@@ -36,6 +44,17 @@ template <class T>
 void apply_dense_map(const DenseMap& map, bool adjoint, Matrix<const T> a, Matrix<T> y,
                      double* squares, StreamHandle stream);
 index_t sum_of_squares_parts(index_t rows, int element_bytes);
+
+// out = S a, or out = S^T a, of a float32 sign map in exact fixed point, with the bits of the core.
+void apply_sign_map(const DenseMap& map, bool adjoint, Matrix<const float> a, Matrix<float> out,
+                    StreamHandle stream);
+
+// y = a S^T, or y = a S if adjoint, of a sign map on tensor cores. S is Brain, whose products are
+// exact and summed in float32, or float, which is taken as the sum of two numbers of eleven bits:
+// up to 2^-22 of its size. The map is that of element type float32.
+template <class S>
+void apply_sign_map_tensor(const DenseMap& map, bool adjoint, Matrix<const S> a, Matrix<float> y,
+                           StreamHandle stream);
 
 // SparseSign, or CountSketch (nnz = 1, kind countsketch); positions and signs as in the core.
 struct SparseMap {
@@ -121,14 +140,6 @@ template <class T, class Out>
 void gram(double alpha, Matrix<const T> a, double beta, Matrix<Out> c, T* work,
           StreamHandle stream);
 index_t gram_work(index_t rows, index_t cols, int element_bytes);
-
-// Numbers of sixteen bits as they are stored: IEEE-754 binary16 and the upper half of a float32.
-struct Half {
-    std::uint16_t bits;
-};
-struct Brain {
-    std::uint16_t bits;
-};
 
 // The two products of Woodbury's identity with a window g of few long rows, as in the core: formed
 // and summed in float64 whatever g is stored in (S is T, or narrow where T is float).

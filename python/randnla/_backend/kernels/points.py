@@ -58,7 +58,9 @@ def kernel_product(x: Array, y: Array, V: Array, *, kernel: str, bandwidth: floa
 
     Notes
     -----
-    *Cost*: m n (3 dim + 2 k) flops and m n exponentials; scratch of some 3 MB a thread.
+    *Cost*: m n (3 dim + 2 k) flops and m n exponentials; scratch of some 3 MB a thread. Where x and y are one
+    array of 2048 points or more and k <= 8, half of the distances and exponentials, and scratch of 16 times
+    `out`, where that is 64 MB at most.
     """
     out = np.empty((x.shape[0], V.shape[1]), x.dtype)
     _core.kernel_product(kernel, bandwidth, x, y, V, out)
