@@ -38,6 +38,13 @@ void bind_tensor_cores(py::module_& m, const std::string& suffix) {
                                        pointer<void>(stream));
           },
           py::call_guard<py::gil_scoped_release>());
+    m.def(("gram_tensor" + suffix).c_str(),
+          [](double alpha, const Tuple& a, double beta, const Tuple& c, std::uintptr_t work,
+             std::uintptr_t stream) {
+              gram_tensor<S>(alpha, matrix<const S>(a), beta, matrix<float>(c),
+                             pointer<float>(work), pointer<void>(stream));
+          },
+          py::call_guard<py::gil_scoped_release>());
 }
 
 template <class T>
@@ -197,6 +204,7 @@ void bind_products(py::module_& m) {
     m.def("triangle_limit", &triangle_limit);
     m.def("multiply_work", &multiply_work);
     m.def("gram_work", &gram_work);
+    m.def("gram_tensor_work", &gram_tensor_work);
     m.def("window_limit", &window_limit);
     m.def("window_work", &window_work);
     bind_windows<float, float>(m, "_f32");

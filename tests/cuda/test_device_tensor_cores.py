@@ -160,3 +160,50 @@ def test_sign_sketch_on_tensor_cores_reads_a_once(device: Any, kind: str) -> Non
     counters = device.call(name, np.float32, sign_map(device), False, device.view(A), device.view(Y))
     assert counters["bytes_read"] == A.nbytes
     assert counters["bytes_written"] == Y.nbytes
+
+
+def gram_tensor(
+    device: Any, kind: str, A: Any, C: Any, alpha: float = 1.0, beta: float = 0.0
+) -> dict[str, int]:
+    work = device.work(device.module.gram_tensor_work(*A.shape), np.float32)
+    name = "gram_tensor" if kind == "f32" else "gram_tensor_bf16"
+    views = alpha, device.view(A), beta, device.view(C), device.vector(work)
+    return device.call(name, np.float32, *views)
+
+
+@pytest.mark.parametrize("kind", LOST)
+@pytest.mark.parametrize("layout", ["C", "F"])
+@pytest.mark.parametrize("shape", [(0, 4), (1, 1), (77, 130), (1200, 24)])
+def test_gram_on_tensor_cores(device: Any, kind: str, layout: str, shape: tuple[int, int]) -> None:
+    A, wide = stored(matrix(shape, "C"), kind)
+    A, wide = np.asarray(A, order=layout), wide.astype(np.float64)
+    before = matrix((shape[1], shape[1]), "C", seed=1)
+    before += before.T
+    C = np.tril(before) + np.triu(np.full_like(before, np.nan), 1)
+    gram_tensor(device, kind, A, C, 0.1, 0.9)
+    np.testing.assert_array_equal(C, C.T)
+    u = np.finfo(np.float32).eps / 2
+    # The sums of a slab in float32, and what is lost of products of split numbers.
+    bound = 0.1 * ((shape[0] + 1) * u + 3 * LOST[kind]) * 1.01 * (abs(wide.T) @ abs(wide)) + 2 * u * abs(
+        before
+    )
+    assert (abs(C - (0.1 * wide.T @ wide + 0.9 * before)) <= bound + 2 * u * abs(C)).all()
+
+
+@pytest.mark.parametrize("kind", LOST)
+def test_gram_on_tensor_cores_of_integers_is_exact(device: Any, kind: str) -> None:
+    A, wide = stored(np.random.default_rng(0).integers(-8, 9, (128, 136)).astype(np.float32), kind)
+    C = np.full((136, 136), np.nan, np.float32)
+    gram_tensor(device, kind, A, C)
+    np.testing.assert_array_equal(C, wide.T @ wide)
+
+
+@pytest.mark.parametrize("kind", LOST)
+@pytest.mark.parametrize("n", [16, 128])
+def test_gram_on_tensor_cores_reads_a_once(device: Any, kind: str, n: int) -> None:
+    A, _ = stored(matrix((256, n), "C"), kind)
+    C = np.empty((n, n), np.float32)
+    counters = gram_tensor(device, kind, A, C)
+    triangle = n * (n + 1) // 2 * C.itemsize
+    assert counters["bytes_read"] == A.nbytes + triangle
+    assert counters["bytes_written"] == C.nbytes + triangle
