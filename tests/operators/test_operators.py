@@ -63,6 +63,38 @@ def test_frobenius_norm_over_the_whole_range(scale):
     assert Dense(np.zeros((3, 0))).frobenius_norm() == 0.0
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.complex64, np.complex128])
+def test_the_norm_of_blocks_is_gathered_in_one_reading(dtype):
+    A = data(dtype, (60, 7)).astype(dtype)
+    A[20:40] = 0
+    if A.real.itemsize == 8:
+        A[:20] *= 2.0**600
+        A[40:] *= 2.0**-600
+    for order in ("C", "F"):
+        X = np.asarray(A, order=order)
+        op = RowStream(lambda X=X: (X[i : i + 20] for i in range(0, 60, 20)), shape=A.shape, dtype=dtype)
+        op.matmat(np.ones(7, dtype))
+        top = float(abs(A).max())
+        assert op.frobenius_norm() == pytest.approx(np.linalg.norm(A.astype(complex) / top) * top, rel=1e-12)
+        assert op.passes == 1
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("dtype", [np.float32, np.complex128])
+def test_the_norm_of_what_is_not_finite_is_nan(bad, dtype):
+    A = np.ones((30, 4), dtype)
+    A[13, 2] = bad
+    stream = RowStream(lambda: (A[i : i + 10] for i in range(0, 30, 10)), shape=(30, 4), dtype=dtype)
+    with pytest.raises(NonFiniteError, match=r"\(13, 2\)"):
+        stream.frobenius_norm()
+    for op in (
+        RowStream(A, check_finite=False),
+        Sparse(scipy.sparse.csr_array(A), check_finite=False),
+        Dense(A, check_finite=False),
+    ):
+        assert np.isnan(op.frobenius_norm())
+
+
 def test_memmap_is_read_in_blocks_once_a_product(tmp_path):
     A = data(np.float32, (1000, 16))
     mapped = np.memmap(tmp_path / "a.bin", dtype=np.float32, mode="w+", shape=A.shape)

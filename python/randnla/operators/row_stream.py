@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -13,7 +14,6 @@ from randnla._backend import validate
 from randnla._backend.errors import InputError
 from randnla._backend.kernels import dense
 from randnla.operators.base import Array, LinearOperator
-from randnla.operators.norms import SumOfSquares
 
 DEFAULT_MAX_MEMORY = 256 << 20
 Job = Callable[[int, int, Array], None]
@@ -32,9 +32,9 @@ class RowStream(LinearOperator):
     dtype : dtype
         Taken from the source if it has one, else float64.
     max_memory : int, default 256 MiB
-        Bytes that a block of rows read from a sliceable source may take, with its conversion, screening
-        and squares; at least one row is read. Operands, products and the scratch of the BLAS come on top,
-        and so do pages of a mapped file, which the system takes back when it needs them.
+        Bytes that a block of rows read from a sliceable source may take, with its conversion and screening;
+        at least one row is read. Operands, products and the scratch of the BLAS come on top, and so do
+        pages of a mapped file, which the system takes back when it needs them.
     check_finite : bool, default True
         Screen each block as it is read.
 
@@ -96,7 +96,7 @@ class RowStream(LinearOperator):
         """Pairs (first row, block) over all rows, each block converted to `dtype` and screened."""
         m, n = self.shape
         row = 0
-        sums = SumOfSquares() if self._norm is None else None
+        whole = dense.NOTHING
         for raw in self._raw_blocks():
             block = validate.as_matrix(raw, name=f"{self.name}[{row}:]")
             if block.shape[1] != n or row + block.shape[0] > m:
@@ -109,22 +109,23 @@ class RowStream(LinearOperator):
                     "a stream of complex blocks needs dtype= when it is made"
                 )
             block = validate.native(block, self.dtype, name=f"{self.name}[{row}:]")
-            if self.check_finite and not validate.is_finite(block):
-                validate.require_finite(block, name=self.name, row_offset=row)
-            if sums is not None:
-                sums.add(block)
+            if self.check_finite or self._norm is None:
+                seen = dense.screen(block)
+                if self.check_finite and not seen.finite:
+                    validate.require_finite(block, name=self.name, row_offset=row)
+                whole = whole.join(seen)
             yield row, block
             row += block.shape[0]
         if row != m:
             raise InputError(f"{self.name}: the blocks hold {row} rows, expected {m}")
-        if sums is not None:
-            self._norm = sums.root()
+        if self._norm is None:
+            self._norm = whole.frobenius_norm if whole.finite else math.nan
         self.passes += 1
 
     def _raw_blocks(self) -> Iterator[Any]:
         if self._sliceable:
-            # What was read, its conversion, the conjugate that a complex product takes, and a screening
-            # mask of one byte an entry; a quarter is left to the squares, widened some 1 MB at a time.
+            # What was read, its conversion, the conjugate that a complex product takes, and the mask of one
+            # byte an entry by which NaN are counted; a quarter is left to the rest.
             raw = np.dtype(getattr(self.source, "dtype", self.dtype)).itemsize
             copies = 2 if self.dtype.kind == "c" else 1
             width = max(1, self.shape[1]) * (raw + copies * self.dtype.itemsize + 1)

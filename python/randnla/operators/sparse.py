@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,6 @@ from randnla._backend import validate
 from randnla._backend.errors import InputError
 from randnla._backend.kernels import dense, sparse
 from randnla.operators.base import Array, LinearOperator
-from randnla.operators.norms import frobenius
 
 
 class Sparse(LinearOperator):
@@ -88,11 +88,12 @@ class Sparse(LinearOperator):
 
     def frobenius_norm(self) -> float:
         """The Frobenius norm, safe from overflow."""
-        if not self.matrix.has_canonical_format:
-            matrix = self.matrix.copy()
+        matrix = self.matrix
+        if not matrix.has_canonical_format:
+            matrix = matrix.copy()
             matrix.sum_duplicates()
-            return frobenius(matrix.data)
-        return frobenius(self.matrix.data)
+        seen = dense.screen(matrix.data[None])
+        return seen.frobenius_norm if seen.finite else math.nan
 
     def require_finite(self, *, name: str = "A") -> None:
         """Raise `NonFiniteError` naming count and first index (row by row) of NaN and Inf."""

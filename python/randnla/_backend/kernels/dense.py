@@ -172,6 +172,22 @@ class Screen:
         except OverflowError:
             return math.inf
 
+    def join(self, other: Screen) -> Screen:
+        """What one pass over both matrices tells."""
+        a, b = self, other
+        if a.sum_squares == 0.0 and a.finite:
+            a = Screen(0.0, b.exponent, a.max_abs, True)
+        if b.sum_squares == 0.0 and b.finite:
+            b = Screen(0.0, a.exponent, b.max_abs, True)
+        exponent = max(a.exponent, b.exponent)
+        total = math.ldexp(a.sum_squares, 2 * (a.exponent - exponent))
+        total += math.ldexp(b.sum_squares, 2 * (b.exponent - exponent))
+        return Screen(total, exponent, max(a.max_abs, b.max_abs), a.finite and b.finite)
+
+
+NOTHING = Screen(0.0, 0, 0.0, True)
+"""What a pass over no entries tells."""
+
 
 def screen(A: Array) -> Screen:
     """Sum of squares, largest magnitude and finiteness of a matrix of any layout, in one pass.
@@ -180,7 +196,7 @@ def screen(A: Array) -> Screen:
     magnitude lies outside [2^-400, 2^400] a second pass looks at ``2**-exponent * A``.
     """
     if np.iscomplexobj(A):
-        return _join(screen(A.real), screen(A.imag))
+        return screen(A.real).join(screen(A.imag))
     if is_compiled(A):
         total, exponent, largest, finite = _core.screen(A)
         return Screen(total, exponent, largest, finite)
@@ -190,23 +206,12 @@ def screen(A: Array) -> Screen:
 def _screen_converted(A: Array) -> Screen:
     """Other real dtypes and unaligned memory, converted block by block."""
     rows, columns = _block_shape(A.shape)
-    whole = Screen(0.0, 0, 0.0, True)
+    whole = NOTHING
     for i in range(0, A.shape[0], rows):
         for j in range(0, A.shape[1], columns):
             block = np.ascontiguousarray(A[i : i + rows, j : j + columns], np.float64)
-            whole = _join(whole, screen(block))
+            whole = whole.join(screen(block))
     return whole
-
-
-def _join(a: Screen, b: Screen) -> Screen:
-    if a.sum_squares == 0.0 and a.finite:
-        a = Screen(0.0, b.exponent, a.max_abs, True)
-    if b.sum_squares == 0.0 and b.finite:
-        b = Screen(0.0, a.exponent, b.max_abs, True)
-    exponent = max(a.exponent, b.exponent)
-    total = math.ldexp(a.sum_squares, 2 * (a.exponent - exponent))
-    total += math.ldexp(b.sum_squares, 2 * (b.exponent - exponent))
-    return Screen(total, exponent, max(a.max_abs, b.max_abs), a.finite and b.finite)
 
 
 def _block_shape(shape: tuple[int, ...]) -> tuple[int, int]:
