@@ -4,6 +4,7 @@
 
 #include "arrays.hpp"
 #include "randnla/fixed_point.hpp"
+#include "randnla/fixed_point_product.hpp"
 #include "randnla/generator.hpp"
 #include "randnla/sketch_dense.hpp"
 #include "register.hpp"
@@ -85,6 +86,21 @@ void apply_sign(const py::array& a, py::array& out, std::uint64_t seed, std::uin
     apply_sign_map(map, adjoint, from, to);
 }
 
+void multiply(const py::array& a, const py::array& b, py::array& out, int slices) {
+    const auto left = input_matrix<float>(a, "A");
+    const auto right = input_matrix<float>(b, "B");
+    const auto to = output_matrix<float>(out, "out");
+    const ReleaseGil release;
+    fixed_point_product(left, right, slices, to);
+}
+
+void gram(const py::array& a, py::array& out, int slices) {
+    const auto from = input_matrix<float>(a, "A");
+    const auto to = output_matrix<float>(out, "out");
+    const ReleaseGil release;
+    fixed_point_gram(from, slices, to);
+}
+
 }  // namespace
 
 void register_streams(py::module_& m) {
@@ -105,6 +121,10 @@ void register_streams(py::module_& m) {
           py::arg("seed"), py::arg("stream"), py::arg("row_start"), py::arg("col_start"),
           py::arg("scale"), py::arg("adjoint"),
           "out = S a, or S^T a, of a float32 sign map, by exact sums of integers.");
+    m.def("fixed_point_product", &multiply, py::arg("a").noconvert(), py::arg("b").noconvert(),
+          py::arg("out").noconvert(), py::arg("slices"), "out = a b by exact sums of integers.");
+    m.def("fixed_point_gram", &gram, py::arg("a").noconvert(), py::arg("out").noconvert(),
+          py::arg("slices"), "out = a^T a by exact sums of integers.");
 }
 
 }  // namespace randnla::bindings

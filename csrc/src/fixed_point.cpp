@@ -64,7 +64,7 @@ class SignProduct {
           a_(a),
           out_(out),
           kernels_(fixed_point_kernels()),
-          across_(kernels_.across.product != nullptr && PackedStripe::by_columns(a)),
+          across_(kernels_.across.product != nullptr && by_columns(a)),
           form_(across_ ? kernels_.across : kernels_.plain),
           inner_start_(adjoint ? map.row_start : map.col_start),
           outer_start_(adjoint ? map.col_start : map.row_start) {

@@ -29,6 +29,38 @@ struct Block {
     }
 };
 
+// Whether rows of a column lie side by side, and columns of a row do not.
+inline bool by_columns(MatrixView<const float> a) {
+    return a.row_stride == 1 && (a.col_stride != 1 || a.cols == 1);
+}
+
+// Columns [c0, c1), at most 16, of a block as kernels take them, whole steps of rows: columns(x,
+// stride, number) where the matrix is by_columns, else rows(x, stride) for 16 columns. In place
+// where they are there, or with zeros around them in `copy`.
+template <class Rows, class Columns>
+void visit_tile(MatrixView<const float> a, bool columnwise, const Block& block, index_t c0,
+                index_t c1, float* copy, const Rows& rows, const Columns& columns) {
+    using namespace fixed_point;
+    const index_t count = block.end - block.begin;
+    const bool whole = count == block.steps * step_rows && (columnwise || c1 - c0 == 16);
+    const float* x = copy;
+    index_t stride = columnwise ? step_rows * block.steps : 16;
+    if (whole && (columnwise || a.col_stride == 1)) {
+        x = &a(block.begin, c0);
+        stride = columnwise ? a.col_stride : a.row_stride;
+    } else {
+        const index_t row_step = columnwise ? 1 : 16, column_step = columnwise ? stride : 1;
+        std::fill(copy, copy + 16 * block_rows, 0.0F);
+        for (index_t k = 0; k < count; ++k)
+            for (index_t c = c0; c < c1; ++c)
+                copy[(block.lead + k) * row_step + (c - c0) * column_step] = a(block.begin + k, c);
+    }
+    if (columnwise)
+        columns(x, stride, static_cast<int>(c1 - c0));
+    else
+        rows(x, stride);
+}
+
 // Columns [j0, j1) of a matrix, packed block by block for products, two tiles of 16 at a time.
 class PackedStripe {
   public:
@@ -39,11 +71,6 @@ class PackedStripe {
           columns_contiguous_(by_columns(a)),
           bytes_(2 * kernels.data_bytes * (fixed_point::block_rows / fixed_point::step_rows)),
           copy_(16 * fixed_point::block_rows) {}
-
-    // Whether rows of a column lie side by side, and columns of a row do not.
-    static bool by_columns(MatrixView<const float> a) {
-        return a.row_stride == 1 && (a.col_stride != 1 || a.cols == 1);
-    }
 
     const std::int8_t* data() const { return bytes_.data(); }
 
@@ -64,8 +91,15 @@ class PackedStripe {
         for (int j = 0; j < 2 && p + 16 * j < a_.cols; ++j) {
             const index_t c0 = p + 16 * j, c1 = std::min(a_.cols, c0 + 16);
             std::int32_t exponents[16];
-            pack_tile(block, c0, c1, bytes_.data() + j * block.steps * kernels_.data_bytes,
-                      exponents);
+            std::int8_t* const out = bytes_.data() + j * block.steps * kernels_.data_bytes;
+            visit_tile(
+                a_, columns_contiguous_, block, c0, c1, copy_.data(),
+                [&](const float* x, index_t stride) {
+                    kernels_.pack_rows(x, stride, block.steps, out, exponents);
+                },
+                [&](const float* x, index_t stride, int columns) {
+                    kernels_.pack_columns(x, stride, columns, block.steps, out, exponents);
+                });
             for (int c = 0; c < 16; ++c)
                 weigh(exponents[c], exponent, up[16 * j + c], up[32 + 16 * j + c]);
         }
@@ -88,32 +122,6 @@ class PackedStripe {
         float x;
         std::memcpy(&x, &bits, sizeof x);
         return x;
-    }
-
-    void pack_tile(const Block& block, index_t c0, index_t c1, std::int8_t* out,
-                   std::int32_t* exponents) const {
-        using namespace fixed_point;
-        const index_t rows = block.end - block.begin;
-        const bool whole =
-            rows == block.steps * step_rows && (columns_contiguous_ || c1 - c0 == 16);
-        const float* x = whole ? &a_(block.begin, c0) : copy_.data();
-        index_t stride = columns_contiguous_ ? a_.col_stride : a_.row_stride;
-        if (!whole || (!columns_contiguous_ && a_.col_stride != 1)) {
-            x = copy_.data();
-            stride = columns_contiguous_ ? step_rows * block.steps : 16;
-            std::fill(copy_.data(), copy_.data() + 16 * block_rows, 0.0F);
-            for (index_t k = 0; k < rows; ++k)
-                for (index_t c = c0; c < c1; ++c) {
-                    const index_t row = block.lead + k, column = c - c0;
-                    copy_[columns_contiguous_ ? column * stride + row : row * stride + column] =
-                        a_(block.begin + k, c);
-                }
-        }
-        if (columns_contiguous_)
-            kernels_.pack_columns(x, stride, static_cast<int>(c1 - c0), block.steps, out,
-                                  exponents);
-        else
-            kernels_.pack_rows(x, stride, block.steps, out, exponents);
     }
 
     MatrixView<const float> a_;

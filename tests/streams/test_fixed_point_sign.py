@@ -147,7 +147,7 @@ def test_slices_are_balanced_and_exact() -> None:
     q, e, found = oracle.quantize(A)
     np.testing.assert_array_equal(found, finite)
     assert abs(q).max() <= 0x7F7F7F
-    s = oracle.slices(q).astype(np.int64)
+    s = oracle.cut(q).astype(np.int64)
     np.testing.assert_array_equal(65536 * s[0] + 256 * s[1] + s[2], q)
     # Half a unit, 2^(e-23), is at most 2^-23 max / 0.99608: max times 2^(22-e) rounds to no more than
     # 0x7F7F7F, and e was raised only where without it would not. Below 2^-126 the unit is 2^-148.

@@ -183,8 +183,8 @@ void transpose_tiles(std::int8_t* tiles, index_t count) {
     }
 }
 
-void pack_columns_as_quads(const float* x, index_t col_stride, int columns, int steps,
-                           std::int8_t* out, std::int32_t* exponents) {
+inline void pack_columns_as_quads(const float* x, index_t col_stride, int columns, int steps,
+                                  std::int8_t* out, std::int32_t* exponents) {
     pack_runs(x, col_stride, columns, steps, out, exponents);
     transpose_tiles(out, index_t{3} * steps);
 }

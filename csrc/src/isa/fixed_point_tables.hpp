@@ -2,13 +2,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
-#include "fixed_point_scales.hpp"
-
-#if defined(__SSE4_1__)
-#include <immintrin.h>
-#else
-#include <cmath>
-#endif
+#include "fixed_point_integers.hpp"
 
 // The product by tables, where there are no dot products of bytes: four rows of data have sixteen
 // sums with signs, and a row of signs takes one of them for each four. An addition from the first
@@ -16,99 +10,17 @@
 namespace randnla::RANDNLA_ISA {
 namespace {
 
-#if defined(__AVX2__)
-constexpr int lanes = 8;
-#else
-constexpr int lanes = 4;
-#endif
-typedef std::uint32_t Words __attribute__((vector_size(4 * lanes), may_alias));
-
 constexpr int quads = step_rows / 4;
-constexpr index_t packed_ints = step_rows * 16;  // of a step of 16 columns, by rows
-constexpr index_t packed_signs = 16 * 8;         // bytes of a step of 16 rows
+constexpr index_t packed_signs = 16 * 8;  // bytes of a step of 16 rows
 
-inline std::int32_t magnitude_bits(float x) {
-    std::int32_t bits;
-    __builtin_memcpy(&bits, &x, 4);
-    return bits & 0x7FFFFFFF;
-}
-
-// out = the integers nearest to x, ties to even.
-inline void round_run(const float* x, int count, std::int32_t* out) {
-#if defined(__AVX2__)
-    for (int i = 0; i < count; i += 8)
-        _mm256_storeu_si256(reinterpret_cast<__m256i*>(out + i),
-                            _mm256_cvtps_epi32(_mm256_loadu_ps(x + i)));
-#elif defined(__SSE4_1__)
-    for (int i = 0; i < count; i += 4)
-        _mm_storeu_si128(reinterpret_cast<__m128i*>(out + i), _mm_cvtps_epi32(_mm_loadu_ps(x + i)));
-#else
-    for (int i = 0; i < count; ++i)
-        out[i] = std::fabs(x[i]) < 0x1p30F ? static_cast<std::int32_t>(std::nearbyint(x[i])) : 0;
-#endif
-}
-
-void pack_rows(const float* x, index_t row_stride, int steps, std::int8_t* packed,
+void pack_rows(const float* x, index_t row_stride, int steps, std::int8_t* out,
                std::int32_t* exponents) {
-    auto* out = reinterpret_cast<std::int32_t*>(packed);
-    std::int32_t top[16] = {};
-    for (index_t k = 0; k < step_rows * steps; ++k)
-        for (int c = 0; c < 16; ++c) {
-            const std::int32_t bits = magnitude_bits(x[k * row_stride + c]);
-            top[c] = bits > top[c] ? bits : top[c];
-        }
-    Scales scales;
-    scales.set(top, exponents);
-    for (index_t k = 0; k < step_rows * steps; ++k, x += row_stride, out += 16) {
-        float y[16];
-        for (int c = 0; c < 16; ++c) y[c] = x[c] * scales.first[c] * scales.second[c];
-        round_run(y, 16, out);
-    }
+    round_rows(x, row_stride, steps, reinterpret_cast<std::int32_t*>(out), exponents);
 }
 
-// out[16 i + c] = in[step_rows c + i] for 16 columns of a step.
-inline void transpose_step(const std::int32_t* in, std::int32_t* out) {
-    for (int c = 0; c < 16; c += 4)
-        for (int i = 0; i < step_rows; i += 4) {
-            const std::int32_t* const from = in + step_rows * c + i;
-            std::int32_t* const to = out + 16 * i + c;
-#if defined(__SSE4_1__)
-            __m128 r[4];
-            for (int t = 0; t < 4; ++t)
-                r[t] = _mm_castsi128_ps(
-                    _mm_load_si128(reinterpret_cast<const __m128i*>(from + step_rows * t)));
-            _MM_TRANSPOSE4_PS(r[0], r[1], r[2], r[3]);
-            for (int t = 0; t < 4; ++t)
-                _mm_store_si128(reinterpret_cast<__m128i*>(to + 16 * t), _mm_castps_si128(r[t]));
-#else
-            for (int t = 0; t < 4; ++t)
-                for (int u = 0; u < 4; ++u) to[16 * t + u] = from[step_rows * u + t];
-#endif
-        }
-}
-
-void pack_columns(const float* x, index_t col_stride, int columns, int steps, std::int8_t* packed,
+void pack_columns(const float* x, index_t col_stride, int columns, int steps, std::int8_t* out,
                   std::int32_t* exponents) {
-    auto* out = reinterpret_cast<std::int32_t*>(packed);
-    std::int32_t top[16] = {};
-    for (int c = 0; c < columns; ++c)
-        for (index_t k = 0; k < step_rows * steps; ++k) {
-            const std::int32_t bits = magnitude_bits(x[c * col_stride + k]);
-            top[c] = bits > top[c] ? bits : top[c];
-        }
-    Scales scales;
-    scales.set(top, exponents);
-    alignas(64) std::int32_t rounded[packed_ints] = {};
-    for (int k = 0; k < steps; ++k, out += packed_ints) {
-        for (int c = 0; c < columns; ++c) {
-            const float* const column = x + c * col_stride + step_rows * k;
-            float y[step_rows];
-            for (int i = 0; i < step_rows; ++i)
-                y[i] = column[i] * scales.first[c] * scales.second[c];
-            round_run(y, step_rows, rounded + step_rows * c);
-        }
-        transpose_step(rounded, out);
-    }
+    round_columns(x, col_stride, columns, steps, reinterpret_cast<std::int32_t*>(out), exponents);
 }
 
 // A row's bits of a step are its signs.

@@ -5,25 +5,11 @@
 #include <immintrin.h>
 
 #include "fixed_point_pack.hpp"
+#include "fixed_point_tile_state.hpp"
 
-// The product on AMX tiles. Written in assembly, since the compiler's own names for these
-// instructions do not say which memory they read: it would be free to move stores behind them.
+// The product on AMX tiles.
 namespace randnla::v4 {
 namespace {
-
-// Eight tiles of 16 rows of 64 bytes.
-struct alignas(64) TileConfig {
-    std::uint8_t palette = 1, start = 0, reserved[14] = {};
-    std::uint16_t bytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
-    std::uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
-};
-constexpr TileConfig tile_config;
-
-#define RANDNLA_TILE_LOAD(t, p) \
-    asm volatile("tileloadd (%0,%1,1), %%tmm" #t::"r"(p), "r"(tile_stride))
-#define RANDNLA_TILE_STORE(t, p) \
-    asm volatile("tilestored %%tmm" #t ", (%0,%1,1)" ::"r"(p), "r"(tile_stride) : "memory")
-#define RANDNLA_TILE_ZERO(t) asm volatile("tilezero %%tmm" #t::)
 
 // sums += signs (tile 6) times data (tile 7), or the transposed product.
 #define RANDNLA_TILE_MULTIPLY(t)                                \
@@ -34,7 +20,6 @@ constexpr TileConfig tile_config;
             asm volatile("tdpbssd %%tmm7, %%tmm6, %%tmm" #t::); \
     } while (false)
 
-constexpr index_t tile_stride = 64;
 constexpr index_t tile_ints = 256;
 
 // Rows [begin, end) of both columns' tiles: their int32 sums of slices become float32 and are

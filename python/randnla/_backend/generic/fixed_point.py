@@ -34,7 +34,7 @@ def quantize(X: Array) -> tuple[Array, Array, Array]:
     return q, e, finite
 
 
-def slices(q: Array) -> Array:
+def cut(q: Array) -> Array:
     """The three balanced bytes of integers, the highest first: ``q = 65536 s0 + 256 s1 + s2``."""
     b = (q + 0x808080) ^ 0x808080
     return np.stack([b >> 16, b >> 8, b]).astype(np.int8)
@@ -81,3 +81,25 @@ def apply_sign_map(
     start = row_start if adjoint else col_start
     out[...] = sign_product(S.T if adjoint else S, A, start=start, scale=scale)
     return out
+
+
+def multiply(A: Array, B: Array, out: Array, *, slices: int = 3) -> Array:
+    """Multiply two float32 matrices by the upper two or three bytes of their integers."""
+    sums = np.zeros(out.shape)
+    for k0, k1 in blocks(0, B.shape[0]):
+        (p, e, fine), (q, f, good) = quantize(A[:, k0:k1].T), quantize(B[k0:k1])
+        s, t = (cut(x).astype(np.int64) for x in (p, q))
+        total = (256 * s[0] + s[1]).T @ (256 * t[0] + t[1])
+        if slices == 3:
+            total += s[0].T @ t[2] + s[2].T @ t[0]
+        term = np.ldexp(total.astype(np.float64), np.add.outer(e, f) + 2 * (8 - FRACTION_BITS))
+        term[~fine] = term[:, ~good] = np.nan
+        sums += term
+    with np.errstate(over="ignore"):
+        out[...] = sums
+    return out
+
+
+def gram(A: Array, out: Array, *, slices: int = 3) -> Array:
+    """Multiply a float32 matrix by its transpose from the left."""
+    return multiply(A.T, A, out, slices=slices)
