@@ -102,6 +102,27 @@ def test_odd_functions_are_exact_where_the_rank_is(left, method, dtype):
     np.testing.assert_allclose(P, np.linalg.pinv(A, rcond=1e-10), atol=1e-11)
 
 
+@pytest.mark.parametrize("dtype", KINDS)
+def test_the_stated_error_of_an_odd_function_bounds_that_against_the_exact_one(dtype):
+    """With a Lipschitz constant of one the bound is the error of the identity: what is stated is tight."""
+    U, s, V = decaying(dtype)
+    A = SQMatrix((U * s) @ V.conj().T)
+
+    def shrink(x):
+        return np.maximum(x - 0.1, 0.0)
+
+    for f in (shrink, lambda x: x):
+        exact = (U * f(s)) @ V.conj().T
+        for method in ("rows", "double"):
+            for form in ("orthonormal", "sampled"):
+                for seed in range(4):
+                    X = odd_svt(A, f, method=method, form=form, rows=200, columns=200, rank=8, rng=seed)
+                    error, stated = np.linalg.norm(X.to_dense() - exact), X.info.error_estimate
+                    assert X.info.certificate == "first order"
+                    assert error < 1.2 * stated  # which is measured on a block of the matrix
+                    assert f is shrink or stated < 1.3 * error
+
+
 def test_the_form_of_the_paper_reads_only_what_it_draws():
     A = SQMatrix(np.random.default_rng(0).standard_normal((2000, 3)) @ np.ones((3, 1500)))
     X = even_svt(A, np.sqrt, rank=1, method="double", form="sampled", rows=50, columns=40, rng=0)
