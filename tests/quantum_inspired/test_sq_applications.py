@@ -162,10 +162,34 @@ def test_svm_is_the_least_squares_svm():
     assert accuracy[0] > 0.95
     assert accuracy[1] > accuracy[0] - 0.02
     np.testing.assert_array_equal(np.sign(found.decide(X)), found.predict(X))
+    cut = svm(SQMatrix(X), y, gamma=2.0, rank=9, right="exact", rng=0)  # nothing blows up what is left out
+    Q = np.linalg.svd(X)[2][:9].T
+    assert np.linalg.norm(cut.weights) < 1.2 * np.linalg.norm(exact[:12])
+    assert np.linalg.norm(cut.weights - exact[:12]) < cut.info.error_estimate
+    assert np.linalg.norm(cut.weights - Q @ (Q.T @ exact[:12])) < 0.4 * np.linalg.norm(exact[:12])
     with pytest.raises(InputError, match=r"labels: expected 1 and -1, got 0\.0"):
         svm(X, np.zeros(800))
     with pytest.raises(InputError, match=r"gamma: expected a positive number"):
         svm(X, y, gamma=0.0)
+
+
+@pytest.mark.parametrize("dtype", KINDS)
+def test_the_stated_error_of_an_svm_is_that_against_the_exact_one(dtype):
+    rng = np.random.default_rng(3)
+    y = np.where(np.arange(800) % 3 == 0, 1.0, -1.0)
+    X = random(rng, dtype, 800, 12) + 0.7 * y[:, None]
+    Z = np.c_[X, np.ones(800)]
+    G = Z.conj().T @ Z + np.diag(np.r_[np.full(12, 0.5), 0])
+    exact = np.linalg.solve(G, Z.conj().T @ y)[:12]
+    close = svm(X, y, gamma=2.0, right="exact", rng=0)
+    assert np.linalg.norm(close.weights - exact) < max(close.info.error_estimate, 1e-11) < 1e-6
+    for rows in (200, 1600):
+        found = [svm(SQMatrix(X), y, gamma=2.0, rows=rows, rng=seed) for seed in range(40)]
+        error = np.mean([np.linalg.norm(one.weights - exact) ** 2 for one in found]) ** 0.5
+        stated = np.mean([one.info.error_estimate**2 for one in found]) ** 0.5
+        assert 0.7 < error / stated < 1.4
+        assert 0.8 < error * rows**0.5 < 2.4
+        assert found[0].info.certificate == "first order"
 
 
 @pytest.mark.parametrize("dtype", KINDS)
@@ -206,6 +230,10 @@ def test_discriminant_directions_are_those_of_the_pencil():
     )
     np.testing.assert_allclose(ratio, exact, rtol=0.05)  # second order in the error of the directions
     np.testing.assert_allclose(np.diag(found.directions.T @ W.T @ W @ found.directions) / 3000, 1, rtol=0.2)
+    for size in (400, 3200):
+        many = [discriminant(SQMatrix(X), labels, rows=size, rng=seed) for seed in range(30)]
+        error = np.mean([(one.ratios / exact - 1) ** 2 for one in many], axis=0).max() ** 0.5
+        assert 0.7 < error / np.mean([one.info.error_relative for one in many]) < 1.4
     with pytest.raises(InputError, match=r"labels: expected at least two classes"):
         discriminant(X, np.zeros(3000, np.int64))
     with pytest.raises(InputError, match=r"labels: expected 3000 integers"):

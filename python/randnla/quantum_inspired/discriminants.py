@@ -54,7 +54,8 @@ def discriminant(
     -------
     DiscriminantResult
         directions (n, k), of unit variance within the classes as sampled, and ratios (k,), the variance
-        between over that within.
+        between over that within. ``info.error_relative`` is the largest standard error of a ratio over it, as
+        the variance within is that of the sampled deviations along the direction.
 
     Raises
     ------
@@ -103,9 +104,14 @@ def discriminant(
     between = np.sqrt(counts)[:, None] * (means - overall)
     _, ratios, Zh = np.linalg.svd(between @ whiten, full_matrices=False)
     k = min(k, ratios.size)
+    # Along each direction the squares of the sample have a sum of 1, which errs by as much as they scatter.
+    squares = np.abs(R @ (whiten @ Zh[:k].conj().T)) ** 2
+    scatter = np.sqrt(np.maximum((squares**2).sum(axis=0) - 1 / max(len(R), 1), 0.0))
     info = Info(
         rank=k,
         method="whitened by sampled deviations",
+        error_relative=float(scatter.max(initial=0.0)),
+        certificate="first order",
         entries=A.entries_read - before,
         seed=source.seed,
         path=f"{size} rows, {int(keep.sum())} directions",
