@@ -174,7 +174,7 @@ class Cells:
             others = json.loads(self.path.read_text(encoding="utf-8"))["cells"]
             self.stored["cells"] = {**others, **self.stored["cells"]}
         part = self.path.with_suffix(f".part{os.getpid()}")
-        part.write_text(json.dumps(self.stored, indent=1) + "\n", encoding="utf-8")
+        part.write_text(_lines(self.stored), encoding="utf-8")
         part.replace(self.path)
 
     def checkpoint(self, key: str, suffix: str) -> Path:
@@ -194,6 +194,13 @@ class Cells:
         place = self.path.with_suffix(".png")
         figure.savefig(place, dpi=120)
         print(f"figure: {place}")
+
+
+def _lines(stored: Mapping[str, Any]) -> str:
+    """JSON with a line for each cell."""
+    head = "".join(f" {json.dumps(k)}: {json.dumps(v)},\n" for k, v in stored.items() if k != "cells")
+    cells = ",\n".join(f"  {json.dumps(k)}: {json.dumps(v)}" for k, v in stored["cells"].items())
+    return f'{{\n{head} "cells": {{\n{cells}\n }}\n}}\n'
 
 
 def save_arrays(path: Path, parts: Mapping[str, Mapping[str, Any]]) -> None:

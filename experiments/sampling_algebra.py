@@ -7,7 +7,7 @@
 Speed of the draws; errors over samples, which fall like their root; entries read of matrices up to 1e5 by
 1e5 that are given by a function; the linear system, portfolio-like and recommendation problems of Arrazola,
 Delgado, Bardhan and Lloyd (*Quantum-inspired algorithms in practice*, Quantum 4, 2020), on synthetic data
-of their sizes; and time against error beside `randnla.svd`.
+of their sizes; and time against error beside `randnla.svd`. See sampling_applications.py for the rest.
 """
 
 from __future__ import annotations
@@ -72,9 +72,10 @@ def draws(setting: Setting) -> dict[str, Any]:
         found[f"{method} first draw after updates s"], _ = timed(lambda v=v: v.sample(1, rng=0), rounds=1)
         seconds, drawn = timed(lambda v=v: v.sample(setting.draws, rng=1))
         found[f"{method} draws a second"] = setting.draws / seconds
-        # Chi-square over 1000 cells of neighbours.
-        squares, cells = v.to_dense() ** 2, 1000
+        # Chi-square over cells of neighbours that expect 40 draws each.
+        squares, cells = v.to_dense() ** 2, setting.draws // 40
         expected = np.add.reduceat(squares, np.arange(0, squares.size, squares.size // cells))
+        found[f"{method} cells"] = expected.size
         expected *= drawn.size / squares.sum()
         seen = np.bincount(drawn // (squares.size // cells), minlength=expected.size)
         statistic = float(((seen - expected) ** 2 / expected).sum())

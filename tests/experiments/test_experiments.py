@@ -30,8 +30,9 @@ CELLS = {
     "manifold": {"error", "ghosts", "off"},
     "tensor": {"coherence", "gap", "signal", "dimension"},
     "sampling_algebra": {"draws", "slopes", "sublinear", "study", "crossover"},
+    "sampling_applications": {"application"},
 }
-WITHOUT_DATA = {"manifold", "sampling_algebra", "tensor"}
+WITHOUT_DATA = {"manifold", "sampling_algebra", "sampling_applications", "tensor"}
 TORCH = {"kfac_fashion_mnist", "mfac_optimizer", "mini_blocks", "pruning"}
 
 
