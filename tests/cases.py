@@ -420,6 +420,7 @@ CURVATURE: dict[str, str] = {
     "KFAC": "curvature/test_kfac.py",
     "KLDWRM": "curvature/test_kld_wrm.py",
     "KLClip": "curvature/test_kfac.py",
+    "LowRankFactor": "curvature/test_low_rank_factor.py",
     "KroneckerFactor": "curvature/test_factors.py",
     "LevenbergMarquardt": "curvature/test_quadratic.py",
     "LowRankInverse": "curvature/test_low_rank_inverse.py",

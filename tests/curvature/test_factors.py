@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import randnla
-from randnla.curvature import BrandFactor, KroneckerFactor
+from randnla.curvature import BrandFactor, KroneckerFactor, LowRankFactor
 from randnla.curvature.factors.average import STARTS
 
 EPS32 = float(np.finfo(np.float32).eps)
@@ -89,7 +89,10 @@ def test_half_precision_is_summed_in_single():
     assert abs(slow.value - 1).max() < 1e-4
 
 
-@pytest.mark.parametrize("factor", [KroneckerFactor(6, dtype="f8"), BrandFactor(6, 6, dtype="f8")])
+FULL = [KroneckerFactor(6, dtype="f8"), BrandFactor(6, 6, dtype="f8"), LowRankFactor(6, 6, dtype="f8")]
+
+
+@pytest.mark.parametrize("factor", FULL)
 def test_weights_multiply_the_outer_products(factor):
     X = batches(1, 4, 6)[0]
     weight = np.array([0.0, 1.0, 2.5, 1.0])
@@ -116,7 +119,9 @@ BAD_BATCHES = {
 
 
 @pytest.mark.parametrize("case", list(BAD_BATCHES))
-@pytest.mark.parametrize("make", [lambda: KroneckerFactor(4), lambda: BrandFactor(4, 2)])
+@pytest.mark.parametrize(
+    "make", [lambda: KroneckerFactor(4), lambda: BrandFactor(4, 2), lambda: LowRankFactor(4, 1, rng=0)]
+)
 def test_bad_batch_leaves_the_state_bit_unchanged(make, case):
     X, weight, error, message = BAD_BATCHES[case]
     factor = make()
@@ -146,7 +151,14 @@ def test_bad_arguments(arguments, message):
         KroneckerFactor(**arguments)
 
 
-@pytest.mark.parametrize("make", [lambda: KroneckerFactor(5, ema=0.7), lambda: BrandFactor(5, 3, ema=0.7)])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: KroneckerFactor(5, ema=0.7),
+        lambda: BrandFactor(5, 3, ema=0.7),
+        lambda: LowRankFactor(5, 2, oversample=1, ema=0.7, rng=3),
+    ],
+)
 def test_state_goes_on_bit_for_bit(make):
     stack = batches(10, 3, 5, dtype=np.float32)
     whole = make()
@@ -155,7 +167,7 @@ def test_state_goes_on_bit_for_bit(make):
     half = make()
     for X in stack[:6]:
         half.update(X)
-    resumed = type(half)(1, 1) if isinstance(half, BrandFactor) else KroneckerFactor(1)
+    resumed = KroneckerFactor(1) if isinstance(half, KroneckerFactor) else type(half)(1, 1)
     resumed.load_state_dict(half.state_dict())
     copied = pickle.loads(pickle.dumps(half))
     for X in stack[6:]:
@@ -228,7 +240,14 @@ def test_a_factor_beyond_memory_is_refused():
             KroneckerFactor(2).load_state_dict(plain_state.seal({**fields, **change}))
 
 
-@pytest.mark.parametrize("make", [lambda: KroneckerFactor(3, ema=0.5), lambda: BrandFactor(3, 3, ema=0.5)])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: KroneckerFactor(3, ema=0.5),
+        lambda: BrandFactor(3, 3, ema=0.5),
+        lambda: LowRankFactor(3, 3, ema=0.5),
+    ],
+)
 def test_squares_below_the_range_are_not_lost(make):
     """Entries of 1e-23, whose squares float32 does not hold, and what came before and comes after."""
     X = np.random.default_rng(5).standard_normal((4, 3))

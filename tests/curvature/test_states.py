@@ -23,6 +23,7 @@ from randnla.curvature import (
     Embedding,
     Exact,
     KroneckerFactor,
+    LowRankFactor,
     LowRankInverse,
     ScaleShift,
     TridiagonalKFAC,
@@ -74,6 +75,7 @@ ALL = {**CHAIN, "norm": ScaleShift(3, channel_axis=-1), "table": Embedding(5, 2)
 HOLDERS = {
     "KroneckerFactor": factor,
     "BrandFactor": lambda: factor(BrandFactor, 4),
+    "LowRankFactor": lambda: factor(lambda dim, rank: LowRankFactor(dim, rank, rng=0), 4),
     "DiagonalFactor": indices,
     "CholeskyInverse": lambda: refreshed(CholeskyInverse()),
     "EigenInverse": lambda: refreshed(EigenInverse()),

@@ -19,6 +19,7 @@ from randnla.curvature import (
     BrandFactor,
     GradientWindow,
     KroneckerFactor,
+    LowRankFactor,
     LowRankInverse,
     Nystrom,
 )
@@ -281,17 +282,13 @@ def _gradient_targets() -> list[Target]:
 def _targets() -> list[Target]:
     batch: dict[str, Any] = {"argument": "X", "dense_only": True, "refuses": no_batch}
     found = [
-        Target(
-            "KroneckerFactor.update",
-            updated(lambda dim, dtype: KroneckerFactor(dim, dtype=dtype)),
-            check_moment,
-            **batch,
-        ),
-        Target(
-            "BrandFactor.update",
-            updated(lambda dim, dtype: BrandFactor(dim, dim, dtype=dtype)),
-            check_moment,
-            **batch,
+        *(
+            Target(f"{kind}.update", updated(make), check_moment, **batch)
+            for kind, make in (
+                ("KroneckerFactor", lambda dim, dtype: KroneckerFactor(dim, dtype=dtype)),
+                ("BrandFactor", lambda dim, dtype: BrandFactor(dim, dim, dtype=dtype)),
+                ("LowRankFactor", lambda dim, dtype: LowRankFactor(dim, dim, dtype=dtype, rng=0)),
+            )
         ),
         Target("LowRankInverse.refresh", refreshed, check_refreshed, **batch),
         *_gradient_targets(),

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from randnla.curvature.factors.diagonal import DiagonalFactor as DiagonalFactor
     from randnla.curvature.factors.diagonal import DiagonalInverse as DiagonalInverse
     from randnla.curvature.factors.kronecker import KroneckerFactor as KroneckerFactor
+    from randnla.curvature.factors.low_rank import LowRankFactor as LowRankFactor
     from randnla.curvature.glm.least_squares import LeastSquares as LeastSquares
     from randnla.curvature.glm.logistic import Logistic as Logistic
     from randnla.curvature.glm.model import LinearModel as LinearModel
@@ -100,6 +101,7 @@ _EXPORTS = {
     "KLDWRM": "randnla.curvature.kfac.kld_wrm",
     "KLClip": "randnla.curvature.clipping",
     "KroneckerFactor": "randnla.curvature.factors.kronecker",
+    "LowRankFactor": "randnla.curvature.factors.low_rank",
     "LevenbergMarquardt": "randnla.curvature.levenberg_marquardt",
     "LowRankInverse": "randnla.curvature.inverses.low_rank_inverse",
     "MFAC": "randnla.curvature.windows.mfac",

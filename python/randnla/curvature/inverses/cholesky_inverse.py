@@ -17,6 +17,7 @@ from randnla._backend.kernels.dense import Array
 from randnla._backend.results import Info
 
 from ..factors.brand import BrandFactor
+from ..factors.low_rank import LowRankFactor
 from ..resumable import Resumable
 from .protocol import Factor
 from .spectral import checked_block, column_values
@@ -143,7 +144,7 @@ class CholeskyInverse(Resumable):
             self._matrix = self._matrix.astype(dtype, copy=False)
         return self
 
-    def refresh(self, factor: Factor | BrandFactor, damping: float | None = None) -> None:
+    def refresh(self, factor: Factor | BrandFactor | LowRankFactor, damping: float | None = None) -> None:
         """Invert the factor as it is now.
 
         Parameters

@@ -15,6 +15,7 @@ from randnla._backend.kernels.dense import Array
 from randnla._backend.results import Info
 
 from ..factors.brand import BrandFactor
+from ..factors.low_rank import LowRankFactor
 from .protocol import Factor
 from .spectral import SpectralInverse
 
@@ -57,7 +58,7 @@ class EigenInverse(SpectralInverse):
 
     _KIND: ClassVar[str] = "EigenInverse"
 
-    def refresh(self, factor: Factor | BrandFactor, damping: float | None = None) -> None:
+    def refresh(self, factor: Factor | BrandFactor | LowRankFactor, damping: float | None = None) -> None:
         """Decompose the factor as it is now.
 
         Parameters

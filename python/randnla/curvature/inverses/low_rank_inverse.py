@@ -18,6 +18,7 @@ from randnla._backend.results import Info
 from randnla._backend.rng import STREAM_VERSION, seed_from
 
 from ..factors.brand import BrandFactor
+from ..factors.low_rank import LowRankFactor
 from .eigen_inverse import semidefinite_pairs
 from .pairs import normalize, nystrom_pairs, ritz_pairs, singular_pairs, turn_to_ritz
 from .protocol import Factor
@@ -127,12 +128,12 @@ class LowRankInverse(SpectralInverse):
         self._left = 0.0  # the share of the trace that is not in them
         self._refreshes = 0
 
-    def refresh(self, factor: Factor | BrandFactor, damping: float | None = None) -> None:
+    def refresh(self, factor: Factor | BrandFactor | LowRankFactor, damping: float | None = None) -> None:
         """Take the eigenpairs of the factor as it is now.
 
         Parameters
         ----------
-        factor : KroneckerFactor, BrandFactor
+        factor : KroneckerFactor, BrandFactor or LowRankFactor
         damping : float, optional
             Nonnegative; as before unless given.
 
@@ -143,9 +144,10 @@ class LowRankInverse(SpectralInverse):
         BreakdownError
             The factor is not finite or far from semidefinite. The inverse is what it was.
         """
-        if not hasattr(factor, "sum_times") and not isinstance(factor, BrandFactor):
+        if not hasattr(factor, "sum_times") and not isinstance(factor, HELD_AS_PAIRS):
             raise InputError(
-                f"factor: expected a KroneckerFactor or a BrandFactor, got {type(factor).__name__}"
+                "factor: expected a KroneckerFactor, a BrandFactor or a LowRankFactor, got "
+                f"{type(factor).__name__}"
             )
         damping = self._damping if damping is None else validate.real(damping, name="damping", low=0.0)
         U, w, passes, path = self._pairs(factor)
@@ -286,8 +288,8 @@ class LowRankInverse(SpectralInverse):
         enough = np.flatnonzero(left <= self.tol * trace)
         return int(enough[0]) if enough.size else most
 
-    def _pairs(self, factor: Factor | BrandFactor) -> tuple[Array, Array, int, str]:
-        if isinstance(factor, BrandFactor):
+    def _pairs(self, factor: Factor | BrandFactor | LowRankFactor) -> tuple[Array, Array, int, str]:
+        if isinstance(factor, HELD_AS_PAIRS):
             return factor.U, factor.sum_values, 0, "pairs"
         d = factor.dim
         size = min(d, self.rank + self.oversample)
@@ -351,6 +353,7 @@ class LowRankInverse(SpectralInverse):
         return rows.T.astype(dtype, copy=False)
 
 
+HELD_AS_PAIRS = (BrandFactor, LowRankFactor)
 _CORES = {"nystrom": nystrom_pairs, "rs": singular_pairs, "sre": ritz_pairs}
 
 
