@@ -71,7 +71,7 @@ for axis in axes:
     axis.set_xticks(sizes, [str(d) for d in sizes])
     axis.set_xlabel("rows $d$ of the sketch")
     axis.spines[["top", "right"]].set_visible(False)
-axes[0].legend(frameon=False)
+axes[1].legend(frameon=False, loc="lower left")
 plt.show()
 
 # %%

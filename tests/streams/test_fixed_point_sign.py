@@ -236,6 +236,16 @@ def test_the_map_uses_it_for_float32_from_both_sides() -> None:
     same_bits(S @ A[:, 0], np.ascontiguousarray(want[:, 0]))
 
 
+@pytest.mark.parametrize("adjoint", [False, True])
+def test_half_precision_has_the_bits_of_the_converted_array(adjoint: bool) -> None:
+    A = np.random.default_rng(11).standard_normal((900, 40)).astype(np.float16)
+    S = Sign(*((900, 70) if adjoint else (70, 900)), rng=5, dtype=np.float32)
+    P = S.T if adjoint else S
+    got = P @ A
+    assert got.dtype == np.float32
+    same_bits(got, P @ A.astype(np.float32))
+
+
 def digest() -> str:
     sha = hashlib.sha256()
     for A in (extremes(), np.random.default_rng(10).standard_normal((900, 70)).astype(np.float32)):

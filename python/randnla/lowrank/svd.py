@@ -82,9 +82,10 @@ def svd(
         rank. `tol` is taken by "auto", "subspace", "power", "proto",
         "farpca" and "full"; the others are for a fixed rank.
     sketch : str or random map
-        "gaussian" (what "auto" always means: theory and certificates are for it), "sign",
-        "sparse_sign", "countsketch", "srht", "srft", or a map of rank + oversample rows and n columns. In
-        tolerance mode and by "farpca" only "gaussian" grows; "gram" and "full" draw no map.
+        "gaussian" (what "auto" always means: theory and certificates are for it), "sign" (in float32 a
+        product in fixed point, `/guide/fixed_point`), "sparse_sign", "countsketch", "srht", "srft", or a map
+        of rank + oversample rows and n columns. In tolerance mode and by "farpca" only "gaussian" grows;
+        "gram" and "full" draw no map.
     certificate : {"auto", "probe", "exact", "leave_one_out"}
         See `randnla.lowrank.error`. "auto" in the Frobenius norm takes the exact identity of arrays,
         sparse matrices and streams, at the price of reading A once more, where the error stands above
