@@ -20,7 +20,7 @@ WHEELS := $(VENV)/.wheels
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 CANDIDATES := $(or $(PYTHON),python3 python3.14 python3.13 python3.12 python3.11 python)
 SOURCES := pyproject.toml CMakeLists.txt README.md LICENSE \
-           $(shell find csrc cmake python/randnla -type f ! -name '*.so' ! -name '*.pyc' 2>/dev/null)
+           $(shell find csrc cuda cmake python/randnla -type f ! -name '*.so' ! -name '*.pyc' 2>/dev/null)
 
 # Nothing from the caller's shell may shadow the installed package.
 unexport PYTHONPATH

@@ -255,6 +255,21 @@ void bind_maps(py::module_& m) {
 
 PYBIND11_MODULE(RANDNLA_CUDA_MODULE, m) {
     m.def("device_state", &device_state);
+    const py::call_guard<py::gil_scoped_release> unlocked;
+    m.def(
+        "copy_to_host",
+        [](std::uintptr_t to, std::uintptr_t from, std::size_t bytes, std::uintptr_t stream) {
+            copy_to_host(pointer<void>(to), pointer<const void>(from), bytes,
+                         pointer<void>(stream));
+        },
+        unlocked);
+    m.def(
+        "copy_to_device",
+        [](std::uintptr_t to, std::uintptr_t from, std::size_t bytes, std::uintptr_t stream) {
+            copy_to_device(pointer<void>(to), pointer<const void>(from), bytes,
+                           pointer<void>(stream));
+        },
+        unlocked);
     m.def("sum_of_squares_parts", &sum_of_squares_parts);
     m.def("hadamard_limit", &hadamard_limit);
     bind_maps(m);

@@ -4,12 +4,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
 import shutil
 import subprocess
 import sys
 import sysconfig
+import types
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -17,6 +19,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+
+from randnla._backend import device as device_arrays
 
 ROOT = Path(__file__).parents[2]
 
@@ -91,5 +95,56 @@ def device(emulated_module: ModuleType, request: pytest.FixtureRequest) -> Itera
     """The emulated device with its threads and blocks in either order."""
     emulated_module.set_order(request.param, 1)
     yield Device(emulated_module)
+    emulated_module.clear_buffers()
+    emulated_module.set_order("forward", 1)
+
+
+class EmulatedRuntime(device_arrays.Runtime):
+    """CuPy's arrays over host memory, which holds NaN until it is written; kernels may touch it alone."""
+
+    def __init__(self, module: ModuleType, cupy: Any) -> None:
+        super().__init__(module, cupy)
+        self.held: list[Any] = []
+
+    def stream(self) -> int:
+        return 0
+
+    def on(self, A: Any) -> contextlib.AbstractContextManager[Any]:
+        return contextlib.nullcontext()
+
+    def allocate(self, size: int) -> Any:
+        """An allocator of CuPy's."""
+        memory = np.full(size + 256, 0xFF, np.uint8)
+        start = -(-memory.ctypes.data // 256) * 256
+        self.extension.register_buffer(start, size)
+        self.held.append(memory)
+        owned = self.cupy.cuda.UnownedMemory(start, max(1, size), memory, device_id=0)
+        return self.cupy.cuda.MemoryPointer(owned, 0)
+
+    def put(self, A: Any) -> Any:
+        """A NumPy array of any strides as a CuPy array of the same strides, uncounted."""
+        low, high = np.lib.array_utils.byte_bounds(A)
+        pointer = self.allocate(high - low)
+        out = self.cupy.ndarray(A.shape, A.dtype, pointer + (A.ctypes.data - low), strides=A.strides)
+        self.seen(out)[...] = A
+        return out
+
+    def seen(self, A: Any) -> Any:
+        """The memory of a CuPy array as a NumPy array, uncounted."""
+        interface = {"version": 3, "data": (A.data.ptr, False), "strides": A.strides}
+        interface |= {"shape": A.shape, "typestr": A.dtype.str}
+        return np.asarray(types.SimpleNamespace(__array_interface__=interface))
+
+
+@pytest.fixture(params=("forward", "reverse"))
+def gpu(
+    emulated_module: ModuleType, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[EmulatedRuntime]:
+    """The public functions on CuPy's arrays, with kernels under emulation."""
+    runtime = EmulatedRuntime(emulated_module, pytest.importorskip("cupy"))
+    monkeypatch.setattr(device_arrays, "_open", lambda: runtime)
+    emulated_module.set_order(request.param, 1)
+    with runtime.cupy.cuda.using_allocator(runtime.allocate):
+        yield runtime
     emulated_module.clear_buffers()
     emulated_module.set_order("forward", 1)

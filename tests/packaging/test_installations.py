@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.serial]
 
 ROOT = Path(__file__).parents[2]
 OUR_BLAS = "libscipy_openblas-randnla.so"
-SOURCES = ("CMakeLists.txt", "README.md", "LICENSE", "pyproject.toml", "cmake", "csrc", "python")
+SOURCES = ("CMakeLists.txt", "README.md", "LICENSE", "pyproject.toml", "cmake", "csrc", "cuda", "python")
 
 
 def call(*command: str | Path, cwd: Path, **environment: str) -> str:
@@ -90,6 +90,12 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return python
 
 
+def has_nvcc() -> bool:
+    """Whether CMake finds a CUDA compiler: where it looks, or where its documentation says it does."""
+    places = (os.environ.get("CUDACXX"), shutil.which("nvcc"), "/usr/local/cuda/bin/nvcc")
+    return any(place is not None and Path(place).is_file() for place in places)
+
+
 def unpacked(sdist: Path, folder: Path) -> Path:
     with tarfile.open(sdist) as archive:
         archive.extractall(folder, filter="data")
@@ -120,10 +126,13 @@ def test_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
     tops = {name.split("/")[0] for name in names}
     assert len(tops) == 2
     assert "randnla" in tops
-    libraries = sorted(name for name in names if ".so" in name)
-    assert len(libraries) == 2
-    assert libraries[1] == f"randnla/lib/{OUR_BLAS}"
-    assert re.fullmatch(r"randnla/_core\.cpython-3\d+-[\w-]+\.so", libraries[0])
+    libraries = [name for name in names if ".so" in name]
+    modules = ["_core", "_cuda"] if has_nvcc() else ["_core"]  # never the emulated one
+    tagged = [re.fullmatch(r"randnla/(\w+)\.cpython-3\d+-[\w-]+\.so", name) for name in libraries]
+    assert sorted(match.group(1) for match in tagged if match) == modules
+    assert [name for name, match in zip(libraries, tagged, strict=True) if not match] == [
+        f"randnla/lib/{OUR_BLAS}"
+    ]
 
 
 def test_auditwheel_shows_the_wheel(wheel: Path) -> None:
@@ -185,6 +194,7 @@ def test_editable_install_rebuilds_on_import(sdist: Path, tmp_path: Path) -> Non
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     install = (python, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation")
     fast = ("-C", "cmake.build-type=Debug", "-C", "cmake.define.CMAKE_CXX_FLAGS_DEBUG=-O0")
+    fast += ("-C", "cmake.define.RANDNLA_CUDA=OFF")
     call(*install, *fast, "-e", source, cwd=tmp_path, PATH=path)
 
     code = "import randnla; print(randnla.info().threading)"

@@ -1,9 +1,9 @@
 # SPDX-FileCopyrightText: 2026 the randnla developers
 # SPDX-License-Identifier: BSD-3-Clause
-"""Kinds of arrays: how each is read on the host without a copy, and how results become that kind again.
+"""Kinds of arrays: how each is read without a copy, and how results become that kind again.
 
 No framework is imported here before one of its arrays is handed in. Nothing crosses between host and
-device silently: an array of another device is refused.
+device silently: an array on a GPU is taken there, by the functions that have kernels for it, or refused.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse
 
+from randnla._backend import device
 from randnla._backend.errors import InputError
 
 KindName = Literal["numpy", "torch", "jax", "cupy", "array_api"]
@@ -27,6 +28,7 @@ class Kind:
 
     name: KindName
     namespace: Any = None
+    on_device: bool = False
 
     @property
     def is_numpy(self) -> bool:
@@ -41,19 +43,51 @@ def is_sparse(A: object) -> bool:
     return bool(scipy.sparse.issparse(A))
 
 
-def kind_of(A: object) -> Kind:
+def kind_of(A: Any) -> Kind:
     """The kind of `A`; sparse matrices, operators, sequences and array subclasses give NumPy results."""
     if isinstance(A, (np.ndarray, np.generic)) or is_sparse(A):
         return NUMPY
     if array_api_compat.is_torch_array(A):
-        return Kind("torch", array_api_compat.array_namespace(A))
+        return Kind("torch", array_api_compat.array_namespace(A), A.device.type == "cuda")
     if array_api_compat.is_jax_array(A):
-        return Kind("jax", array_api_compat.array_namespace(A))
+        return Kind("jax", array_api_compat.array_namespace(A), _is_on_gpu(A))
     if array_api_compat.is_cupy_array(A):
-        return Kind("cupy", array_api_compat.array_namespace(A))
+        return Kind("cupy", array_api_compat.array_namespace(A), True)
     if hasattr(A, "__array_namespace__") and hasattr(A, "__dlpack__"):
         return Kind("array_api", A.__array_namespace__())
     return NUMPY
+
+
+def _is_on_gpu(A: Any) -> bool:
+    try:
+        return any(place.platform in ("gpu", "cuda") for place in A.devices())
+    except TypeError:  # a tracer has none
+        return False
+
+
+def to_device(A: Any, *, name: str = "A") -> Any:
+    """An array on a GPU as a `cupy.ndarray` of the same memory; None for anything else.
+
+    Raises
+    ------
+    InputError
+        There are no device kernels, no driver or no device, or the dtype is not float32 or float64.
+    """
+    if isinstance(A, np.ndarray):
+        return None
+    kind = kind_of(A)
+    if not kind.on_device:
+        return None
+    try:
+        cupy = device.runtime().cupy
+    except InputError as error:
+        raise InputError(f"{name}: {error}") from None
+    if kind.name == "torch":
+        A = A.detach()
+    array = A if kind.name == "cupy" else cupy.from_dlpack(A)
+    if array.dtype not in device.SUFFIXES:
+        raise InputError(f"{name}: expected float32 or float64 on a GPU, got {array.dtype}")
+    return array
 
 
 def to_host(A: Any, *, name: str = "A") -> npt.NDArray[Any]:
@@ -82,7 +116,9 @@ def to_host(A: Any, *, name: str = "A") -> npt.NDArray[Any]:
     if kind.name == "torch":
         return _from_torch(A, name)
     if kind.name == "cupy":
-        raise InputError(f"{name}: CuPy arrays need the GPU build; copy to the host with cupy.asnumpy")
+        raise InputError(
+            f"{name}: this takes no arrays on a GPU, got a CuPy array; copy it to the host with cupy.asnumpy"
+        )
     if kind.name == "jax":
         return _from_jax(A, name)
     if kind.name == "array_api":
@@ -91,7 +127,14 @@ def to_host(A: Any, *, name: str = "A") -> npt.NDArray[Any]:
 
 
 def restore(kind: Kind, array: Any) -> Any:
-    """`array` (NumPy) as an array of `kind`, sharing memory where that library allows it."""
+    """`array` as an array of `kind`, sharing memory where that library allows it.
+
+    Arrays are NumPy's, or, where `kind` is on a device, CuPy's; small ones may then be NumPy's still.
+    """
+    if kind.on_device and hasattr(array, "shape"):
+        if isinstance(array, np.ndarray):
+            array = device.runtime().to_device(array)
+        return array if kind.name == "cupy" else kind.namespace.from_dlpack(array)
     if kind.is_numpy or not isinstance(array, (np.ndarray, np.generic)):
         return array
     array = np.asarray(array)

@@ -23,12 +23,12 @@ OPTIONAL = {
     "matplotlib": ("matplotlib", "plot", "figures"),
     "rich": ("rich", "cli", "progress bars and tables in the shell"),
 }
-# No public function calls a device kernel yet, and none has been run on a GPU.
+# No device kernel has been run on a GPU.
 CUDA_STATES = {
     "not built": "not built: this installation has no device kernels",
     "no driver": "no driver: device kernels were built, but the CUDA driver is absent or too old",
     "no device": "no device: device kernels were built, but no GPU is visible",
-    "ready": "device kernels were built and a GPU is there; no public function uses them yet",
+    "ready": "ready: device kernels were built and a GPU is there (arrays on it need CuPy)",
 }
 
 

@@ -58,13 +58,27 @@ def as_array(A: Any, *, name: str = "A", ndim: int | tuple[int, ...] = 2) -> Arr
     return native(array, dtype, name=name)
 
 
-def host_array(A: Any, *, name: str, ndim: int | tuple[int, ...]) -> tuple[Array, np.dtype[Any]]:
-    """`A` on the host, checked as by `as_array` but not converted, and its working dtype."""
-    array = namespace.to_host(A, name=name)
+def native_array(A: Any, *, name: str, ndim: int | tuple[int, ...]) -> tuple[Any, np.dtype[Any]]:
+    """`host_array`, or an array of float32 or float64 on a GPU as it is, a `cupy.ndarray`."""
+    array = namespace.to_device(A, name=name)
+    if array is None:
+        return host_array(A, name=name, ndim=ndim)
+    require_ndim(array, name=name, ndim=ndim)
+    return array, array.dtype
+
+
+def require_ndim(array: Any, *, name: str, ndim: int | tuple[int, ...]) -> None:
+    """Raise `InputError` unless the array has as many dimensions as allowed."""
     allowed = (ndim,) if isinstance(ndim, int) else ndim
     if array.ndim not in allowed:
         wanted = " or ".join(map(str, allowed))
         raise InputError(f"{name}: expected {wanted} dimensions, got {array.ndim} (shape {array.shape})")
+
+
+def host_array(A: Any, *, name: str, ndim: int | tuple[int, ...]) -> tuple[Array, np.dtype[Any]]:
+    """`A` on the host, checked as by `as_array` but not converted, and its working dtype."""
+    array = namespace.to_host(A, name=name)
+    require_ndim(array, name=name, ndim=ndim)
     return array, working_dtype(array.dtype, name=name)
 
 
@@ -99,13 +113,16 @@ def native(array: Array, dtype: Any, *, name: str = "A") -> Array:
     return converted
 
 
-def receiver(out: Any, shape: tuple[int, ...], dtype: Any, *inputs: Array) -> None:
+def receiver(out: Any, shape: tuple[int, ...], dtype: Any, *inputs: Any) -> None:
     """`out` can be written to, has this shape and dtype, and shares no memory with the inputs.
 
     Raises
     ------
     InputError
     """
+    if inputs and not isinstance(inputs[0], np.ndarray):
+        _device_receiver(out, shape, dtype, inputs)
+        return
     if not isinstance(out, np.ndarray):
         raise InputError(f"out: expected a NumPy array, got {type(out).__name__}")
     if out.shape != shape or out.dtype != dtype:
@@ -115,6 +132,24 @@ def receiver(out: Any, shape: tuple[int, ...], dtype: Any, *inputs: Array) -> No
     if not is_native(out, dtype):
         raise InputError(f"out: expected aligned entries in native order, got strides {out.strides}")
     require_disjoint(out, *inputs)
+
+
+def _device_receiver(out: Any, shape: tuple[int, ...], dtype: Any, inputs: tuple[Any, ...]) -> None:
+    if type(out) is not type(inputs[0]):
+        raise InputError(f"out: expected a {type(inputs[0]).__name__} of CuPy, got {type(out).__name__}")
+    if out.shape != shape or out.dtype != dtype:
+        raise InputError(f"out: expected shape {shape} and dtype {dtype}, got {out.shape}, {out.dtype}")
+    low, high = _extent(out)
+    for array in inputs:
+        first, last = _extent(array)
+        if out.size and array.size and low < last and first < high:
+            raise InputError(f"out: shares memory with the input of shape {array.shape}; give another array")
+
+
+def _extent(A: Any) -> tuple[int, int]:
+    """The bounds of the memory of an array on a device."""
+    reach = [(n - 1) * stride for n, stride in zip(A.shape, A.strides, strict=True)]
+    return A.data.ptr + sum(min(r, 0) for r in reach), A.data.ptr + sum(max(r, 0) for r in reach) + A.itemsize
 
 
 def require_disjoint(out: Array, *inputs: Array) -> None:

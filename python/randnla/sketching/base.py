@@ -13,6 +13,7 @@ import numpy.typing as npt
 import scipy.sparse
 
 from randnla._backend import namespace, validate
+from randnla._backend.device import empty_beside, is_device, runtime
 from randnla._backend.errors import InputError
 from randnla._backend.kernels import dense, sparse
 from randnla._backend.rng import seed_from
@@ -60,7 +61,8 @@ class RandomMap(ABC):
     Notes
     -----
     ``S @ A``, ``A @ S.T``, ``S.T @ B`` and ``B @ S`` take arrays of one or two axes in any layout, SciPy
-    sparse matrices, operators, and torch, JAX or other DLPack arrays on the CPU. SciPy's own operators are
+    sparse matrices, operators, and torch, JAX or other DLPack arrays on the CPU; maps with device kernels
+    (`/guide/gpu`) take CuPy, torch and JAX arrays of their own dtype on a GPU, too. SciPy's own operators are
     taken on the right; on the left their ``@`` asks for an array before it asks us, so write
     ``as_operator(L) @ S.T``. No map is an array: ``np.asarray(S)`` is an array without axes that holds the
     object (SciPy's sparse matrices rely on that), ``S.to_dense()`` the matrix. The result is dense, of
@@ -144,14 +146,14 @@ class RandomMap(ABC):
     # -- products ------------------------------------------------------------------------------------
 
     def apply(self, A: Any, *, out: Array | None = None) -> Array:
-        """``S @ A`` for a host array of shape (m, n) or (m,).
+        """``S @ A`` for an array of shape (m, n) or (m,).
 
         `out`, of any layout, receives it; sharing memory with `A` it raises `InputError`.
         """
         return self._product(A, out, adjoint=False)
 
     def apply_adjoint(self, B: Any, *, out: Array | None = None) -> Array:
-        """``S.T @ B`` for a host array of shape (d, n) or (d,); `out` as for `apply`."""
+        """``S.T @ B`` for an array of shape (d, n) or (d,); `out` as for `apply`."""
         return self._product(B, out, adjoint=True)
 
     def apply_sparse(self, A: Any) -> Array:
@@ -177,29 +179,46 @@ class RandomMap(ABC):
             return self.T._adjoint_of_operator(B)
         if namespace.is_sparse(B):
             return self.apply_adjoint_sparse(B.T).T
-        array = validate.as_array(B, name="B", ndim=(1, 2))
+        array = factor_array(B, "B")
         return namespace.restore(namespace.kind_of(B), right_product(self, array, adjoint=True))
 
     def _product(self, A: Any, out: Array | None, *, adjoint: bool) -> Array:
         rows, cols = self.shape[::-1] if adjoint else self.shape
-        array, worked = validate.host_array(A, name="B" if adjoint else "A", ndim=(1, 2))
+        name = "B" if adjoint else "A"
+        array, worked = validate.native_array(A, name=name, ndim=(1, 2))
         self._check_length(array.shape, cols, adjoint=adjoint)
+        if is_device(array):
+            self._require_device_kernel(array, name, adjoint=adjoint)
         dtype = np.result_type(self.dtype, worked)
         shape = (rows, *array.shape[1:])
         if out is None:
             # In the layout of A: a transform of columns that lie in one piece writes such columns.
             order: Literal["C", "F"] = "F" if array.flags.fnc else "C"
-            out = np.empty(shape, dtype=dtype, order=order)
+            out = empty_beside(array, shape, dtype, order)
         else:
             validate.receiver(out, shape, dtype, array)
         target, columns = (out, array) if array.ndim == 2 else (out[:, None], array[:, None])
         if 0 in target.shape:
             return out
-        if cols == 0:
+        if is_device(array):
+            with runtime().on(array):
+                self._native(columns, target, adjoint=adjoint)
+        elif cols == 0:
             out[...] = 0
         else:
             self._any_dtype(columns, target, adjoint=adjoint)
         return out
+
+    def _has_device_kernel(self, *, adjoint: bool) -> bool:
+        """Whether ``S @ A``, or ``S.T @ B``, can be computed on a GPU for this map or block."""
+        return False
+
+    def _require_device_kernel(self, A: Any, name: str, *, adjoint: bool) -> None:
+        if A.dtype != self.dtype:
+            raise InputError(f"{name}: expected {self.dtype}, that of the map, on a GPU, got {A.dtype}")
+        if A.shape[0] == 0 or not self._has_device_kernel(adjoint=adjoint):
+            product = "S.T @ B" if adjoint else "S @ A"
+            raise InputError(f"{name}: {product} of {self!r} has no kernel for arrays on a GPU")
 
     def _any_dtype(self, A: Array, out: Array, *, adjoint: bool) -> None:
         if validate.is_native(A, out.dtype):
@@ -358,6 +377,13 @@ def factor(A: Any, name: str) -> Any:
     return as_operator(A, name=name) if is_foreign(A) else A
 
 
+def factor_array(A: Any, name: str) -> Array:
+    """`as_array` of one or two axes, or an array on a GPU as it is."""
+    given, dtype = validate.native_array(A, name=name, ndim=(1, 2))
+    array: Array = given if is_device(given) else validate.native(given, dtype, name=name)
+    return array
+
+
 def sketch_compressed(S: Any, A: Any, out: Array, *, nnz: int, scale: float) -> None:
     """``out = S @ A`` by the kernel for compressed matrices, which generates S in the dtype of A."""
     by_rows = A.format == "csr"
@@ -381,12 +407,12 @@ def sketch_compressed(S: Any, A: Any, out: Array, *, nnz: int, scale: float) -> 
 
 
 def right_product(S: RandomMap, A: Array, *, adjoint: bool) -> Array:
-    """``A @ S.T``, or ``A @ S`` if adjoint, row-major, for a host array of one or two axes."""
+    """``A @ S.T``, or ``A @ S`` if adjoint, row-major, for an array of one or two axes."""
     width = S.shape[1] if adjoint else S.shape[0]
     product = S.apply_adjoint if adjoint else S.apply
     if A.ndim == 1:
         return product(A)
-    out = np.empty((A.shape[0], width), dtype=np.result_type(S.dtype, A.dtype))
+    out: Array = empty_beside(A, (A.shape[0], width), np.result_type(S.dtype, A.dtype))
     product(A.T, out=out.T)
     return out
 

@@ -25,6 +25,9 @@ class ColumnSparseMap(RandomMap):
         # Columns of unit length with independent signs give E[S^T S] = I.
         return 1.0 / math.sqrt(self.nnz)
 
+    def _has_device_kernel(self, *, adjoint: bool) -> bool:
+        return self.is_whole
+
     def _apply(self, A: Array, out: Array) -> None:
         self._run(A, out, adjoint=False)
 

@@ -21,6 +21,9 @@ class DenseMap(RandomMap):
         # Entries of variance 1/d give E[S^T S] = I.
         return 1.0 / math.sqrt(self.d)
 
+    def _has_device_kernel(self, *, adjoint: bool) -> bool:
+        return True
+
     def _apply(self, A: Array, out: Array) -> None:
         self._run(A, out, adjoint=False)
 

@@ -13,8 +13,9 @@ import numpy.typing as npt
 import scipy.sparse
 
 from randnla._backend import validate
+from randnla._backend.device import is_device
 from randnla._backend.errors import InputError
-from randnla._backend.kernels import trig
+from randnla._backend.kernels import device_maps, trig
 from randnla.sketching.base import BLOCK_BYTES, Array, RandomMap
 
 
@@ -44,6 +45,9 @@ class SamplingMap(RandomMap):
 
     def _apply(self, A: Array, out: Array) -> None:
         indices = self.indices
+        if is_device(A):
+            device_maps.gather_rows(A, out, indices, scale=float(self._factors(indices)[0]))
+            return
         inside = (indices >= self._cols[0]) & (indices < self._cols[1])
         factors = self._factors(indices)[:, None]
         local = np.where(inside, indices - self._cols[0], 0)
@@ -123,6 +127,9 @@ class RowSampling(SamplingMap):
         return trig.sample_with_replacement(
             kind="row_sampling", seed=self.seed, stream=self.stream, count=count, population=self.m
         )
+
+    def _has_device_kernel(self, *, adjoint: bool) -> bool:
+        return not adjoint and self._cols == (0, self.m)
 
     def _factors(self, indices: npt.NDArray[np.int64]) -> Array:
         return np.full(len(indices), math.sqrt(self.m / self.d), dtype=self.dtype)

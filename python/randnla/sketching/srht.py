@@ -9,7 +9,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from randnla._backend.kernels import trig
+from randnla._backend.kernels import device_maps, trig
 from randnla.sketching.base import Array
 from randnla.sketching.trigonometric import TrigMap
 
@@ -47,6 +47,10 @@ class SRHT(TrigMap):
     def order(self) -> int:
         """The power of two at or above m."""
         return trig.hadamard_order(self.m)
+
+    def _has_device_kernel(self, *, adjoint: bool) -> bool:
+        whole = self._cols == (0, self.m)
+        return whole and not adjoint and self.order <= device_maps.hadamard_limit(self.dtype.itemsize)
 
     def _transform(self, A: Array, out: Array, *, adjoint: bool) -> None:
         by_rows = abs(out.strides[0]) > out.dtype.itemsize

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from randnla._backend import namespace, validate
+from randnla._backend import namespace
 from randnla.operators import LinearOperator
-from randnla.sketching.base import RandomMap, axes_of, factor, right_product
+from randnla.sketching.base import RandomMap, axes_of, factor, factor_array, right_product
 
 Array = npt.NDArray[Any]
 
@@ -66,7 +66,7 @@ class TransposedMap:
             return A.rsketch(self.base)
         if namespace.is_sparse(A):
             return self.base.apply_sparse(A.T).T
-        array = validate.as_array(A, name="A", ndim=(1, 2))
+        array = factor_array(A, "A")
         return namespace.restore(namespace.kind_of(A), right_product(self.base, array, adjoint=False))
 
     def _adjoint_of_operator(self, B: LinearOperator) -> Array:

@@ -10,6 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from randnla import _core
+from randnla._backend.device import is_device
+from randnla._backend.kernels import device_maps
+from randnla._backend.kernels.streams import KINDS
 
 Real = NDArray[Any]
 SparseKind = Literal["sparse_sign", "countsketch"]
@@ -120,5 +123,11 @@ def apply_sparse_map(
     sorted, up to 7 MB of tables, 6 MB of sums and 8.5 MB of tiles; with one nonzero a column, up to
     16 MB of sums; sums above 4 MB a panel (d > 2**16) go straight to `out`.
     """
-    _core.apply_sparse_map(kind, seed, stream, d, nnz, row_start, col_start, scale, adjoint, A, out)
+    if is_device(A):
+        number = KINDS[kind]
+        device_maps.apply_sparse_map(
+            A, out, kind=number, seed=seed, stream=stream, d=d, nnz=nnz, scale=scale, adjoint=adjoint
+        )
+    else:
+        _core.apply_sparse_map(kind, seed, stream, d, nnz, row_start, col_start, scale, adjoint, A, out)
     return out

@@ -9,6 +9,8 @@ from typing import Any, Final, Literal
 from numpy.typing import NDArray
 
 from randnla import _core
+from randnla._backend.device import is_device
+from randnla._backend.kernels import device_maps
 
 Real = NDArray[Any]
 DenseKind = Literal["gaussian", "sign"]
@@ -104,7 +106,8 @@ def fill_dense_map(
 
     *Cost*: one pass over `out`, no memory beyond a few kilobytes a thread.
     """
-    _core.fill_dense_map(
+    fill = device_maps.fill_dense_map if is_device(out) else _core.fill_dense_map
+    fill(
         out,
         kind=KINDS[kind],
         seed=seed,
@@ -159,7 +162,8 @@ def apply_dense_map(
 
     *Cost*: 2 d m n flops, d m random numbers, 24 MB of scratch at most.
     """
-    _core.apply_dense_map(
+    apply = device_maps.apply_dense_map if is_device(A) else _core.apply_dense_map
+    apply(
         A,
         out,
         kind=KINDS[kind],

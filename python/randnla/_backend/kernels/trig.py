@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,9 @@ import scipy.fft
 from numpy.typing import NDArray
 
 from randnla import _core
+from randnla._backend.device import is_device
 from randnla._backend.errors import InputError
-from randnla._backend.kernels import chirp
+from randnla._backend.kernels import chirp, device_maps
 from randnla._backend.kernels.streams import KINDS, random_words
 
 Array = NDArray[Any]
@@ -61,6 +63,17 @@ def apply_hadamard(
     ``8 M`` bytes. The bits do not depend on layout, threads or instruction
     set.
     """
+    if is_device(A):
+        positions = sample_coordinates(
+            kind="trig_rows",
+            seed=seed,
+            stream=stream,
+            population=hadamard_order(m),
+            count=row_start + out.shape[0],
+        )
+        scale = math.sqrt(1.0 / d)
+        device_maps.apply_hadamard(A, out, positions[row_start:], seed=seed, stream=stream, scale=scale)
+        return
     _core.apply_hadamard(A, out, seed=seed, stream=stream, d=d, row_start=row_start, m=m, adjoint=adjoint)
 
 
