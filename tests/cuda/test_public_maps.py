@@ -26,7 +26,8 @@ MAPS = {
     "srht": lambda dtype: randnla.SRHT(D, M, rng=3, dtype=dtype),
     "rows": lambda dtype: randnla.RowSampling(D, M, rng=3, dtype=dtype),
 }
-FORWARD_ONLY = {"srht", "rows"}
+FORWARD_ONLY = {"rows"}
+DRAWN = {"srht": 5, "rows": 3}  # products below that send the indices of d rows
 SUMS_IN_ANOTHER_ORDER = {"gaussian", "sign", "block"}
 
 
@@ -64,7 +65,7 @@ def test_the_products_of_a_map(gpu: Any, name: str, dtype: Any, layout: str) -> 
         assert found.shape == expected.shape
         agree(name, gpu.seen(found), expected)
     assert gpu.transfers.to_host == 0
-    assert gpu.transfers.to_device == (3 * 8 * D if name in FORWARD_ONLY else 0)
+    assert gpu.transfers.to_device == 8 * D * DRAWN.get(name, 0)
 
 
 def test_the_receiver_of_a_product(gpu: Any) -> None:
@@ -83,13 +84,16 @@ def test_the_receiver_of_a_product(gpu: Any) -> None:
         S.apply(whole[:M], out=whole[M - 1 : -1])
 
 
-@pytest.mark.parametrize("name", sorted(FORWARD_ONLY))
-def test_products_without_a_kernel_are_refused(gpu: Any, name: str) -> None:
-    S = MAPS[name](np.float64)
+def test_products_without_a_kernel_are_refused(gpu: Any) -> None:
+    S = MAPS["rows"](np.float64)
     with pytest.raises(InputError, match=r"B: S.T @ B of .* has no kernel for arrays on a GPU"):
         S.T @ gpu.put(np.ones((D, N)))
     with pytest.raises(InputError, match=r"A: S @ A of .* has no kernel"):
         S[:, 1:] @ gpu.put(np.ones((M - 1, N)))
+    with pytest.raises(InputError, match=r"A: S @ A of .* has no kernel"):
+        MAPS["srht"](np.float64)[:, 1:] @ gpu.put(np.ones((M - 1, N)))
+    with pytest.raises(InputError, match=r"A: S @ A of .* has no kernel"):
+        MAPS["sparse_sign"](np.float64)[1:] @ gpu.put(np.ones((M, N)))
     assert gpu.transfers.count == 0
 
 

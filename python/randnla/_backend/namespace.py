@@ -73,8 +73,6 @@ def to_device(A: Any, *, name: str = "A") -> Any:
     InputError
         There are no device kernels, no driver or no device, or the dtype is not float32 or float64.
     """
-    if isinstance(A, np.ndarray):
-        return None
     kind = kind_of(A)
     if not kind.on_device:
         return None

@@ -60,7 +60,7 @@ def as_array(A: Any, *, name: str = "A", ndim: int | tuple[int, ...] = 2) -> Arr
 
 def native_array(A: Any, *, name: str, ndim: int | tuple[int, ...]) -> tuple[Any, np.dtype[Any]]:
     """`host_array`, or an array of float32 or float64 on a GPU as it is, a `cupy.ndarray`."""
-    array = namespace.to_device(A, name=name)
+    array = None if isinstance(A, np.ndarray) else namespace.to_device(A, name=name)
     if array is None:
         return host_array(A, name=name, ndim=ndim)
     require_ndim(array, name=name, ndim=ndim)

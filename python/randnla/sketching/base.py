@@ -187,20 +187,21 @@ class RandomMap(ABC):
         name = "B" if adjoint else "A"
         array, worked = validate.native_array(A, name=name, ndim=(1, 2))
         self._check_length(array.shape, cols, adjoint=adjoint)
-        if is_device(array):
+        on_device = is_device(array)
+        if on_device:
             self._require_device_kernel(array, name, adjoint=adjoint)
         dtype = np.result_type(self.dtype, worked)
         shape = (rows, *array.shape[1:])
         if out is None:
             # In the layout of A: a transform of columns that lie in one piece writes such columns.
             order: Literal["C", "F"] = "F" if array.flags.fnc else "C"
-            out = empty_beside(array, shape, dtype, order)
+            out = empty_beside(array, shape, dtype, order) if on_device else np.empty(shape, dtype, order)
         else:
             validate.receiver(out, shape, dtype, array)
         target, columns = (out, array) if array.ndim == 2 else (out[:, None], array[:, None])
         if 0 in target.shape:
             return out
-        if is_device(array):
+        if on_device:
             with runtime().on(array):
                 self._native(columns, target, adjoint=adjoint)
         elif cols == 0:

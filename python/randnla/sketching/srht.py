@@ -9,6 +9,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from randnla._backend.device import is_device
 from randnla._backend.kernels import device_maps, trig
 from randnla.sketching.base import Array
 from randnla.sketching.trigonometric import TrigMap
@@ -49,12 +50,11 @@ class SRHT(TrigMap):
         return trig.hadamard_order(self.m)
 
     def _has_device_kernel(self, *, adjoint: bool) -> bool:
-        whole = self._cols == (0, self.m)
-        return whole and not adjoint and self.order <= device_maps.hadamard_limit(self.dtype.itemsize)
+        return self._cols == (0, self.m) and self.order <= device_maps.hadamard_limit(self.dtype.itemsize)
 
     def _transform(self, A: Array, out: Array, *, adjoint: bool) -> None:
         by_rows = abs(out.strides[0]) > out.dtype.itemsize
-        if adjoint and by_rows and 64 * self.order > LARGEST_PANEL:
+        if adjoint and by_rows and not is_device(out) and 64 * self.order > LARGEST_PANEL:
             # Row by row the kernel would hold a panel of cache lines; column by column it holds one.
             columns = np.empty((2, out.shape[0]), dtype=out.dtype)
             for j in range(0, out.shape[1], 2):

@@ -63,11 +63,11 @@ def hadamard_limit(itemsize: int) -> int:
 
 
 def apply_hadamard(
-    A: Any, out: Any, positions: NDArray[np.int64], *, seed: int, stream: int, scale: float
+    A: Any, out: Any, positions: NDArray[np.int64], *, seed: int, stream: int, scale: float, adjoint: bool
 ) -> None:
-    """The SRHT; the drawn positions, 8 bytes a row of `out`, go to the device."""
-    rows = runtime().to_device(positions)
-    runtime().call("apply_hadamard", A.dtype, seed, stream, rows.data.ptr, scale, view(A), view(out))
+    """The SRHT; the drawn positions, 8 bytes each, go to the device."""
+    rows = runtime().to_device(positions).data.ptr
+    runtime().call("apply_hadamard", A.dtype, seed, stream, rows, adjoint, scale, view(A), view(out))
 
 
 def gather_rows(A: Any, out: Any, indices: NDArray[np.int64], *, scale: float) -> None:

@@ -6,10 +6,10 @@ from __future__ import annotations
 
 from typing import Any, Final, Literal
 
+import numpy as np
 from numpy.typing import NDArray
 
 from randnla import _core
-from randnla._backend.device import is_device
 from randnla._backend.kernels import device_maps
 
 Real = NDArray[Any]
@@ -106,7 +106,7 @@ def fill_dense_map(
 
     *Cost*: one pass over `out`, no memory beyond a few kilobytes a thread.
     """
-    fill = device_maps.fill_dense_map if is_device(out) else _core.fill_dense_map
+    fill = _core.fill_dense_map if isinstance(out, np.ndarray) else device_maps.fill_dense_map
     fill(
         out,
         kind=KINDS[kind],
@@ -162,7 +162,7 @@ def apply_dense_map(
 
     *Cost*: 2 d m n flops, d m random numbers, 24 MB of scratch at most.
     """
-    apply = device_maps.apply_dense_map if is_device(A) else _core.apply_dense_map
+    apply = _core.apply_dense_map if isinstance(A, np.ndarray) else device_maps.apply_dense_map
     apply(
         A,
         out,

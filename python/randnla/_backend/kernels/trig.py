@@ -69,10 +69,10 @@ def apply_hadamard(
             seed=seed,
             stream=stream,
             population=hadamard_order(m),
-            count=row_start + out.shape[0],
+            count=row_start + (A if adjoint else out).shape[0],
         )
-        scale = math.sqrt(1.0 / d)
-        device_maps.apply_hadamard(A, out, positions[row_start:], seed=seed, stream=stream, scale=scale)
+        scale, drawn = math.sqrt(1.0 / d), positions[row_start:]
+        device_maps.apply_hadamard(A, out, drawn, seed=seed, stream=stream, scale=scale, adjoint=adjoint)
         return
     _core.apply_hadamard(A, out, seed=seed, stream=stream, d=d, row_start=row_start, m=m, adjoint=adjoint)
 
