@@ -227,3 +227,51 @@ def test_small_components_settle_at_their_own_rounding():
         result = function(dense(np.array([1.0, 1e-9]), factors), 2, rng=0)
         assert result.info.converged
         np.testing.assert_allclose(result.weights[1], 1e-9, rtol=1e-6)
+
+
+# -- sketched least squares --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("sketch", ["tensor_sketch", "khatri_rao"])
+@pytest.mark.parametrize("order", [3, 4, 5])
+def test_sketched_least_squares_is_exact_without_noise(order, sketch, dtype):
+    factors = components(7, 3, order, 0.1, order)
+    T = np.asfortranarray(dense(np.array([3.0, 2.0, 1.0]), factors).astype(dtype))[:, ::-1]
+    flipped = [A[::-1] if k == 1 else A for k, A in enumerate(factors)]
+    result = als(T, 3, sketch=sketch, sketch_rows=80, rng=0)
+    tol = 1e-6 if dtype == np.float64 else 1e-3
+    assert match_components(result.factors, flipped)[1].max() <= tol
+    assert result.info.converged
+    assert result.info.path == f"cpca, {sketch} of 80 rows"
+    true = np.linalg.norm(result.to_dense().astype(np.float64) - T) / np.linalg.norm(T.astype(np.float64))
+    assert result.info.error_relative == pytest.approx(true, rel=1e-3, abs=1e-6)
+
+
+@pytest.mark.parametrize("sketch", ["tensor_sketch", "khatri_rao"])
+def test_rows_of_a_sketch_bring_the_error_of_least_squares_down(sketch):
+    """The excess of the squared error falls like one over the rows."""
+    rng = np.random.default_rng(0)
+    T = dense(np.array([3.0, 2.0, 1.0]), components(14, 3, 3, 0.1, 0)) + 0.01 * rng.standard_normal((14,) * 3)
+    best = als(T, 3, rng=0).info.error_relative ** 2
+    excess = []
+    for rows in (100, 1600):
+        found = [als(T, 3, sketch=sketch, sketch_rows=rows, rng=seed, tol=1e-6) for seed in range(6)]
+        errors = np.array([one.info.error_relative**2 for one in found])
+        assert np.all(errors > best * (1 - 1e-9))
+        excess.append(errors.mean() / best - 1)
+    assert 1 / 40 < excess[1] / excess[0] < 1 / 6
+    assert excess[0] < 0.4
+
+
+def test_a_seed_is_a_sketch_and_what_is_refused():
+    T = np.random.default_rng(0).standard_normal((6, 5, 4))
+    one, same, other = (als(T, 2, sketch="tensor_sketch", tol=1e-2, rng=seed) for seed in (1, 1, 2))
+    assert np.array_equal(one.factors[0], same.factors[0])
+    assert not np.array_equal(one.factors[0], other.factors[0])
+    assert np.all(als(np.zeros((6, 5, 4)), 2, sketch="khatri_rao").weights == 0)
+    with pytest.raises(InputError, match=r"sketch: expected one of 'none', 'tensor_sketch', 'khatri_rao'"):
+        als(T, 2, sketch="gaussian")
+    for rows in (1, True, "many", 2.5):
+        with pytest.raises(InputError, match=r"sketch_rows: expected"):
+            als(T, 2, sketch="tensor_sketch", sketch_rows=rows)

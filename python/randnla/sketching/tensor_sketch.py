@@ -21,15 +21,13 @@ class TensorSketch(FactoredMap):
 
     Parameters
     ----------
-    d, m, rng, dtype, stream
-        As for `RandomMap`; d at most 2^31.
-    dims : sequence of int
-        Sizes of at most 64 modes, with product m; the last varies fastest along the columns.
+    d, m, dims, rng, dtype, stream
+        As for `KhatriRaoSketch`; d at most 2^31.
 
     Raises
     ------
     InputError
-        `dims` are no sizes, or their product is not m.
+        As for `KhatriRaoSketch`.
 
     Notes
     -----
@@ -43,9 +41,8 @@ class TensorSketch(FactoredMap):
     Examples
     --------
     >>> import numpy as np
-    >>> S = TensorSketch(4, 6, dims=(2, 3), rng=0)
-    >>> A, B = np.arange(4.0).reshape(2, 2), np.arange(6.0).reshape(3, 2)
-    >>> bool(np.allclose(S @ np.kron(A, B), S.apply_kronecker([A, B])))
+    >>> S, x, y = TensorSketch(5, 6, dims=(2, 3), rng=0), np.ones((2, 1)), np.arange(3.0)[:, None]
+    >>> bool(np.allclose(S.apply_khatri_rao([x, y]), S @ np.kron(x, y)))
     True
     """
 

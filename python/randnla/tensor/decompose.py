@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,10 +16,13 @@ from randnla._backend.errors import ConvergenceWarning, InputError
 from randnla._backend.kernels.tensor import cp_residual
 from randnla._backend.rng import seed_from
 
-from .arguments import Array, Problem, checked_factors, checked_tensor, finish, unit_columns
+from .arguments import Problem, checked_factors, checked_tensor, finish, unit_columns
 from .composite import rank_limit, start_or_empty
 from .results import CPResult
-from .sweeps import CONDITION, State, iterate, least_squares_sweep, orthogonalization_sweep
+from .sketched import MAPS, SketchedSweep, sketch_size
+from .sweeps import CONDITION, State, Sweep, iterate, least_squares_sweep, orthogonalization_sweep
+
+SWEEPS: dict[str, Sweep] = {"ico": orthogonalization_sweep, "als": least_squares_sweep}
 
 
 def ico(
@@ -83,14 +87,10 @@ def ico(
     >>> result.info.error_relative < 1e-12
     True
     """
-    problem = checked_tensor(T, check_finite=check_finite)
-    rank = validate.rank(rank, min(problem.shape))
-    tol, seed = _tolerance(tol, problem), seed_from(rng)
-    max_iters = validate.integer(max_iters, name="max_iters", low=1)
-    state = _start(problem, rank, init, seed)
-    converged = iterate(problem.values, state, orthogonalization_sweep, tol, max_iters)
-    _warn("ico", state, converged=converged)
-    return _result(problem, state, "ico", _named(init), converged=converged, seed=seed)
+    task = _task(T, rank, init, "ico", tol, max_iters, rng, check_finite)
+    state = _start(task, init)
+    converged = iterate(task.problem.values, state, orthogonalization_sweep, task.tol, task.max_iters)
+    return _result(task, state, _named(init), converged=converged)
 
 
 def als(
@@ -100,6 +100,8 @@ def als(
     init: Any = "cpca",
     tol: float | None = None,
     max_iters: int = 500,
+    sketch: str = "none",
+    sketch_rows: int | str = "auto",
     rng: Any = None,
     check_finite: bool = True,
 ) -> CPResult:
@@ -116,18 +118,21 @@ def als(
         Start.
     max_iters : int, default 500
         Sweeps.
+    sketch : {"none", "tensor_sketch", "khatri_rao"}
+        Map of the unfoldings, by a `TensorSketch` or a `KhatriRaoSketch` of the other modes. The sketches are
+        taken once, in a pass for each mode, and the sweeps work on them alone.
+    sketch_rows : int or "auto"
+        Of a sketch, at least `rank`; "auto" is ``max(1000, 50 rank)``.
 
     Returns
     -------
     CPResult
-        As of `ico`.
+        As of `ico`, the error of all of T with a sketch, too.
 
     Raises
     ------
-    InputError
-        An argument does not fit.
-    NonFiniteError
-        T holds NaN or Inf.
+    InputError, NonFiniteError
+        As of `ico`.
 
     Warns
     -----
@@ -136,9 +141,11 @@ def als(
 
     Notes
     -----
-    *Algorithm*: Carroll and Chang (1970), Harshman (1970).
+    *Algorithm*: Carroll and Chang (1970), Harshman (1970); sketched, Wang, Tung, Smola and Anandkumar (2015)
+    and Battaglino, Ballard and Kolda (2018). A sketch of s rows raises the squared error by some r / s of it.
 
-    *Cost*: as `ico`.
+    *Cost*: as `ico`. With a `TensorSketch` K prod(d_k) additions once, and r (sum(d_k) + s log s + s r) flops
+    a mode and sweep; a `KhatriRaoSketch` takes 2 s prod(d_k) flops a mode for the passes.
 
     Examples
     --------
@@ -148,17 +155,18 @@ def als(
     >>> result.info.error_relative < 1e-7
     True
     """
-    problem = checked_tensor(T, check_finite=check_finite)
-    limit = math.prod(problem.shape) // max(1, *problem.shape)
-    if isinstance(init, str) and init == "cpca":
-        limit = min(limit, rank_limit(problem.shape))
-    rank = validate.rank(rank, limit)
-    tol, seed = _tolerance(tol, problem), seed_from(rng)
-    max_iters = validate.integer(max_iters, name="max_iters", low=1)
-    state = _start(problem, rank, init, seed)
-    converged = iterate(problem.values, state, least_squares_sweep, tol, max_iters)
-    _warn("als", state, converged=converged)
-    return _result(problem, state, "als", _named(init), converged=converged, seed=seed)
+    task = _task(T, rank, init, "als", tol, max_iters, rng, check_finite)
+    validate.choice(sketch, ("none", *MAPS), name="sketch")
+    least = max(task.rank, 1)
+    rows = sketch_size(least) if sketch_rows == "auto" else sketch_rows
+    rows = validate.integer(rows, name="sketch_rows", low=least)
+    state = _start(task, init)
+    values, path = task.problem.values, _named(init)
+    sweep: Sweep = least_squares_sweep
+    if sketch != "none" and values.size and task.rank:
+        sweep, path = SketchedSweep(values, sketch, rows, task.seed), f"{path}, {sketch} of {rows} rows"
+    converged = iterate(values, state, sweep, task.tol, task.max_iters)
+    return _result(task, state, path, converged=converged)
 
 
 def cp(
@@ -200,10 +208,8 @@ def cp(
 
     Raises
     ------
-    InputError
-        An argument does not fit.
-    NonFiniteError
-        T holds NaN or Inf.
+    InputError, NonFiniteError
+        As of `ico`.
 
     Warns
     -----
@@ -224,36 +230,55 @@ def cp(
     >>> [factor.shape for factor in factors]
     [(9, 2), (9, 2), (9, 2)]
     """
-    problem = checked_tensor(T, check_finite=check_finite)
-    method = validate.choice(method, ("ico", "als"), name="method")
-    limit = min(problem.shape) if method == "ico" else math.prod(problem.shape) // max(1, *problem.shape)
-    if method == "als" and isinstance(init, str) and init == "cpca":
-        limit = min(limit, rank_limit(problem.shape))
-    rank = validate.rank(rank, limit)
+    method = validate.choice(method, tuple(SWEEPS), name="method")
+    task = _task(T, rank, init, method, tol, max_iters, rng, check_finite)
     refine = validate.integer(refine, name="refine", low=0)
     starts = validate.integer(starts, name="starts", low=1)
-    tol, seed = _tolerance(tol, problem), seed_from(rng)
-    max_iters = validate.integer(max_iters, name="max_iters", low=1)
-    sweep = orthogonalization_sweep if method == "ico" else least_squares_sweep
+    values = task.problem.values
     best: tuple[float, State, bool, str] | None = None
     for index in range(starts):
         chosen = init if index == 0 else "random"
-        state = _start(problem, rank, chosen, seed, index)
-        converged = iterate(problem.values, state, sweep, tol, max_iters)
+        state = _start(task, chosen, index)
+        converged = iterate(values, state, SWEEPS[method], task.tol, task.max_iters)
         if np.any(state.weights):
-            iterate(problem.values, state, least_squares_sweep, 0.0, refine)
-        error = cp_residual(problem.values, state.weights, state.factors) if starts > 1 else 0.0
+            iterate(values, state, least_squares_sweep, 0.0, refine)
+        error = cp_residual(values, state.weights, state.factors) if starts > 1 else 0.0
         if best is None or error < best[0]:
-            best = (
-                error,
-                state,
-                converged,
-                f"start {index} ({_named(chosen)}), {method}, {refine} sweeps of als",
-            )
+            path = f"start {index} ({_named(chosen)}), {method}, {refine} sweeps of als"
+            best = error, state, converged, path
     assert best is not None
     _, state, converged, path = best
-    _warn(method, state, converged=converged)
-    return _result(problem, state, method, path, converged=converged, seed=seed)
+    return _result(task, state, path, converged=converged)
+
+
+@dataclass(frozen=True)
+class _Task:
+    """Checked arguments."""
+
+    problem: Problem
+    rank: int
+    method: str
+    tol: float
+    max_iters: int
+    seed: int
+
+
+def _task(
+    T: Any, rank: Any, init: Any, method: str, tol: Any, max_iters: Any, rng: Any, check_finite: Any
+) -> _Task:
+    problem = checked_tensor(T, check_finite=check_finite)
+    shape = problem.shape
+    limit = min(shape) if method == "ico" else math.prod(shape) // max(1, *shape)
+    if method == "als" and isinstance(init, str) and init == "cpca":
+        limit = min(limit, rank_limit(shape))
+    return _Task(
+        problem,
+        validate.rank(rank, limit),
+        method,
+        _tolerance(tol, problem),
+        validate.integer(max_iters, name="max_iters", low=1),
+        seed_from(rng),
+    )
 
 
 def _named(init: Any) -> str:
@@ -266,8 +291,8 @@ def _tolerance(tol: float | None, problem: Problem) -> float:
     return validate.tolerance(tol)
 
 
-def _start(problem: Problem, rank: int, init: Any, seed: int, index: int = 0) -> State:
-    T = problem.values
+def _start(task: _Task, init: Any, index: int = 0) -> State:
+    T, rank = task.problem.values, task.rank
     if not isinstance(init, str):
         units = [unit_columns(A) for A in checked_factors(init, T.shape, T.dtype, name="init", rank=rank)]
         if any(not np.all(norms > 0) for _, norms in units):
@@ -275,8 +300,8 @@ def _start(problem: Problem, rank: int, init: Any, seed: int, index: int = 0) ->
         return State(np.ones(rank, T.dtype), [factor for factor, _ in units])
     validate.choice(init, ("cpca", "random"), name="init")
     if init == "cpca":
-        return State(*start_or_empty(problem, rank, seed))
-    rng = np.random.default_rng([seed, index])
+        return State(*start_or_empty(task.problem, rank, task.seed))
+    rng = np.random.default_rng([task.seed, index])
     factors = [unit_columns(rng.standard_normal((d, rank)))[0].astype(T.dtype) for d in T.shape]
     return State(np.full(rank, 1.0 if np.any(T) else 0.0, T.dtype), factors)
 
@@ -287,31 +312,29 @@ def _warn(name: str, state: State, *, converged: bool) -> None:
             f"{name}: columns still move by {state.change:.3g} after {state.sweeps} sweeps; "
             "raise max_iters or tol, or try more starts",
             ConvergenceWarning,
-            stacklevel=3,
+            stacklevel=4,
         )
     elif state.condition > CONDITION:
         warnings.warn(
             f"ico: a factor has condition {state.condition:.3g}, its dual vectors inflate noise; "
             "try method='als'",
             ConvergenceWarning,
-            stacklevel=3,
+            stacklevel=4,
         )
 
 
-def _result(
-    problem: Problem, state: State, method: str, path: str, *, converged: bool, seed: int
-) -> CPResult:
-    factors: list[Array] = state.factors
+def _result(task: _Task, state: State, path: str, *, converged: bool) -> CPResult:
+    _warn(task.method, state, converged=converged)
     moved = state.change if np.isfinite(state.change) else 0.0
     return finish(
-        problem,
+        task.problem,
         state.weights,
-        factors,
-        method=method,
+        state.factors,
+        method=task.method,
         path=path,
-        seed=seed,
+        seed=task.seed,
         converged=converged,
         iterations=state.sweeps,
         residual=moved,
-        condition=state.condition if method == "ico" and np.isfinite(state.condition) else None,
+        condition=state.condition if task.method == "ico" and np.isfinite(state.condition) else None,
     )

@@ -27,6 +27,14 @@ class State:
     condition: float = 1.0
     sweeps: int = 0
 
+    def take(self, mode: int, V: Array) -> float:
+        """Columns of a factor times their weights; how far the farthest of them is from the old one."""
+        unit, norms = unit_columns(V)
+        unit = np.where(norms > 0, unit, self.factors[mode])
+        moved = change(unit, self.factors[mode], norms)
+        self.factors[mode], self.weights = unit, norms
+        return moved
+
 
 Sweep = Callable[[Array, State], None]
 
@@ -41,6 +49,12 @@ def dual_basis(A: Array) -> tuple[Array, float]:
     return np.asarray((U * inverse) @ Vh), float(s[0] / s[-1]) if s[-1] > 0 else np.inf
 
 
+def pseudo_inverse(G: Array) -> Array:
+    """Of a Gram matrix, what is lost in its rounding left out."""
+    rcond = 10 * len(G) * float(np.finfo(G.dtype).eps)
+    return np.asarray(np.linalg.pinv(G, rcond=rcond, hermitian=True))
+
+
 def orthogonalization_sweep(T: Array, state: State) -> None:
     """Han and Zhang (2021), iterative concurrent orthogonalization: ``a_kj ~ T x_{l != k} b_lj^T``.
 
@@ -53,11 +67,8 @@ def orthogonalization_sweep(T: Array, state: State) -> None:
         duals.append(B)
         condition = max(condition, c)
     for k in range(T.ndim):
-        V, norms = unit_columns(mttkrp(T, duals, k))
-        V = np.where(norms > 0, V, state.factors[k])
-        moved = max(moved, change(V, state.factors[k], norms))
-        state.factors[k], state.weights = V, norms
-        duals[k], c = dual_basis(V)
+        moved = max(moved, state.take(k, mttkrp(T, duals, k)))
+        duals[k], c = dual_basis(state.factors[k])
         condition = max(condition, c)
     state.change, state.condition = moved, condition
     state.sweeps += 1
@@ -69,12 +80,8 @@ def least_squares_sweep(T: Array, state: State) -> None:
     moved = 0.0
     for k in range(T.ndim):
         G = np.prod([gram for other, gram in enumerate(grams) if other != k], axis=0)
-        inverse = np.linalg.pinv(G, rcond=10 * len(G) * float(np.finfo(T.dtype).eps), hermitian=True)
-        V, norms = unit_columns(mttkrp(T, state.factors, k) @ inverse)
-        V = np.where(norms > 0, V, state.factors[k])
-        moved = max(moved, change(V, state.factors[k], norms))
-        state.factors[k], state.weights = V, norms
-        grams[k] = V.T @ V
+        moved = max(moved, state.take(k, mttkrp(T, state.factors, k) @ pseudo_inverse(G)))
+        grams[k] = state.factors[k].T @ state.factors[k]
     state.change = moved
     state.sweeps += 1
 
