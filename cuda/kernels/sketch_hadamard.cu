@@ -71,6 +71,16 @@ static __device__ __forceinline__ void make_signs(Key key, gpu::Shared<std::uint
     }
 }
 
+// Position k, which one of the `width` threads that need it loads; all threads of a warp ask.
+template <int width>
+static __device__ __forceinline__ index_t position_at(const std::int64_t* positions, index_t k,
+                                                      bool inside, int thread) {
+    const int lane = thread % 32;
+    int position = inside && lane % width == 0 ? static_cast<int>(gpu::load(positions + k)) : 0;
+    if constexpr (width > 1) position = __shfl_sync(0xFFFFFFFFU, position, lane / width * width);
+    return position;
+}
+
 // A block transforms `width` columns of A, or of the adjoint's input among zeros. Ideal bytes: A
 // once, out once, and the positions once for each block.
 template <class T, int width, bool adjoint>
@@ -87,21 +97,25 @@ __global__ void __launch_bounds__(threads) transform_kernel(HadamardArguments<T>
     if constexpr (adjoint)
         for (int q = thread; q < g.order * width; q += threads) x[q] = T(0);
     __syncthreads();
-    for (index_t q = thread; q < (adjoint ? g.a.rows : g.order) * width; q += threads) {
-        const index_t i = q / width, j = j0 + q % width;
+    const index_t rows_in = adjoint ? g.a.rows : g.order;
+    for (index_t begin = 0; begin < rows_in * width; begin += threads) {
+        const index_t i = (begin + thread) / width, j = j0 + thread % width;
         const bool inside = i < g.a.rows && j < g.a.cols;
         const T value =
             inside ? gpu::load(g.a.data + i * g.a.row_stride + j * g.a.col_stride) : T(0);
-        const index_t to = adjoint ? static_cast<index_t>(gpu::load(g.positions + i)) : i;
-        x[to * width + q % width] = adjoint || !inside ? value : flipped(i, value);
+        index_t to = i;
+        if constexpr (adjoint) to = position_at<width>(g.positions, i, i < rows_in, thread);
+        if (i < rows_in)
+            x[to * width + thread % width] = adjoint || !inside ? value : flipped(i, value);
     }
     __syncthreads();
     transform<T>(x, g.order, width, thread);
-    for (index_t q = thread; q < g.out.rows * width; q += threads) {
-        const index_t k = q / width, j = j0 + q % width;
-        if (j >= g.out.cols) continue;
-        const index_t from = adjoint ? k : static_cast<index_t>(gpu::load(g.positions + k));
-        T value = x[from * width + q % width];
+    for (index_t begin = 0; begin < g.out.rows * width; begin += threads) {
+        const index_t k = (begin + thread) / width, j = j0 + thread % width;
+        index_t from = k;
+        if constexpr (!adjoint) from = position_at<width>(g.positions, k, k < g.out.rows, thread);
+        if (k >= g.out.rows || j >= g.out.cols) continue;
+        T value = x[from * width + thread % width];
         if constexpr (adjoint) value = flipped(k, value);
         gpu::store(g.out.data + k * g.out.row_stride + j * g.out.col_stride,
                    g.scale * value + T(0));
