@@ -118,8 +118,8 @@ void register_streams(py::module_& m) {
           py::arg("col_start"), py::arg("scale"), py::arg("adjoint"),
           "out = S a, or S^T a, without storing S.");
     m.def("apply_sign_map", &apply_sign, py::arg("a").noconvert(), py::arg("out").noconvert(),
-          py::arg("seed"), py::arg("stream"), py::arg("row_start"), py::arg("col_start"),
-          py::arg("scale"), py::arg("adjoint"),
+          py::arg("seed"), py::arg("stream"), py::arg("row_start") = 0, py::arg("col_start") = 0,
+          py::arg("scale") = 1, py::arg("adjoint") = false,
           "out = S a, or S^T a, of a float32 sign map, by exact sums of integers.");
     m.def("fixed_point_product", &multiply, py::arg("a").noconvert(), py::arg("b").noconvert(),
           py::arg("out").noconvert(), py::arg("slices"), "out = a b by exact sums of integers.");

@@ -5,10 +5,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,6 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from instruction_sets import on_every_instruction_set
 
 from randnla import _core
 from randnla._backend.errors import InputError
@@ -23,7 +20,6 @@ from randnla._backend.generic import fixed_point as oracle
 from randnla._backend.kernels import fixed_point
 
 Array = np.ndarray[Any, Any]
-LEVELS = ["v2", "v3", "v4", "amx"]
 
 
 @pytest.fixture(autouse=True)
@@ -191,19 +187,7 @@ def test_golden_digest() -> None:
 
 
 def test_every_instruction_set_has_the_same_bits() -> None:
-    best = _core.build_info()["instruction_set_best"]
-    levels = LEVELS[: LEVELS.index(best) + 1] if best in LEVELS else [best]
-    code = (
-        f"import sys, json; sys.path.insert(0, {os.path.dirname(__file__)!r})\n"
-        "import test_fixed_point_product as t\n"
-        "print(json.dumps([t._core.build_info()['instruction_set'], t.digest()]))"
-    )
-    for level in levels:
-        run = subprocess.run(
-            [sys.executable, "-c", code], env=os.environ | {"RANDNLA_ISA": level},
-            capture_output=True, text=True, timeout=120, check=True,
-        )  # fmt: skip
-        assert json.loads(run.stdout) == [level, GOLDEN]
+    assert set(on_every_instruction_set(__file__, "digest()").values()) == {GOLDEN}
 
 
 def test_empty_operands() -> None:

@@ -5,11 +5,7 @@
 from __future__ import annotations
 
 import hashlib
-import json
-import os
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,6 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from instruction_sets import on_every_instruction_set
 
 from randnla import _core
 from randnla._backend.errors import InputError
@@ -25,7 +22,6 @@ from randnla._backend.kernels import fixed_point, streams
 from randnla.sketching import Sign
 
 Array = np.ndarray[Any, Any]
-LEVELS = ["v2", "v3", "v4", "amx"]
 
 
 @pytest.fixture(autouse=True)
@@ -268,19 +264,7 @@ def test_golden_digest() -> None:
 
 
 def test_every_instruction_set_has_the_same_bits() -> None:
-    best = _core.build_info()["instruction_set_best"]
-    levels = LEVELS[: LEVELS.index(best) + 1] if best in LEVELS else [best]
-    code = (
-        f"import sys, json; sys.path.insert(0, {os.path.dirname(__file__)!r})\n"
-        "import test_fixed_point_sign as t\n"
-        "print(json.dumps([t._core.build_info()['instruction_set'], t.digest()]))"
-    )
-    for level in levels:
-        run = subprocess.run(
-            [sys.executable, "-c", code], env=os.environ | {"RANDNLA_ISA": level},
-            capture_output=True, text=True, timeout=120, check=True,
-        )  # fmt: skip
-        assert json.loads(run.stdout) == [level, GOLDEN]
+    assert set(on_every_instruction_set(__file__, "digest()").values()) == {GOLDEN}
 
 
 @pytest.mark.parametrize("threads", [1, 2])

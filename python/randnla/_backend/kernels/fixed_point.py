@@ -4,38 +4,26 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Unpack
 
 from numpy.typing import NDArray
 
 from randnla import _core
+from randnla._backend.kernels.streams import Block
 
 Real = NDArray[Any]
 
 
-def apply_sign_map(
-    A: Real,
-    out: Real,
-    *,
-    seed: int,
-    stream: int,
-    row_start: int = 0,
-    col_start: int = 0,
-    scale: float = 1.0,
-    adjoint: bool = False,
-) -> Real:
+def apply_sign_map(A: Real, out: Real, *, adjoint: bool = False, **block: Unpack[Block]) -> Real:
     """Multiply a block S of a float32 sign map, or its transpose, into a matrix, in fixed point.
 
     Parameters
     ----------
-    A : ndarray of float32, 2-D, any strides
-    out : ndarray of float32, any strides, ``out.shape[1] == A.shape[1]``
-        Receives ``S @ A`` with S of shape ``(out.shape[0], A.shape[0])``, or ``S.T @ A`` with S of shape
-        ``(A.shape[0], out.shape[0])`` if `adjoint`; it must not overlap `A`.
-    seed, stream, row_start, col_start, scale
-        As for `randnla._backend.kernels.streams.fill_dense_map`: S is what it would write.
-    adjoint : bool
-        Multiply by the transpose.
+    A, out, adjoint
+        As for `randnla._backend.kernels.streams.apply_dense_map`, of float32.
+    **block
+        ``seed``, ``stream`` and, as needed, ``row_start``, ``col_start`` and ``scale``, as for
+        `randnla._backend.kernels.streams.fill_dense_map`: S is what it would write.
 
     Returns
     -------
@@ -56,16 +44,7 @@ def apply_sign_map(
 
     *Cost*: 6 d m n operations on bytes; some 3 MB of scratch a thread.
     """
-    _core.apply_sign_map(
-        A,
-        out,
-        seed=seed,
-        stream=stream,
-        row_start=row_start,
-        col_start=col_start,
-        scale=scale,
-        adjoint=adjoint,
-    )
+    _core.apply_sign_map(A, out, adjoint=adjoint, **block)
     return out
 
 

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, Required, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,6 +64,16 @@ def random_words(out: Real, *, kind: str, seed: int, stream: int, row: int, star
     """
     _core.random_words(out, kind=KINDS[kind], seed=seed, stream=stream, row=row, start=start)
     return out
+
+
+class Block(TypedDict, total=False):
+    """Which block of which map, and times what: arguments of `fill_dense_map`."""
+
+    seed: Required[int]
+    stream: Required[int]
+    row_start: int
+    col_start: int
+    scale: float
 
 
 def fill_dense_map(
