@@ -99,9 +99,9 @@ def iterate(problem: Problem, Y: Array, power_iters: int, triangles: list[Array]
     Q, R = orthonormalize(problem, Y)
     triangles.append(R)
     for _ in range(power_iters):
-        W, R = orthonormalize(problem, problem.adjoint(Q))
+        W, R = orthonormalize(problem, problem.adjoint(Q, coarse=True))
         triangles.append(R)
-        Q, R = orthonormalize(problem, problem.forward(W))
+        Q, R = orthonormalize(problem, problem.forward(W, coarse=True))
         triangles.append(R)
         problem.report("subspace iteration")
     return Q
@@ -113,9 +113,9 @@ def multiply(problem: Problem, Y: Array, power_iters: int) -> Array:
     Directions with sigma_j / sigma_1 below u^(1/(2q+1)) drown in rounding; Algorithm 4.4 keeps them.
     """
     for _ in range(power_iters):
-        W = problem.adjoint(Y)
+        W = problem.adjoint(Y, coarse=True)
         normalize(W)
-        Y = problem.forward(W)
+        Y = problem.forward(W, coarse=True)
         normalize(Y)
         problem.report("power iteration")
     return orthonormalize(problem, Y)[0]

@@ -25,6 +25,8 @@ from .problem import Problem
 from .scaling import Array, in_units, vector_norm
 
 CERTIFICATES = ("auto", "probe", "exact", "leave_one_out")
+PRECISIONS = {"full": 4, "three_slices": 3, "two_slices": 2}
+"""Bytes of an entry that the products of power iterations see."""
 NORMS = {"fro": "frobenius", "spectral": "spectral"}
 
 
@@ -262,6 +264,32 @@ def require_leave_one_out(call: Call, method: str) -> None:
         raise InputError(
             f"certificate: 'leave_one_out' needs method='auto', 'proto' or 'subspace', got {method!r}"
         )
+
+
+def choose_precision(call: Call, precision: Any, method: str) -> None:
+    """Let the power iterations of the call run in fixed point.
+
+    Raises
+    ------
+    InputError
+        No such precision; A is no float32 array in memory, or the method makes other products.
+    """
+    validate.choice(precision, tuple(PRECISIONS), name="precision")
+    if precision == "full":
+        return
+    problem = call.problem
+    if not (isinstance(problem.op, Dense) and problem.dtype == np.float32):
+        raise InputError(
+            f"precision: {precision!r} needs a float32 array in memory, "
+            f"got {problem.kind} input of dtype {problem.dtype}"
+        )
+    if call.tol is not None or method not in ("auto", "subspace", "power"):
+        raise InputError(
+            f"precision: {precision!r} needs a fixed rank and method='auto', 'subspace' or 'power', "
+            f"got method={method!r}, tol={call.tol}"
+        )
+    problem.slices = PRECISIONS[precision]
+    problem.path.append(precision.replace("_", " "))
 
 
 def require_tolerance_method(method: str, offered: tuple[str, ...]) -> None:

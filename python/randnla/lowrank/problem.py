@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from randnla._backend.errors import NonFiniteError
+from randnla._backend.kernels import fixed_point
 from randnla.operators import Dense, LinearOperator, Sparse
 
 from .scaling import Array, exponent_of, largest_magnitude, normalize, real_dtype, scale_by_power
@@ -55,6 +56,9 @@ class Problem:
         Bytes of the largest workspace that `hold` was told of.
     callback : callable, optional
         Told the stage, passes and matvecs after every step.
+    slices : int, optional
+        Bytes of an entry that count in coarse products, which are exact in fixed point; A is a `Dense`
+        matrix of float32 then.
     """
 
     op: LinearOperator
@@ -68,6 +72,7 @@ class Problem:
     widest: int = 0
     memory: int = 0
     callback: Callable[[dict[str, Any]], None] | None = None
+    slices: int | None = None
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -103,13 +108,22 @@ class Problem:
     def _scaled(self, X: Array) -> Array:
         return X * X.real.dtype.type(2.0**self.shift) if self.shift else X
 
-    def forward(self, X: Array) -> Array:
-        """2^shift A X."""
-        return self.op.matmat(self._operand(X))
+    def forward(self, X: Array, *, coarse: bool = False) -> Array:
+        """2^shift A X; `coarse` products only make a basis better, and may be in fixed point."""
+        X = self._operand(X)
+        return self._sliced(X, adjoint=False) if coarse and self.slices else self.op.matmat(X)
 
-    def adjoint(self, X: Array) -> Array:
-        """2^shift A^H X."""
-        return self.op.rmatmat(self._operand(X))
+    def adjoint(self, X: Array, *, coarse: bool = False) -> Array:
+        """2^shift A^H X, as `forward`."""
+        X = self._operand(X)
+        return self._sliced(X, adjoint=True) if coarse and self.slices else self.op.rmatmat(X)
+
+    def _sliced(self, X: Array, *, adjoint: bool) -> Array:
+        assert isinstance(self.op, Dense)
+        assert self.slices is not None
+        A = self.op.array.T if adjoint else self.op.array
+        out = np.empty((A.shape[0], X.shape[1]), np.float32)
+        return fixed_point.multiply(A, X, out, slices=self.slices)
 
     def first(self, X: Array) -> tuple[Array, int]:
         """The first product: (Y, e) with A X = 2^e Y and the largest entry of Y in [1/2, 1).

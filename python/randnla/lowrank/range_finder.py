@@ -24,6 +24,7 @@ from .call import (
     certify_basis,
     certify_projection,
     certify_residual,
+    choose_precision,
     numerical_rank,
     relative_error,
     require_leave_one_out,
@@ -50,6 +51,7 @@ def range_finder(
     certificate: str = "auto",
     failure_probability: float | None = None,
     block: int | str = "auto",
+    precision: str = "full",
     rng: Any = None,
     check_finite: bool = True,
     max_memory: int | None = None,
@@ -77,7 +79,7 @@ def range_finder(
         "adaptive" (blocked 4.2; needs `tol`), or "auto": subspace for a rank, adaptive for a tolerance.
         `tol` is taken by "auto", "adaptive", "subspace", "power" and "proto", all of which grow the basis by
         blocks, iterated as these do; "krylov" is for a fixed rank.
-    sketch, certificate, failure_probability, block, rng, check_finite, max_memory, callback
+    sketch, certificate, failure_probability, block, precision, rng, check_finite, max_memory, callback
         As in `svd`.
 
     Returns
@@ -129,6 +131,7 @@ def range_finder(
         callback=callback,
     )
     require_leave_one_out(call, method)
+    choose_precision(call, precision, method)
     try:
         Q, info = _find(call, method)
     except NonFiniteError:

@@ -21,6 +21,7 @@ from .call import (
     begin,
     certify_product,
     certify_projection,
+    choose_precision,
     require_leave_one_out,
     require_tolerance_method,
     smallest_rank,
@@ -48,6 +49,7 @@ def svd(
     certificate: str = "auto",
     failure_probability: float | None = None,
     block: int | str = "auto",
+    precision: str = "full",
     rng: Any = None,
     check_finite: bool = True,
     max_memory: int | None = None,
@@ -99,6 +101,12 @@ def svd(
         Columns of a block of "krylov" and "farpca". "auto" is rank + oversample; smaller blocks of "krylov"
         take more products in sequence and less memory for the same rank, and find a repeated value no more
         often than they have columns. In tolerance mode "auto" is 32.
+    precision : {"full", "three_slices", "two_slices"}
+        Of the products of the power iterations, for float32 arrays in memory, a fixed rank, and methods
+        "auto" (which is "subspace" then), "subspace" and "power". In slices they are exact in fixed point,
+        of the upper three or two bytes of each entry (`/guide/fixed_point`). The sketch, the last product
+        and the certificate stay in full, so that coarse iterations cost accuracy only in directions whose
+        singular values are below about 5e-7 or 5e-5 times the largest.
     rng : int, SeedSequence, Generator or None
         ``info.seed`` given back replays the call.
     check_finite : bool, default True
@@ -166,6 +174,7 @@ def svd(
         callback=callback,
     )
     require_leave_one_out(call, method)
+    choose_precision(call, precision, method)
     exponent = into_range(call.problem)
     try:
         U, s, V, info = decompose(call, method)
@@ -199,7 +208,7 @@ def resolve(call: Call, method: str, *, centered: bool = False) -> str:
     """The method that "auto" stands for where the rank is fixed."""
     if method != "auto" or call.rank is None or call.tol is not None:
         return method
-    if call.certificate == "leave_one_out" or call.sketch != "gaussian":
+    if call.certificate == "leave_one_out" or call.sketch != "gaussian" or call.problem.slices:
         return "subspace"
     problem = call.problem
     size, q = sketch_of(call, call.rank)
