@@ -7,8 +7,8 @@ import pytest
 from manifold_cases import half_circle, half_torus, torus_grid, torus_points, torus_problem
 from scipy.spatial import cKDTree
 
-from randnla import ConvergenceWarning
-from randnla.manifold import Boundary, diffusion_map, solve_elliptic
+from randnla import ConvergenceWarning, InputError
+from randnla.manifold import Boundary, diffusion_map, laplacian, solve_elliptic
 from randnla.manifold.geometry import outward_normals
 
 
@@ -198,3 +198,12 @@ def test_a_solve_that_is_cut_short_says_so():
         found = solve_elliptic(X, f, a=1.0, kappa=kappa, maxiter=2)
     assert not found.info.converged
     assert found.info.residual > 1e-8
+
+
+def test_a_cloud_without_a_dimension_has_a_solution_but_no_values_elsewhere():
+    X = np.array([[0.0], [0.0], [1.0]])
+    u, evaluate = solve_elliptic(X, np.array([1.0, 1.0, 2.0]), a=3.0)
+    L = laplacian(X)
+    np.testing.assert_allclose(L.apply(u) + 3.0 * u, [1.0, 1.0, 2.0], rtol=1e-7)
+    with pytest.raises(InputError, match=r"dimension: cannot be estimated from these points"):
+        evaluate(X)

@@ -22,7 +22,7 @@ from .cloud import Array, checked_points
 from .direct import solve_directly
 from .evaluation import Fitted, LocalPolynomials
 from .features import BASES, COUNT, fit_features, make_features
-from .operators import laplacian, resolved_dimension
+from .operators import laplacian
 from .precondition import PRECONDITIONERS
 from .system import Elliptic, pose
 
@@ -184,7 +184,7 @@ def solve_elliptic(
     problem = pose(array, L, absorbed, right, edge)
     if method == "direct":
         u, info = solve_directly(problem, options.preconditioner, tolerance, steps, seed)
-        evaluate: Any = LocalPolynomials(array, u, resolved_dimension(array, d), vector)
+        evaluate: Any = LocalPolynomials(array, u, d, vector)
     else:
         evaluate, info = _fitted(problem, method, options, kappa, seed, vector=vector)
         u = evaluate._values(array)

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from randnla.operators import KernelMatrix
 
 from .cloud import Array
 from .geometry import interpolation
+from .operators import resolved_dimension
 
 PIECE = 8192
 
@@ -50,8 +52,13 @@ class LocalPolynomials(Evaluation):
 
     points: Array
     u: Array  # (N, k)
-    dimension: int
+    given: float | None
     vector: bool
+
+    @cached_property
+    def dimension(self) -> int:
+        """Of the manifold, found when it is first asked for: clouds that have none have solutions."""
+        return resolved_dimension(self.points, self.given)
 
     @property
     def ambient(self) -> int:  # type: ignore[override]
