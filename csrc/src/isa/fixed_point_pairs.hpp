@@ -81,52 +81,67 @@ void pack_factor_columns(const float* x, index_t stride, int columns, int steps,
     pair_up(q, steps, left, right);
 }
 
-// Four columns of the left factor times one register of the right one's. A sum of 256 products of
-// p takes 39 bits: `low` is the sum modulo 2^32 and `high` that of the upper halves of the pairs'
-// sums, which tells the multiple of 2^32, as each half falls short by less than one.
+// Sums of 16 by 16 columns. One of 256 products of p takes 39 bits: `low` is the sum modulo 2^32
+// and `high` that of the upper halves of the pairs' sums, which tells the multiple of 2^32, as each
+// half falls short by less than one.
+struct PairSums {
+    alignas(64) std::uint32_t low[256] = {}, high[256] = {};
+
+    double at(int i) const {
+        const auto rest = static_cast<std::int32_t>(low[i] - (high[i] << 16));
+        return 65536.0 * static_cast<std::int32_t>(high[i]) + rest;
+    }
+};
+
+// Four columns of the left factor times one register of the right one's, for one step: what a step
+// reads stays in the first cache.
 template <bool third>
-inline void four_columns(const std::uint32_t* left, const std::uint32_t* right, int steps,
-                         const double* left_weights, const double* right_weights, double* c) {
+inline void add_four_columns(const std::uint32_t* left, const std::uint32_t* right,
+                             std::uint32_t* lows, std::uint32_t* highs) {
     Words low[4], high[4];
 #pragma GCC unroll 4
-    for (int i = 0; i < 4; ++i) low[i] = high[i] = Words{};
-    for (int k = 0; k < steps; ++k, left += pair_ints, right += pair_ints)
-        for (index_t t = 0; t < row_pairs; ++t) {
-            const std::uint32_t *const a = left + 16 * t, *const b = right + 16 * t;
-            const std::uint32_t *const a3 = left + 16 * (row_pairs + 2 * t), *const b3 =
-                                                                                 right +
-                                                                                 16 * (row_pairs +
-                                                                                       2 * t);
-            const Words y = *reinterpret_cast<const Words*>(b);
-            const Words z0 = *reinterpret_cast<const Words*>(b3),
-                        z1 = *reinterpret_cast<const Words*>(b3 + 16);
+    for (int i = 0; i < 4; ++i) {
+        low[i] = *reinterpret_cast<const Words*>(lows + 16 * i);
+        high[i] = *reinterpret_cast<const Words*>(highs + 16 * i);
+    }
+    for (index_t t = 0; t < row_pairs; ++t) {
+        const std::uint32_t* const a = left + 16 * t;
+        const std::uint32_t* const a3 = left + 16 * (row_pairs + 2 * t);
+        const std::uint32_t* const b3 = right + 16 * (row_pairs + 2 * t);
+        const Words y = *reinterpret_cast<const Words*>(right + 16 * t);
+        const Words z0 = *reinterpret_cast<const Words*>(b3),
+                    z1 = *reinterpret_cast<const Words*>(b3 + 16);
 #pragma GCC unroll 4
-            for (int i = 0; i < 4; ++i) {
-                const Words sum = multiply_pairs(Words{} + a[i], y);
-                low[i] += sum;
-                high[i] += reinterpret_cast<Words>(reinterpret_cast<Integers>(sum) >> 16);
-                if constexpr (third) {
-                    low[i] += multiply_pairs(Words{} + a3[i], z0);
-                    low[i] += multiply_pairs(Words{} + a3[16 + i], z1);
-                }
+        for (int i = 0; i < 4; ++i) {
+            const Words sum = multiply_pairs(Words{} + a[i], y);
+            low[i] += sum;
+            high[i] += reinterpret_cast<Words>(reinterpret_cast<Integers>(sum) >> 16);
+            if constexpr (third) {
+                low[i] += multiply_pairs(Words{} + a3[i], z0);
+                low[i] += multiply_pairs(Words{} + a3[16 + i], z1);
             }
         }
-    for (int i = 0; i < 4; ++i)
-        for (int l = 0; l < lanes; ++l) {
-            const auto rest = static_cast<std::int32_t>(low[i][l] - (high[i][l] << 16));
-            const double sum = 65536.0 * static_cast<std::int32_t>(high[i][l]) + rest;
-            c[16 * i + l] += sum * (left_weights[i] * right_weights[l]);
-        }
+    }
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; ++i) {
+        *reinterpret_cast<Words*>(lows + 16 * i) = low[i];
+        *reinterpret_cast<Words*>(highs + 16 * i) = high[i];
+    }
 }
 
 void pair_product(const std::int8_t* left, const std::int8_t* right, int steps, bool third,
                   const double* left_weights, const double* right_weights, double* c) {
-    const auto columns = third ? four_columns<true> : four_columns<false>;
-    const auto *const a = reinterpret_cast<const std::uint32_t*>(left),
-                      *const b = reinterpret_cast<const std::uint32_t*>(right);
-    for (int j = 0; j < 16; j += lanes)
-        for (int i = 0; i < 16; i += 4)
-            columns(a + i, b + j, steps, left_weights + i, right_weights + j, c + 16 * i + j);
+    const auto add = third ? add_four_columns<true> : add_four_columns<false>;
+    const auto *a = reinterpret_cast<const std::uint32_t*>(left),
+               *b = reinterpret_cast<const std::uint32_t*>(right);
+    PairSums sums;
+    for (int k = 0; k < steps; ++k, a += pair_ints, b += pair_ints)
+        for (int j = 0; j < 16; j += lanes)
+            for (int i = 0; i < 16; i += 4)
+                add(a + i, b + j, sums.low + 16 * i + j, sums.high + 16 * i + j);
+    for (int i = 0; i < 16; ++i)
+        for (int j = 0; j < 16; ++j)
+            c[16 * i + j] += sums.at(16 * i + j) * (left_weights[i] * right_weights[j]);
 }
 
 }  // namespace
