@@ -112,6 +112,7 @@ OPERATORS: dict[str, Callable[[np.ndarray], operators.LinearOperator]] = {
     "Sparse_coo": lambda A: operators.Sparse(scipy.sparse.coo_array(A)),
     "EntryOperator": _entries,
     "EntryOperator_columns": _columns,
+    "Masked": lambda A: operators.Masked(A, np.ones(A.shape, bool)),
     "RowStream": _stream,
     "RowStream_transposed": lambda A: _stream(A.T).T,
     "as_operator_scipy": lambda A: randnla.as_operator(scipy.sparse.linalg.aslinearoperator(A)),

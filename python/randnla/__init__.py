@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from randnla.operators import KroneckerSum as KroneckerSum
     from randnla.operators import LinearOperator as LinearOperator
     from randnla.operators import LowRank as LowRank
+    from randnla.operators import Masked as Masked
     from randnla.operators import RowStream as RowStream
     from randnla.operators import Sparse as Sparse
     from randnla.operators import TwoTermKronecker as TwoTermKronecker
@@ -114,6 +115,7 @@ _EXPORTS = {
     "KernelMatrix": "randnla.operators",
     "LinearOperator": "randnla.operators",
     "LowRank": "randnla.operators",
+    "Masked": "randnla.operators",
     "RowStream": "randnla.operators",
     "Sparse": "randnla.operators",
     "TwoTermKronecker": "randnla.operators",

@@ -20,6 +20,7 @@ from randnla.operators import (
     Kronecker,
     KroneckerSum,
     LowRank,
+    Masked,
     TwoTermKronecker,
 )
 
@@ -108,6 +109,11 @@ def from_entries(A: Any) -> Any:
         return A[np.ix_(rows, columns)] if isinstance(A, np.ndarray) and A.ndim == 2 else A
 
     return EntryOperator(shape, entries=entries, dtype=dtype_for(A))
+
+
+def masked(A: Any) -> Any:
+    shape = A.shape if len(getattr(A, "shape", ())) == 2 else (side(A, 0), side(A, 1))
+    return Masked(A, np.ones(shape, bool))
 
 
 def damped(left: Any) -> Array:
@@ -204,6 +210,12 @@ def _targets() -> list[Target]:
             argument="left",
             breaks=indefinite,
             **dense,
+        ),
+        Target(
+            "Masked @ X",
+            multiplied(masked),
+            check_product(lambda A: A),
+            entries_only=True,
         ),
         Target(
             "EntryOperator @ X",

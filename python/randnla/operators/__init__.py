@@ -11,6 +11,7 @@ from randnla.operators.entries import EntryOperator
 from randnla.operators.kernel import KernelMatrix
 from randnla.operators.kronecker import Kronecker, KroneckerSum
 from randnla.operators.lowrank import DiagonalPlusLowRank, LowRank
+from randnla.operators.masked import Masked
 from randnla.operators.row_stream import RowStream
 from randnla.operators.sparse import Sparse
 from randnla.operators.structured import Structured
@@ -28,6 +29,7 @@ __all__ = [
     "KroneckerSum",
     "LinearOperator",
     "LowRank",
+    "Masked",
     "RowStream",
     "Sparse",
     "Structured",
