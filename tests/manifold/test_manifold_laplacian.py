@@ -111,7 +111,7 @@ def test_a_wrong_normalization_drifts():
     made = kernels.make_kernel(X, 160, "variable", None, 1.0)
     # K_a = K_{1/4} (q_i q_j)^(1/2) has alpha = -1/4.
     values = made.values.copy()
-    made.graph.multiply(values, np.sqrt(made.density))
+    made.graph.multiply(values, made.weights**-2)
     K = made.graph.matrix(values)
     rho2 = made.mass / made.graph.sums(made.values)
     found = ((K @ np.sin(t)) / K.sum(axis=1) - np.sin(t)) / (made.eps * rho2)

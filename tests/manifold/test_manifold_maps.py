@@ -86,6 +86,23 @@ def test_extension_is_exact_on_the_cloud_and_smooth_off_it():
     assert np.allclose(inside[:, 0], 1.0, atol=1e-6)
 
 
+def test_the_variable_kernel_extends_where_density_varies():
+    """A circle ten times as densely sampled on one side: cos and sin of the angle come back off the cloud."""
+    n = 1500
+    t = 2 * np.pi * np.arange(n) / n
+    for _ in range(50):  # the inverse of t + .8 sin t: density 1 / (1 + .8 cos)
+        t = t - (t + 0.8 * np.sin(t) - 2 * np.pi * np.arange(n) / n) / (1 + 0.8 * np.cos(t)) * 0.5
+    X = np.c_[np.cos(t), np.sin(t)]
+    found = diffusion_map(X, 5, kernel="variable", neighbors=60, rng=0)
+    assert np.abs(found.w[1:3] - 1).max() <= 0.02
+    assert np.abs(found.extend(X) - found.V).max() <= 1e-2
+    s = np.linspace(0, 2 * np.pi, 997)
+    Y = np.c_[np.cos(s), np.sin(s)]
+    fit = np.linalg.lstsq(found.V[:, 1:3], X, rcond=None)[0]
+    assert np.abs(found.extend(Y)[:, 1:3] @ fit - Y).max() <= 1e-2
+    assert np.abs(found.interpolate(np.sin(t), Y) - np.sin(s)).max() <= 1e-2
+
+
 def test_small_clouds_are_left_to_lapack():
     X, _, _ = torus_grid(12)
     found = diffusion_map(X, 5)

@@ -168,9 +168,6 @@ def test_misuse_of_results():
     L = laplacian(X)
     with pytest.raises(InputError, match=r"^u: expected 144 rows, got shape \(5,\)"):
         L.apply(np.ones(5))
-    found = diffusion_map(X, 4, kernel="variable", dimension=2)
-    with pytest.raises(InputError, match=r"^kernel: expected 'fixed' for an extension, got 'variable'"):
-        found.extend(X)
     found = diffusion_map(X, 4)
     with pytest.raises(InputError, match=r"^u: expected 144 numbers, got 5"):
         found.interpolate(np.ones(5), X)

@@ -35,8 +35,10 @@ class Kernel:
     eps : float
     dimension : float or None
         As estimated or given; None where it was not needed.
-    density : (N,) array
-        q, the density of the sample up to a constant.
+    scales : (N,) array
+        rho, 1 for the fixed kernel.
+    weights : (N,) array
+        ``q^-alpha``, by which rows and columns are multiplied; q is the density of the sample.
     """
 
     graph: Graph
@@ -44,7 +46,8 @@ class Kernel:
     mass: Array
     eps: float
     dimension: float | None
-    density: Array
+    scales: Array
+    weights: Array
 
 
 def make_kernel(points: Array, count: int, kind: str, eps: float | None, dimension: float | None) -> Kernel:
@@ -63,9 +66,9 @@ def _fixed(found: Neighbors, eps: float | None) -> Kernel:
         piece = values[part]
         piece *= -0.25 / eps
         np.exp(piece, out=piece)
-    density = graph.sums(values)
-    graph.multiply(values, 1.0 / density)
-    return Kernel(graph, values, graph.sums(values), eps, None, density)
+    weights = 1.0 / graph.sums(values)
+    graph.multiply(values, weights)
+    return Kernel(graph, values, graph.sums(values), eps, None, np.ones(graph.size), weights)
 
 
 def _variable(found: Neighbors, eps: float | None, dimension: float | None) -> Kernel:
@@ -94,8 +97,9 @@ def _variable(found: Neighbors, eps: float | None, dimension: float | None) -> K
     values = _gaussian(graph, squared, rho, eps)
     density = graph.sums(values) / rho**d
     alpha = 1.0 + BETA * (d + 2.0) / 2.0
-    graph.multiply(values, density**-alpha)
-    return Kernel(graph, values, rho**2 * graph.sums(values), eps, d, density)
+    weights = density**-alpha
+    graph.multiply(values, weights)
+    return Kernel(graph, values, rho**2 * graph.sums(values), eps, d, rho, weights)
 
 
 def _gaussian(graph: Graph, squared: Array, rho: Array, eps: float) -> Array:

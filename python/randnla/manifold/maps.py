@@ -19,7 +19,7 @@ from randnla._backend.rng import STREAM_VERSION, seed_from
 from randnla.lowrank.scaling import fix_signs
 
 from .arguments import checked_bandwidth, checked_dimension, checked_neighbors
-from .cloud import checked_points, nearest, require_spread
+from .cloud import Neighbors, checked_points, nearest, require_spread
 from .evaluation import checked_queries
 from .kernels import KERNELS, make_kernel
 from .operators import stiffness_of
@@ -48,11 +48,12 @@ class DiffusionMapResult(Result):
     bandwidth: float = field(kw_only=True)
     dimension: float | None = field(kw_only=True)
     points: Any = field(kw_only=True)
-    density: Any = field(kw_only=True)
+    scales: Any = field(kw_only=True)
+    weights: Any = field(kw_only=True)
     neighbors: int = field(kw_only=True)
     info: Info = field(default_factory=Info, kw_only=True)
 
-    _not_factors = ("info", "mass", "bandwidth", "dimension", "points", "density", "neighbors")
+    _not_factors = ("info", "mass", "bandwidth", "dimension", "points", "scales", "weights", "neighbors")
 
     def coordinates(self, time: float = 0.0) -> Any:
         """The embedding (N, k - 1) after this diffusion time: ``exp(-w_j time) V_j`` without the constant."""
@@ -62,23 +63,31 @@ class DiffusionMapResult(Result):
     def extend(self, points: Any) -> Any:
         """The eigenfunctions (M, k) at other points of the manifold, by Nystrom interpolation.
 
-        ``phi(x) = sum_j p(x, x_j) phi(x_j) / (1 - eps w)`` with the transition probabilities p of the fixed
-        kernel: what an eigenfunction of those satisfies on the cloud. Errors grow as ``eps w`` nears 1.
+        ``phi(x) = sum_j p(x, x_j) phi(x_j) / (1 - eps rho(x)^2 w)`` with the transition probabilities p of
+        the kernel: what an eigenfunction of those satisfies on the cloud. rho is 1 for the fixed kernel; for
+        the variable one its logarithm is averaged over the points around x. Errors grow as ``eps rho^2 w``
+        nears 1.
         """
-        if self.info.method != "fixed":
-            raise InputError(f"kernel: expected 'fixed' for an extension, got {self.info.method!r}")
         kind = namespace.kind_of(points)
         X = checked_queries(points, self.points.shape[1])
         found = nearest(cKDTree(self.points), X, self.neighbors)
-        # Farther from the cloud than the kernel reaches, the nearest points count.
-        weights = np.exp(-(found.squared - found.squared[:, :1]) / (4 * self.bandwidth))
-        weights /= self.density[found.index]
-        weights /= weights.sum(axis=1, keepdims=True)
+        scales = self.scales[found.index]
+        around = self._transitions(found, scales * scales[:, :1])
+        own = np.exp(np.sum(around * np.log(scales), axis=1, keepdims=True))
+        weights = self._transitions(found, scales * own)
         rows = np.arange(0, weights.size + 1, self.neighbors)
         P = scipy.sparse.csr_array(
             (weights.ravel(), found.index.ravel(), rows), shape=(len(X), len(self.points))
         )
-        return namespace.restore(kind, (P @ self.V) / np.maximum(1 - self.bandwidth * self.w, 1e-3))
+        decay = 1 - self.bandwidth * own**2 * self.w
+        return namespace.restore(kind, (P @ self.V) / np.maximum(decay, 1e-3))
+
+    def _transitions(self, found: Neighbors, scales: Any) -> Any:
+        """Rows of the kernel normalized; far from the cloud, beyond its reach, the nearest points count."""
+        squared = found.squared / scales
+        squared -= squared.min(axis=1, keepdims=True)
+        weights = np.exp(-squared / (4 * self.bandwidth)) * self.weights[found.index]
+        return weights / weights.sum(axis=1, keepdims=True)
 
     def interpolate(self, u: Any, points: Any) -> Any:
         """A function u (N,) on the cloud at other points: projected on the eigenfunctions, which extend."""
@@ -195,5 +204,5 @@ def diffusion_map(
         )
     return DiffusionMapResult(
         pairs.w, V, mass=mass, bandwidth=made.eps, dimension=made.dimension, points=array,
-        density=made.density, neighbors=count, info=info,
+        scales=made.scales, weights=made.weights, neighbors=count, info=info,
     )  # fmt: skip
