@@ -5,16 +5,13 @@
 from __future__ import annotations
 
 import hashlib
-import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any
 
 import numpy as np
 import pytest
+from instruction_sets import on_every_instruction_set
 
 import randnla
 from randnla import _core
@@ -22,7 +19,6 @@ from randnla._backend.generic import fixed_point as oracle
 from randnla._backend.kernels import fixed_point
 
 Array = np.ndarray[Any, Any]
-LEVELS = ["v2", "v3", "v4", "amx"]
 RANK = 12
 
 
@@ -130,22 +126,8 @@ def digest() -> dict[str, str]:
 
 
 def test_sketches_have_the_same_bits_on_every_instruction_set_and_team() -> None:
-    best = _core.build_info()["instruction_set_best"]
-    levels = LEVELS[: LEVELS.index(best) + 1] if best in LEVELS else [best]
-    code = (
-        f"import sys, json; sys.path.insert(0, {os.path.dirname(__file__)!r})\n"
-        "import test_sign_sketches as t\n"
-        "print(json.dumps([t._core.build_info()['instruction_set'], t.digest()]))"
-    )
-    found = {}
-    for level in levels:
-        run = subprocess.run(
-            [sys.executable, "-c", code], env=os.environ | {"RANDNLA_ISA": level},
-            capture_output=True, text=True, timeout=300, check=True,
-        )  # fmt: skip
-        reached, found[level] = json.loads(run.stdout)
-        assert reached == level
-    first = found[levels[0]]
+    found = on_every_instruction_set(__file__, "digest()")
+    first = next(iter(found.values()))
     assert all(len(value) == 12 for value in first.values())  # one digest for all teams and orders
     assert all(value == first for value in found.values())
 
