@@ -8,7 +8,6 @@ from typing import ClassVar
 
 import numpy as np
 
-from randnla._backend.device import is_device
 from randnla._backend.kernels import fixed_point, streams
 from randnla.sketching.base import Array
 from randnla.sketching.dense_map import DenseMap
@@ -29,9 +28,8 @@ class Sign(DenseMap):
 
     Products of float32 arrays are sums of integers (`/guide/fixed_point`): exact but for the 24 bits that
     an entry of the input keeps of the largest in its column among 256 rows, and with the same bits on
-    every instruction set, for every layout and number of threads. The error is that of a column, not of
-    an entry: what lies 2^-24 below the largest entry of its block does not count. On a GPU products are
-    sums in float32.
+    every instruction set and in the device kernels, for every layout and number of threads. The error is
+    that of a column, not of an entry: what lies 2^-24 below the largest entry of its block does not count.
 
     *Cost*: 2 d m n flops for an (m, n) input (6 d m n operations on bytes in float32); at most 32 MB of
     the map at a time.
@@ -48,7 +46,7 @@ class Sign(DenseMap):
     kind: ClassVar[streams.DenseKind] = "sign"
 
     def _run(self, A: Array, out: Array, *, adjoint: bool) -> None:
-        if A.dtype != np.float32 or is_device(A):
+        if A.dtype != np.float32:
             super()._run(A, out, adjoint=adjoint)
             return
         fixed_point.apply_sign_map(

@@ -47,6 +47,23 @@ def apply_dense_map(
     runtime().call("apply_dense_map", A.dtype, entries, adjoint, view(A.T), view(out.T), 0)
 
 
+def apply_sign_map(
+    A: Any,
+    out: Any,
+    *,
+    kind: int,
+    seed: int,
+    stream: int,
+    row_start: int = 0,
+    col_start: int = 0,
+    scale: float = 1.0,
+    adjoint: bool,
+) -> None:
+    """Products of float32 sign maps in fixed point, with the bits of the core."""
+    entries = _dense_map(kind, seed, stream, row_start, col_start, scale)
+    runtime().call("apply_sign_map", A.dtype, entries, adjoint, view(A), view(out))
+
+
 def apply_sparse_map(
     A: Any, out: Any, *, kind: int, seed: int, stream: int, d: int, nnz: int, scale: float, adjoint: bool
 ) -> None:

@@ -9,7 +9,9 @@ from typing import Any, Unpack
 from numpy.typing import NDArray
 
 from randnla import _core
-from randnla._backend.kernels.streams import Block
+from randnla._backend.device import is_device
+from randnla._backend.kernels import device_maps
+from randnla._backend.kernels.streams import KINDS, Block
 
 Real = NDArray[Any]
 
@@ -44,7 +46,10 @@ def apply_sign_map(A: Real, out: Real, *, adjoint: bool = False, **block: Unpack
 
     *Cost*: 6 d m n operations on bytes; some 3 MB of scratch a thread.
     """
-    _core.apply_sign_map(A, out, adjoint=adjoint, **block)
+    if is_device(A):
+        device_maps.apply_sign_map(A, out, kind=KINDS["sign"], adjoint=adjoint, **block)
+    else:
+        _core.apply_sign_map(A, out, adjoint=adjoint, **block)
     return out
 
 
