@@ -207,3 +207,43 @@ def test_a_cloud_without_a_dimension_has_a_solution_but_no_values_elsewhere():
     np.testing.assert_allclose(L.apply(u) + 3.0 * u, [1.0, 1.0, 2.0], rtol=1e-7)
     with pytest.raises(InputError, match=r"dimension: cannot be estimated from these points"):
         evaluate(X)
+
+
+@pytest.mark.parametrize("n", [24, 48])
+@pytest.mark.parametrize("random", [False, True])
+def test_the_certificate_tells_the_error_of_the_discretization(random, n):
+    if random:
+        t, p = np.random.default_rng(0).uniform(0, 2 * np.pi, (2, n * n))
+        X = torus_points(t, p)
+    else:
+        X, t, p = torus_grid(n)
+    f, kappa, u = torus_problem(t, p)
+    found = solve_elliptic(X, f, a=1.0, kappa=kappa, certify=True, rng=0)
+    weights = found.laplacian.mass / found.laplacian.mass.sum()
+    error = np.sqrt(weights @ (found.u - u) ** 2)
+    assert 0.5 * error < found.info.error_estimate < 6 * error
+    assert found.info.certificate == "three bandwidths"
+    assert found.info.error_relative == pytest.approx(
+        found.info.error_estimate / np.sqrt(weights @ found.u**2), rel=1e-12
+    )
+    plain = solve_elliptic(X, f, a=1.0, kappa=kappa, rng=0)
+    assert np.array_equal(plain.u, found.u)
+    assert plain.info.error_estimate is None
+
+
+def test_certificates_at_boundaries_and_of_features():
+    X, t = half_circle(200)
+    u = np.sin(2 * t + 0.4) + t
+    f = 4 * np.sin(2 * t + 0.4) + u
+    for ghosts in (0, 16):
+        edge = Boundary([0, 199], values=u[[0, 199]], ghosts=ghosts)
+        found = solve_elliptic(X, f, a=1.0, boundary=edge, neighbors=42, certify=True, rng=0)
+        error = np.sqrt(np.mean((found.u - u) ** 2))
+        assert 0.2 * error < found.info.error_estimate < 10 * error
+    X, t, p = torus_grid(24)
+    f, kappa, u = torus_problem(t, p)
+    F = np.c_[f, np.zeros(len(f))]
+    found = solve_elliptic(X, F, a=1.0, kappa=kappa, method="features", features=100, certify=True, rng=0)
+    assert np.sqrt(np.mean((found.u[:, 0] - u) ** 2)) < 3 * found.info.error_estimate < 0.6
+    with pytest.raises(InputError, match=r"^certify: expected"):
+        solve_elliptic(X, f, a=1.0, certify="yes")

@@ -41,7 +41,8 @@ class Info:
     error_estimate : float
         Absolute error of the result in the norm `error_kind`.
     error_kind : str
-        "spectral", "frobenius", "trace", "backward" or "energy", the norm of a positive definite system.
+        "spectral", "frobenius", "trace", "backward", "root mean square" over a manifold or "energy", the norm
+        of a positive definite system.
     error_relative : float
         Error over the same norm of `A`; a bound where `error_estimate` is one, for `A`'s norm is known or
         bounded from below. Where the same probes bound both, the two share the failure probability, so that
