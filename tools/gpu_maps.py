@@ -28,7 +28,7 @@ MAPS: dict[str, Any] = {
     "srht": randnla.SRHT,
     "row_sampling": randnla.RowSampling,
 }
-DENSE = ("gaussian", "sign")
+DENSE = ("gaussian", "sign")  # the float32 sign map has the bits, but is not held to them
 
 
 def products(name: str, S: Any) -> dict[str, Callable[[Any], Any]]:

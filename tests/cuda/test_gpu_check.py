@@ -53,3 +53,19 @@ def test_the_script_says_that_there_is_no_gpu(tmp_path: Path) -> None:
     )
     assert done.returncode == 77, done.stderr
     assert "nothing was checked" in done.stdout
+
+
+def test_a_failed_stage_does_not_stop_the_next(tmp_path: Path) -> None:
+    """With a driver tool that sees a device and a Python that cannot build."""
+    tools = {"nvidia-smi": "echo 9.0", "nvcc": "echo nvcc", "broken": "exit 3"}
+    for name, body in tools.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{body}\n")
+        (tmp_path / name).chmod(0o755)
+    environment = os.environ | {"OUT": str(tmp_path / "out"), "PYTHON": str(tmp_path / "broken")}
+    environment["PATH"] = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(
+        [ROOT / "tools/gpu_check.sh"], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert done.stdout.splitlines()[-1] == "0 passed, 3 failed"
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"build.log", "check.log", "bench.log"}

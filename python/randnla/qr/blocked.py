@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from randnla._backend import namespace, validate
+from randnla._backend.device import is_device, runtime
 from randnla._backend.errors import InputError, NonFiniteError
 from randnla._backend.kernels import qr as kernels
 from randnla._backend.results import Info, QRResult
@@ -29,6 +30,7 @@ def qr(
     Parameters
     ----------
     A : (m, n) array, or RowStream
+        On a GPU (`/guide/gpu`) by "cholesky", for m >= n and n at most 256 (float32) or 128.
         Any layout; float16 is worked in float32, integers and bools in float64. A stream of rows, or with
         "tsqr" a memmap, is read once; only "tsqr" takes streams.
     method : {"auto", "cholesky", "householder", "tsqr"}, default "auto"
@@ -92,10 +94,12 @@ def qr(
     validate.choice(mode, MODES, name="mode")
     kind = namespace.kind_of(A)
     stream = _stream_of(A, method, check_finite=check_finite)
-    matrix: Any = validate.as_matrix(dense_entries(A)) if stream is None else stream
+    matrix: Any = _matrix_of(A) if stream is None else stream
     m, n = matrix.shape
     if method == "auto" and stream is not None:
         method = "tsqr"
+    elif kind.on_device:
+        method = _device_method(method, check_finite=check_finite)
     elif method == "auto":
         method = "cholesky" if m >= 2 * n and matrix.dtype.kind != "c" else "householder"
     if stream is not None and method != "tsqr":
@@ -112,7 +116,7 @@ def qr(
             path = "householder"
             Q, R = kernels.householder_qr(matrix, name="A")
         else:
-            Q, R, path = kernels.cholesky_qr(matrix, seed=seed, name="A")
+            Q, R, path = cholesky(matrix, seed)
     except NonFiniteError:
         if check_finite:
             raise
@@ -132,6 +136,29 @@ def qr(
     )
     Q, R = namespace.restore_all(kind, Q, R)
     return QRResult(Q, R, info=info)
+
+
+def _matrix_of(A: Any) -> Any:
+    """The entries, on the host or where they are on a GPU."""
+    entries, dtype = validate.native_array(dense_entries(A), name="A", ndim=2)
+    return entries if is_device(entries) else validate.native(entries, dtype)
+
+
+def _device_method(method: str, *, check_finite: bool) -> str:
+    if method not in ("auto", "cholesky"):
+        raise InputError(f"method: expected 'cholesky' or 'auto' for an array on a GPU, got {method!r}")
+    if not check_finite:
+        raise InputError("check_finite: expected True for an array on a GPU, got False")
+    return "cholesky"
+
+
+def cholesky(matrix: Any, seed: int) -> tuple[Any, Any, str]:
+    """The Cholesky route, on the device of the matrix."""
+    if not is_device(matrix):
+        return kernels.cholesky_qr(matrix, seed=seed, name="A")
+    with runtime().on(matrix):
+        Q, R, path = kernels.cholesky_qr(matrix, seed=seed, name="A")
+        return Q, R.astype(Q.dtype), path
 
 
 def _stream_of(A: Any, method: str, *, check_finite: bool) -> RowStream | None:

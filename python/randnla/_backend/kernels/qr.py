@@ -15,7 +15,9 @@ import numpy as np
 
 from randnla import _core
 from randnla._backend import validate
+from randnla._backend.device import is_device
 from randnla._backend.errors import BreakdownError, InputError, NonFiniteError
+from randnla._backend.kernels import device_qr
 from randnla._backend.kernels.dense import Array, first_non_finite, gemm, is_compiled, screen
 
 
@@ -170,6 +172,8 @@ def cholesky_qr(Y: Array, *, seed: int = 0, name: str = "Y") -> tuple[Array, Arr
         or complex.
     """
     m, n = Y.shape
+    if is_device(Y):
+        return device_qr.cholesky_qr(Y, seed=seed, name=name)
     if m < n:
         exponent = _exponent(Y, name)
         work = _normalized(Y, exponent)
