@@ -406,7 +406,8 @@ def test_misuse_is_refused():
     with pytest.raises(randnla.NonFiniteError, match=r"V: 1 entry is NaN or Inf, the first at index \(3"):
         inverse.apply(np.where(np.arange(40) == 3, np.nan, 1.0))
     with pytest.raises(
-        randnla.InputError, match="factor: expected a KroneckerFactor or a BrandFactor, got nd"
+        randnla.InputError,
+        match="factor: expected a KroneckerFactor, a BrandFactor or a LowRankFactor, got nd",
     ):
         inverse.refresh(np.eye(40))
     none = LowRankInverse(3, continuation="none", rng=0)
