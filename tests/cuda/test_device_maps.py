@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from layouts import matrix
 
 from randnla._backend.kernels import sparse_maps, streams, trig
 
@@ -35,15 +36,6 @@ def core_block(kind: str, shape: tuple[int, int], dtype: Any, **block: Any) -> A
 
 def bits(A: Any) -> Any:
     return np.ascontiguousarray(A).view({4: np.uint32, 8: np.uint64}[A.itemsize])
-
-
-def matrix(shape: tuple[int, int], dtype: Any, layout: str = "C", seed: int = 0) -> Any:
-    A = np.random.default_rng(seed).standard_normal(shape).astype(dtype)
-    if layout == "strided":
-        wide = np.full((2 * shape[0], 3 * shape[1]), np.nan, dtype)
-        wide[::2, ::3] = A
-        return wide[::2, ::3]
-    return np.asarray(A, order=layout)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

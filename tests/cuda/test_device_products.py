@@ -8,18 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from layouts import matrix
 
 DTYPES = (np.float32, np.float64)
 LAYOUTS = ("C", "F", "strided")
-
-
-def matrix(shape: tuple[int, int], dtype: Any, layout: str = "C", seed: int = 0) -> Any:
-    A = np.random.default_rng(seed).standard_normal(shape).astype(dtype)
-    if layout == "strided":
-        wide = np.full((2 * shape[0], 3 * shape[1]), np.nan, dtype)
-        wide[::2, ::3] = A
-        return wide[::2, ::3]
-    return np.asarray(A, order=layout)
 
 
 def multiply(

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from layouts import matrix
 
 from randnla._backend.kernels import fixed_point, streams
 
@@ -17,15 +18,6 @@ SEED, STREAM = 2**63 + 12345, 7
 def sign_map(device: Any, **block: Any) -> Any:
     whole = {"row_start": 0, "col_start": 0, "scale": 1.0, **block}
     return device.module.DenseMap(kind=streams.KINDS["sign"], seed=SEED, stream=STREAM, **whole)
-
-
-def matrix(shape: tuple[int, int], layout: str, seed: int = 0) -> Any:
-    A = np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
-    if layout == "strided":
-        wide = np.full((2 * shape[0], 3 * shape[1]), np.nan, np.float32)
-        wide[::2, ::3] = A
-        return wide[::2, ::3]
-    return np.asarray(A, order=layout)
 
 
 def apply_fixed(
@@ -50,7 +42,7 @@ def apply_fixed(
 def test_fixed_point_has_the_bits_of_the_core(
     device: Any, adjoint: bool, layout: str, shape: tuple[int, int], d: int, block: dict[str, Any]
 ) -> None:
-    A = matrix(shape, layout)
+    A = matrix(shape, np.float32, layout)
     A *= np.float32(2.0) ** np.random.default_rng(1).integers(-60, 60, shape[1])
     expected = np.empty((d, shape[1]), np.float32)
     fixed_point.apply_sign_map(A, expected, seed=SEED, stream=STREAM, adjoint=adjoint, **block)
@@ -59,7 +51,7 @@ def test_fixed_point_has_the_bits_of_the_core(
 
 
 def test_fixed_point_of_numbers_that_are_not_finite_or_tiny(device: Any) -> None:
-    A = matrix((300, 12), "C")
+    A = matrix((300, 12), np.float32)
     A[3, 0], A[270, 1], A[0, 2] = np.nan, np.inf, -np.inf
     A[:, 3], A[:, 4], A[:, 5] = 0, 1e-45, np.finfo(np.float32).max
     A[:, 6] *= np.float32(1e-42)
@@ -73,7 +65,7 @@ def test_fixed_point_of_numbers_that_are_not_finite_or_tiny(device: Any) -> None
 
 @pytest.mark.parametrize("layout", ["C", "F"])
 def test_fixed_point_reads_a_once(device: Any, layout: str) -> None:
-    A = matrix((512, 64), layout)
+    A = matrix((512, 64), np.float32, layout)
     out, counters = apply_fixed(device, A, 128, False)
     assert counters["bytes_read"] == A.nbytes
     assert counters["bytes_written"] == out.nbytes
@@ -112,7 +104,7 @@ def test_sign_sketch_on_tensor_cores(
     block: dict[str, Any],
 ) -> None:
     m, n = shape
-    A, wide = stored(matrix(shape, "C"), kind)
+    A, wide = stored(matrix(shape, np.float32), kind)
     A = np.asarray(A, order=layout)
     S = streams.fill_dense_map(
         np.empty((n, width) if adjoint else (width, n), np.float32),
@@ -154,7 +146,7 @@ def test_sign_sketch_on_tensor_cores_of_integers_is_exact(device: Any, kind: str
 
 @pytest.mark.parametrize("kind", LOST)
 def test_sign_sketch_on_tensor_cores_reads_a_once(device: Any, kind: str) -> None:
-    A, _ = stored(matrix((128, 256), "C"), kind)
+    A, _ = stored(matrix((128, 256), np.float32), kind)
     Y = np.empty((128, 64), np.float32)
     name = "apply_sign_map_tensor" if kind == "f32" else "apply_sign_map_tensor_bf16"
     counters = device.call(name, np.float32, sign_map(device), False, device.view(A), device.view(Y))
@@ -175,9 +167,9 @@ def gram_tensor(
 @pytest.mark.parametrize("layout", ["C", "F"])
 @pytest.mark.parametrize("shape", [(0, 4), (1, 1), (77, 130), (1200, 24)])
 def test_gram_on_tensor_cores(device: Any, kind: str, layout: str, shape: tuple[int, int]) -> None:
-    A, wide = stored(matrix(shape, "C"), kind)
+    A, wide = stored(matrix(shape, np.float32), kind)
     A, wide = np.asarray(A, order=layout), wide.astype(np.float64)
-    before = matrix((shape[1], shape[1]), "C", seed=1)
+    before = matrix((shape[1], shape[1]), np.float32, seed=1)
     before += before.T
     C = np.tril(before) + np.triu(np.full_like(before, np.nan), 1)
     gram_tensor(device, kind, A, C, 0.1, 0.9)
@@ -201,7 +193,7 @@ def test_gram_on_tensor_cores_of_integers_is_exact(device: Any, kind: str) -> No
 @pytest.mark.parametrize("kind", LOST)
 @pytest.mark.parametrize("n", [16, 128])
 def test_gram_on_tensor_cores_reads_a_once(device: Any, kind: str, n: int) -> None:
-    A, _ = stored(matrix((256, n), "C"), kind)
+    A, _ = stored(matrix((256, n), np.float32), kind)
     C = np.empty((n, n), np.float32)
     counters = gram_tensor(device, kind, A, C)
     triangle = n * (n + 1) // 2 * C.itemsize
