@@ -19,7 +19,7 @@ namespace {
 
 using namespace fixed_point;
 
-constexpr index_t square = 1024;  // columns of either factor at a time: 24 MB
+constexpr index_t square = 1024;  // columns of either factor at a time: 15 MB
 constexpr index_t tile = 16;
 
 const FixedPointFactors& factors() {

@@ -85,7 +85,7 @@ def multiply(A: Real, B: Real, out: Real, *, slices: int = 3) -> Real:
     *Error*: each of 256 products of a block is off by at most ``2**-14 * 1.02`` (two slices) or ``2**-20``
     (three; some ``2**-23`` where digits are random) of the largest magnitudes in its row and column there.
 
-    *Cost*: 2 m k n operations on 16-bit integers (three slices: 4 m k n), and 24 MB of scratch.
+    *Cost*: 2 m k n operations on 16-bit integers (three slices: 4 m k n), and 15 MB of scratch.
     """
     _core.fixed_point_product(A, B, out, slices=slices)
     return out
