@@ -1,6 +1,7 @@
 // SPDX-FileCopyrightText: 2026 the randnla developers
 // SPDX-License-Identifier: BSD-3-Clause
 #include "arrays.hpp"
+#include "randnla/sampled_product.hpp"
 #include "randnla/sketch_csr.hpp"
 #include "register.hpp"
 
@@ -50,6 +51,19 @@ void matmul(const py::array& indptr, const py::array& indices, const py::array& 
     });
 }
 
+void sampled_product(const py::array& indptr, const py::array& indices, const py::array& l,
+                     const py::array& r, py::array& out) {
+    visit_csr(indptr, indices, out, indptr.size() - 1, r.ndim() == 2 ? r.shape(0) : 0,
+              [&](auto pattern) {
+                  using T = std::remove_const_t<std::remove_pointer_t<decltype(pattern.data)>>;
+                  const auto lv = input_matrix<T>(l, "l"), rv = input_matrix<T>(r, "r");
+                  const auto to = output_vector<T>(out, "out");
+                  const ReleaseGil release;
+                  validate(pattern);
+                  csr_sampled_product(pattern, lv, rv, to.data);
+              });
+}
+
 CsrAxis axis_of(int axis) {
     require(axis == 0 || axis == 1, "axis: expected 0 or 1");
     return axis == 0 ? CsrAxis::rows : CsrAxis::columns;
@@ -96,6 +110,9 @@ void register_sparse(py::module_& m) {
           py::arg("indices").noconvert(), py::arg("data").noconvert(), py::arg("rows"),
           py::arg("cols"), py::arg("x").noconvert(), py::arg("out").noconvert(),
           "out = A^T x for a CSR matrix A.");
+    m.def("csr_sampled_product", &sampled_product, py::arg("indptr").noconvert(),
+          py::arg("indices").noconvert(), py::arg("l").noconvert(), py::arg("r").noconvert(),
+          py::arg("out").noconvert(), "out[k] = (l r^T)(i, j) for the k-th stored entry (i, j).");
     m.def("csr_sketch", &sketch, py::arg("indptr").noconvert(), py::arg("indices").noconvert(),
           py::arg("data").noconvert(), py::arg("rows"), py::arg("cols"), py::arg("out").noconvert(),
           py::arg("kind"), py::arg("seed"), py::arg("stream"), py::arg("d"), py::arg("nnz"),

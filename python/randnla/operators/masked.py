@@ -11,13 +11,12 @@ import scipy.sparse
 
 from randnla._backend import validate
 from randnla._backend.errors import InputError
+from randnla._backend.kernels import sparse
 from randnla.operators.base import Array, LinearOperator
 from randnla.operators.convert import as_operator
 from randnla.operators.dense import Dense
 from randnla.operators.lowrank import LowRank
 from randnla.operators.sparse import Sparse
-
-_BLOCK_BYTES = 8 << 20
 
 
 class Masked(Sparse):
@@ -139,7 +138,9 @@ def _entries(op: LinearOperator, pattern: Any, rows: Array, columns: Array) -> A
     if isinstance(op, Sparse):
         return np.asarray(op.matrix.tocsr()[rows, columns]).ravel()
     if isinstance(op, LowRank):
-        return _low_rank_entries(op, rows, columns)
+        left = op.U if op.C is None else op.U * op.C if op.C.ndim == 1 else op.U @ op.C
+        right = (op.U if op.V is None else op.V).conj()
+        return sparse.sampled_product(pattern.indptr, pattern.indices, left, right)
     read = getattr(op, "entries", None)
     if read is None:
         raise InputError(
@@ -149,15 +150,4 @@ def _entries(op: LinearOperator, pattern: Any, rows: Array, columns: Array) -> A
     for i in np.flatnonzero(np.diff(pattern.indptr)):
         part = slice(pattern.indptr[i], pattern.indptr[i + 1])
         values[part] = read([int(i)], columns[part])[0]
-    return values
-
-
-def _low_rank_entries(op: LowRank, rows: Array, columns: Array) -> Array:
-    left = op.U if op.C is None else op.U * op.C if op.C.ndim == 1 else op.U @ op.C
-    right = (op.U if op.V is None else op.V).conj()
-    values = np.empty(len(rows), op.dtype)
-    step = max(1, _BLOCK_BYTES // max(1, op.rank * op.dtype.itemsize))
-    for start in range(0, len(rows), step):
-        part = slice(start, start + step)
-        values[part] = np.einsum("ij,ij->i", left[rows[part]], right[columns[part]])
     return values

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -12,8 +13,31 @@ import scipy.sparse
 from numpy.typing import NDArray
 
 from randnla._backend.kernels import dense
+from randnla._backend.kernels.sparse import sampled_product
 
 Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Pattern:
+    """Where a matrix has samples: `order` lists them row by row, columns ascending."""
+
+    order: Array
+    indices: Array
+    starts: Array
+    shape: tuple[int, int]
+
+    @classmethod
+    def of(cls, which: Array, rows: Array, columns: Array, shape: tuple[int, int]) -> Pattern:
+        """Of the samples `which` of all."""
+        order = which[np.lexsort((columns[which], rows[which]))]
+        starts = np.searchsorted(rows[order], np.arange(shape[0] + 1))
+        index = np.int32 if max(*shape, order.size) < 2**31 else np.int64
+        return cls(order, columns[order].astype(index), starts.astype(index), shape)
+
+    def filled(self, values: Array) -> scipy.sparse.csr_array:
+        """The sparse matrix of these values, in the order of the pattern."""
+        return scipy.sparse.csr_array((values, self.indices, self.starts), shape=self.shape)
 
 
 @dataclass(frozen=True)
@@ -43,24 +67,42 @@ class Samples:
         down, across = self.depth
         return [(i, t - i) for i in range(down) if 0 <= t - i < across]
 
+    @cached_property
+    def patterns(self) -> list[Pattern]:
+        """The samples of each time, row by row."""
+        return [
+            Pattern.of(np.flatnonzero(self.times == t), self.rows, self.columns, self.shape)
+            for t in range(self.horizon)
+        ]
+
+    @cached_property
+    def turned(self) -> Samples:
+        """The samples of the adjoints, values aside."""
+        return _Turned(self.times, self.columns, self.rows, self.values, self.horizon, self.shape[::-1])
+
+    @cached_property
+    def flips(self) -> list[Array]:
+        """For each time the places among samples by row of those by column."""
+        found = []
+        for here, there in zip(self.patterns, self.turned.patterns, strict=True):
+            place = np.empty(self.values.size, np.int64)
+            place[here.order] = np.arange(here.order.size)
+            found.append(place[there.order])
+        return found
+
     def matrices(self, values: Array) -> list[scipy.sparse.csr_array]:
         """A sparse matrix for each time, with these values at the samples."""
-        kept = [self.times == t for t in range(self.horizon)]
-        return [
-            scipy.sparse.csr_array((values[k], (self.rows[k], self.columns[k])), shape=self.shape)
-            for k in kept
-        ]
+        return [pattern.filled(values[pattern.order]) for pattern in self.patterns]
 
     def at(self, L: Array, R: Array) -> Array:
         """Samples of H^* (L R): sums over the blocks (i, j) of a time of rows of L_i and columns of R_j."""
         m, n = self.shape
         found = np.zeros(self.values.size, np.result_type(L, R))
         Rt = np.ascontiguousarray(R.T)
-        for t in range(self.horizon):
-            which = np.flatnonzero(self.times == t)
+        for t, pattern in enumerate(self.patterns):
             for i, j in self.pairs(t):
-                left, right = L[i * m + self.rows[which]], Rt[j * n + self.columns[which]]
-                found[which] += np.einsum("ij,ij->i", left, right)
+                left, right = L[i * m : (i + 1) * m], Rt[j * n : (j + 1) * n]
+                found[pattern.order] += sampled_product(pattern.starts, pattern.indices, left, right)
         return found
 
 
@@ -99,13 +141,16 @@ class Hankel:
 
     def adjoint(self) -> Hankel:
         """H(X)^H, the Hankel matrix of the adjoints."""
-        s = self.samples
-        turned = _Turned(s.times, s.columns, s.rows, s.values, s.horizon, s.shape[::-1])
+        turned = self.samples.turned
+        flipped = [
+            pattern.filled(E.data[flip].conj())
+            for pattern, E, flip in zip(turned.patterns, self.sparse, self.samples.flips, strict=True)
+        ]
         return Hankel(
             turned,
             np.ascontiguousarray(self.R.conj().T),
             np.ascontiguousarray(self.L.conj().T),
-            [E.conj().T.tocsr() for E in self.sparse],
+            flipped,
         )
 
 

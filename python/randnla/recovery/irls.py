@@ -98,11 +98,14 @@ class Capacitance:
 
     def apply(self, g: Coordinates) -> Coordinates:
         """The system times g."""
-        # P(g) less H of what is off the samples.
+        # P(g) less H of what is off the samples; of one matrix that is P(g) on the samples.
         X = self.filled(g, None)
         U, V = self.at.U, self.at.V
-        ZV = X.L @ (X.R @ V) - X.matmat(V)
-        ZhU = X.R.conj().T @ (X.L.conj().T @ U) - X.adjoint().matmat(U)
+        if self.samples.horizon == 1:
+            ZV, ZhU = -(X.sparse[0] @ V), -(X.adjoint().sparse[0] @ U)
+        else:
+            ZV = X.L @ (X.R @ V) - X.matmat(V)
+            ZhU = X.R.conj().T @ (X.L.conj().T @ U) - X.adjoint().matmat(U)
         return [a * x + y for a, x, y in zip(self.weights(), g, self.coordinates(ZV, ZhU), strict=True)]
 
     def right_hand_side(self) -> Coordinates:
@@ -175,7 +178,7 @@ def iterate(
             break
         k = int(np.count_nonzero(at.s > eps * (1 + 1e-8)))
         system = Capacitance(samples, at.cut(k), eps)
-        g, used = system.solve(min(1e-10, 1e-3 * eps / top), 400)
+        g, used = system.solve(min(1e-4, 1e-3 * eps / top), 400)
         products += used
         X = system.filled(g, samples.values)
         at = leading(X, rank + SPARE, at.V, seed)
