@@ -92,9 +92,10 @@ def test_products_are_those_of_the_dense_hankel_matrix(T, dtype):
     assert np.array_equal(samples.multiplicity(), [len(samples.pairs(s)) for s in range(T)])
 
 
-def test_the_step_solves_the_weighted_least_squares_problem():
+@pytest.mark.parametrize("T", [1, 3])
+def test_the_step_solves_the_weighted_least_squares_problem(T):
     """Against the dense system of n^2 T unknowns: min <H X, W H X> with the samples met."""
-    rng, n, T, r = np.random.default_rng(1), 8, 3, 2
+    rng, n, r = np.random.default_rng(1), 8, 2
     A = symmetric(n, r, 1)
     t, i, j = np.nonzero(rng.random((T, n, n)) < 0.6)
     samples = Samples(t, i, j, powers_of(A, T)[t, i, j], T, (n, n))
@@ -124,6 +125,24 @@ def test_the_step_solves_the_weighted_least_squares_problem():
     x[~known] = np.linalg.solve(Q[np.ix_(~known, ~known)], -Q[np.ix_(~known, known)] @ x[known])
     truth = dense_hankel(list(x.reshape(T, n, n)), samples)
     np.testing.assert_allclose(X.matmat(np.eye(across * n)), truth, atol=1e-10)
+
+
+def test_samples_out_of_order_fill_the_same_matrices():
+    """Values are told by their places, not by the order in which they come."""
+    rng = np.random.default_rng(5)
+    t, i, j = np.nonzero(rng.random((3, 6, 5)) < 0.5)
+    mixed = rng.permutation(t.size)
+    values, (L, R) = rng.standard_normal(t.size), (rng.standard_normal((12, 2)), rng.standard_normal((2, 10)))
+    samples = Samples(t[mixed], i[mixed], j[mixed], values[mixed], 3, (6, 5))
+    for time, M in enumerate(samples.matrices(samples.values)):
+        truth = np.zeros((6, 5))
+        truth[i[t == time], j[t == time]] = values[t == time]
+        np.testing.assert_array_equal(M.toarray(), truth)
+    blocks = dict.fromkeys(range(3), 0)
+    for p, q in itertools.product(range(2), range(2)):
+        blocks[p + q] = blocks[p + q] + L[6 * p : 6 * p + 6] @ R[:, 5 * q : 5 * q + 5]
+    truth = [blocks[a][b, c] for a, b, c in zip(t[mixed], i[mixed], j[mixed], strict=True)]
+    np.testing.assert_allclose(samples.at(L, R), truth, atol=1e-13)
 
 
 def test_a_rectangular_matrix_is_completed():
