@@ -21,6 +21,7 @@ from . import (
     mini_blocks,
     pruning,
     qr,
+    recovery,
     sampling_algebra,
     sketching_dense,
     sketching_sparse,
@@ -51,6 +52,7 @@ ROOMS = {
     "batched": batched.WORKS,
     "structured": structured.WORKS,
     "tensor": tensor.WORKS,
+    "recovery": recovery.WORKS,
     "kernels": kernels.WORKS,
     "sampling_algebra": sampling_algebra.WORKS,
     "curvature": [
