@@ -16,6 +16,7 @@ from hostile_functions import TARGETS as FUNCTIONS
 from hostile_krylov import TARGETS as KRYLOV
 from hostile_least_squares import TARGETS as LEAST_SQUARES
 from hostile_manifold import TARGETS as MANIFOLD
+from hostile_recovery import TARGETS as RECOVERY
 from hostile_sampling import TARGETS as SAMPLING
 from hostile_streams import TARGETS as STREAMS
 from hostile_structured import TARGETS as STRUCTURED
@@ -167,6 +168,7 @@ TARGETS = (
     | MANIFOLD
     | STREAMS
     | STRUCTURED
+    | RECOVERY
     | SAMPLING
     | TENSOR
 )

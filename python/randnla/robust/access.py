@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from randnla._backend import namespace, validate
 from randnla._backend.errors import InputError
 from randnla._backend.kernels import dense
+from randnla.lowrank.scaling import scale_by_power
 from randnla.operators import Dense, EntryOperator, LinearOperator, Sparse, as_operator
 
 Array = NDArray[Any]
@@ -53,9 +54,7 @@ class Access:
         self.entries += found.size
         if self.check_finite:
             validate.require_finite(found, name="D", row_offset=first)
-        if self.exponent:
-            found *= 2.0**-self.exponent
-        return found
+        return scale_by_power(found, -self.exponent)
 
     def rows(self, index: Array) -> Array:
         """D[index], (j, n), a copy."""

@@ -65,7 +65,7 @@ def remove_errors(slab: Array, low_rank: Array, level: float) -> tuple[Array, fl
     rest = slab - low_rank
     gross = exceeding(rest, level)
     rest[gross] = 0
-    size = float(np.linalg.norm(rest))
+    size = dense.screen(rest).frobenius_norm
     rest += low_rank
     return rest, size
 
@@ -170,7 +170,7 @@ def iterate(D: Access, plan: Plan, decay: float, report: Report) -> Run:
     """Thresholds zeta_t = decay^t zeta_0; L by CUR from the cleaned rows and columns."""
     sample = plan.sample(D, 0)
     top = max(float(np.abs(X).max(initial=0.0)) for X in (sample.C, sample.R))
-    size = float(np.linalg.norm(sample.R) + np.linalg.norm(sample.C))
+    size = dense.screen(sample.R).frobenius_norm + dense.screen(sample.C).frobenius_norm
     at = Factors(np.zeros((D.shape[0], 0), D.wide), np.zeros((0, D.shape[1]), D.wide))
     start: Array | None = None
     level, error, redrawn, step = top, 0.0, 0, 0

@@ -103,6 +103,6 @@ def verify(D: Access, L: Triplet, cut: float, used: tuple[Array, Array] | None, 
     return Verdict(
         1 - count / total if total else 0.0,
         (squares / max(1, count) * area) ** 0.5,
-        float(np.linalg.norm(L.s)),
+        float(np.hypot.reduce(L.s, initial=0.0)),
         passed,
     )

@@ -43,7 +43,7 @@ def descend(
 ) -> tuple[Triplet, float, float, int]:
     """L = F G^H by steps of 0.5 / sigma_1 with a balancing term; all of D is held."""
     A = np.concatenate([block for _, block in D.blocks()])
-    size = float(np.linalg.norm(A))
+    size = dense.screen(A).frobenius_norm
     if size == 0:
         return Triplet.zero(D, rank), 0.0, 0.0, 0
     U, s, Vh = qr.small_svd(np.where(sparsest(A, share), 0, A))
@@ -55,7 +55,7 @@ def descend(
         gross = sparsest(rest, min(1.0, EXCESS * share))
         level = float(np.abs(rest[~gross]).max(initial=0.0))
         rest[gross] = 0
-        error = float(np.linalg.norm(rest)) / size
+        error = dense.screen(rest).frobenius_norm / size
         history.append(error)
         stalled = step >= PATIENCE and error > 0.9 * history[-PATIENCE]
         if error <= tol or stalled or step >= max_iters:
