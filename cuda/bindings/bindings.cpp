@@ -185,12 +185,12 @@ void bind_products(py::module_& m, const char* suffix) {
 }
 
 void bind_products(py::module_& m) {
-    py::class_<Shifts>(m, "Shifts")
+    py::class_<Shifts>(m, "Shifts", py::module_local())
         .def(py::init([](std::uintptr_t values, index_t stride) {
                  return Shifts{pointer<const double>(values), stride};
              }),
              py::arg("values"), py::arg("stride"));
-    py::class_<Weights>(m, "Weights")
+    py::class_<Weights>(m, "Weights", py::module_local())
         .def(py::init<>())
         .def(py::init([](std::uintptr_t left, std::uintptr_t right, double damping, double scale,
                          int function) {
@@ -218,7 +218,7 @@ void bind_products(py::module_& m) {
 }
 
 void bind_maps(py::module_& m) {
-    py::class_<DenseMap>(m, "DenseMap")
+    py::class_<DenseMap>(m, "DenseMap", py::module_local())
         .def(py::init([](std::uint32_t kind, std::uint64_t seed, std::uint64_t stream,
                          std::uint64_t row_start, std::uint64_t col_start, double scale) {
                  return DenseMap{
@@ -234,7 +234,7 @@ void bind_maps(py::module_& m) {
                            pointer<void>(stream));
         },
         py::call_guard<py::gil_scoped_release>());
-    py::class_<SparseMap>(m, "SparseMap")
+    py::class_<SparseMap>(m, "SparseMap", py::module_local())
         .def(py::init([](std::uint32_t kind, std::uint64_t seed, std::uint64_t stream, index_t rows,
                          index_t nnz, int element_bits) {
                  return SparseMap{

@@ -70,3 +70,13 @@ def test_frozen_coefficients_stay():
     controls.frozen = False
     controls.fit(nodes, weights, np.array([[1.0, np.inf, 3.0]]))
     assert controls.coefficients.tolist() == [0.0, 0.0]
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_a_mapped_matrix_has_the_controls_of_an_array(tmp_path, order):
+    A = matrix("poly", 60)
+    np.save(tmp_path / "A.npy", np.asarray(A, order=order))
+    mapped = np.load(tmp_path / "A.npy", mmap_mode="r")
+    held, read = (trace_function("exp", X, samples=16, rng=0) for X in (A, mapped))
+    assert read.value == pytest.approx(held.value, rel=1e-12)
+    assert read.std_error == pytest.approx(held.std_error, rel=1e-6)

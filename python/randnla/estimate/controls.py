@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from randnla._backend.errors import InputError
 from randnla.lowrank.scaling import Array
-from randnla.operators import Dense, Sparse
+from randnla.operators import Dense, RowStream, Sparse
 
 from .call import Call
 
@@ -72,13 +73,31 @@ def controls_of(call: Call, samples: int) -> Controls | None:
     norm = op.frobenius_norm()
     if norm is None:
         return None
-    if isinstance(op, Dense | Sparse):
-        entries = op.array if isinstance(op, Dense) else op.matrix
-        diagonal = np.real(entries.diagonal()).astype(np.float64)
-        trace = float(np.ldexp(diagonal, -call.exponent).sum())
-    elif hasattr(op, "trace"):
-        trace = math.ldexp(float(np.real(op.trace())), -call.exponent)
-    else:
+    trace = _trace(call, op, call.exponent)
+    if trace is None:
         return None
     means = np.array([trace, math.ldexp(norm, -call.exponent) ** 2])
     return Controls(means) if np.isfinite(means).all() else None
+
+
+def _trace(call: Call, op: Any, exponent: int) -> float | None:
+    """tr A / 2^exponent, real as A is Hermitian."""
+    if isinstance(op, Dense | Sparse):
+        entries = op.array if isinstance(op, Dense) else op.matrix
+        return _sum(entries.diagonal(), exponent)
+    base = getattr(op, "base", None)
+    if isinstance(base, RowStream):  # the transpose of one
+        op = base
+    if isinstance(op, RowStream):
+        call.problem.passes += 1
+        return sum(_sum(np.diagonal(block, offset=row), exponent) for row, block in op.blocks())
+    if not hasattr(op, "trace"):
+        return None
+    try:
+        return math.ldexp(float(np.real(op.trace())), -exponent)
+    except InputError:
+        return None  # of its kind, but without a closed form
+
+
+def _sum(diagonal: Array, exponent: int) -> float:
+    return float(np.ldexp(np.real(diagonal).astype(np.float64), -exponent).sum())
