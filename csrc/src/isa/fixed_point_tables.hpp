@@ -85,10 +85,13 @@ inline void tabulate(const std::int32_t* rows, std::uint32_t* table) {
             x[t] = *reinterpret_cast<const Words*>(rows + 16 * t + lanes * g);
         sums[0] = (x[0] + x[1]) + (x[2] + x[3]);
         for (int t = 0; t < 4; ++t) x[t] += x[t];
+        sums[1] = sums[0] - x[0];
+#pragma GCC unroll 2
+        for (int i = 0; i < 2; ++i) sums[i + 2] = sums[i] - x[1];
 #pragma GCC unroll 4
-        for (int t = 0; t < 4; ++t)
+        for (int i = 0; i < 4; ++i) sums[i + 4] = sums[i] - x[2];
 #pragma GCC unroll 8
-            for (int i = 0; i < 1 << t; ++i) sums[i + (1 << t)] = sums[i] - x[t];
+        for (int i = 0; i < 8; ++i) sums[i + 8] = sums[i] - x[3];
 #pragma GCC unroll 16
         for (int i = 0; i < 16; ++i)
             *reinterpret_cast<Words*>(table + 16 * i + lanes * g) = sums[i];
