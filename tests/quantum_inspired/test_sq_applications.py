@@ -189,7 +189,26 @@ def test_the_stated_error_of_an_svm_is_that_against_the_exact_one(dtype):
         stated = np.mean([one.info.error_estimate**2 for one in found]) ** 0.5
         assert 0.7 < error / stated < 1.4
         assert 0.8 < error * rows**0.5 < 2.4
-        assert found[0].info.certificate == "first order"
+        assert found[0].info.certificate == "jackknife"
+
+
+def test_an_svm_of_as_many_points_as_directions_states_its_error_or_that_it_knows_none():
+    rng = np.random.default_rng(5)
+    y = np.where(np.arange(2000) % 2, 1.0, -1.0)
+    X = rng.standard_normal((2000, 120)) / np.sqrt(np.arange(1, 121)) + np.outer(y, np.exp(-np.arange(120)))
+    Z = np.c_[X, np.ones(2000)]
+    exact = np.linalg.solve(Z.T @ Z + np.diag(np.r_[np.ones(120), 0]), Z.T @ y)[:120]
+    S = SQMatrix(X)
+    for rows in (150, 250, 1000):
+        found = [svm(S, y, rows=rows, rng=seed) for seed in range(20)]
+        error = np.mean([np.linalg.norm(one.weights - exact) ** 2 for one in found]) ** 0.5
+        stated = np.mean([one.info.error_estimate**2 for one in found]) ** 0.5
+        assert 1.0 < stated / error < 2.0  # the jackknife errs upwards, the more the closer the fit
+    assert error > 0.5 * np.linalg.norm(exact)  # which is why it has to be stated
+    with pytest.warns(ConvergenceWarning, match=r"svm: 60 sampled rows of .* whatever their labels"):
+        found = svm(S, y, rows=60, rng=0)
+    assert found.info.error_estimate is None
+    assert found.info.certificate is None
 
 
 @pytest.mark.parametrize("dtype", KINDS)
@@ -234,10 +253,26 @@ def test_discriminant_directions_are_those_of_the_pencil():
         many = [discriminant(SQMatrix(X), labels, rows=size, rng=seed) for seed in range(30)]
         error = np.mean([(one.ratios / exact - 1) ** 2 for one in many], axis=0).max() ** 0.5
         assert 0.7 < error / np.mean([one.info.error_relative for one in many]) < 1.4
+        assert many[0].info.certificate == "held-out rows"
     with pytest.raises(InputError, match=r"labels: expected at least two classes"):
         discriminant(X, np.zeros(3000, np.int64))
     with pytest.raises(InputError, match=r"labels: expected 3000 integers"):
         discriminant(X, np.zeros(3000))
+
+
+@pytest.mark.parametrize("rows", [50, 200, 800])
+def test_a_stated_ratio_is_that_of_its_direction_however_few_the_points(rows):
+    # Of 120 directions, from fewer points and from more: in the sample the ratio is far too high, or low.
+    rng = np.random.default_rng(5)
+    labels = np.arange(2000) % 2
+    X = rng.standard_normal((2000, 120)) + np.outer(labels, np.exp(-np.arange(120)))
+    means = np.array([X[labels == c].mean(axis=0) for c in range(2)])
+    W, gap = X - means[labels], means[1] - means[0]
+    for seed in range(5):
+        found = discriminant(SQMatrix(X), labels, rows=rows, rng=seed)
+        w = found.directions[:, 0]
+        own = 500 * (gap @ w) ** 2 / np.linalg.norm(W @ w) ** 2
+        assert abs(found.ratios[0] / own - 1) < 4 * found.info.error_relative < 1.2
 
 
 # -- Hamiltonians and semidefinite programs ----------------------------------------------------------------

@@ -53,9 +53,10 @@ def discriminant(
     Returns
     -------
     DiscriminantResult
-        directions (n, k), of unit variance within the classes as sampled, and ratios (k,), the variance
-        between over that within. ``info.error_relative`` is the largest standard error of a ratio over it, as
-        the variance within is that of the sampled deviations along the direction.
+        directions (n, k), of unit variance within the classes, and ratios (k,), descending, the variance
+        between over that within, which is measured by as many fresh points as were drawn to find the
+        directions. A ratio is that of its direction: but for its error it is below that of the best one.
+        ``info.error_relative`` is the largest standard error of a ratio over it.
 
     Raises
     ------
@@ -67,9 +68,11 @@ def discriminant(
     *Algorithm*: Chia, Gilyen, Li, Lin, Tang and Wang (STOC 2020), Section 6.9:
     ``S_W^{-1/2} S_B S_W^{-1/2}`` with S_W from sampled deviations from the class means. Point i is drawn by
     ``|x_i|^2 + |mean of its class|^2``, whose double bounds the square of its deviation: oversampling access
-    to the deviations, which are nowhere formed, weighted by the inverse of the chances.
+    to the deviations, which are nowhere formed, weighted by the inverse of the chances. Variances along
+    directions of the points that these were found from would be too small, without any limit where the
+    points are fewer than the directions.
 
-    *Cost*: one pass for the means, rows n entries and 2 rows^2 n flops.
+    *Cost*: one pass for the means, 2 rows n entries and 2 rows^2 n flops.
 
     Examples
     --------
@@ -104,21 +107,27 @@ def discriminant(
     between = np.sqrt(counts)[:, None] * (means - overall)
     _, ratios, Zh = np.linalg.svd(between @ whiten, full_matrices=False)
     k = min(k, ratios.size)
-    # Along each direction the squares of the sample have a sum of 1, which errs by as much as they scatter.
-    squares = np.abs(R @ (whiten @ Zh[:k].conj().T)) ** 2
-    scatter = np.sqrt(np.maximum((squares**2).sum(axis=0) - 1 / max(len(R), 1), 0.0))
+    W = whiten @ Zh[:k].conj().T
+    # Of fresh points: those that the directions were fitted to scatter less along them than others do.
+    squares = np.abs(_deviations(A, place, means, size, source) @ W) ** 2
+    within = squares.sum(axis=0)
+    moved = np.sqrt(np.maximum((squares**2).sum(axis=0) - within**2 / size, 0.0))
+    known = np.where(within > 0, within, 1.0)
+    ratios, scatter = ratios[:k] ** 2 / known, np.where(within > 0, moved / known, np.inf)
+    W = W / np.sqrt(known)
+    order = np.argsort(-ratios, kind="stable")
     info = Info(
         rank=k,
         method="whitened by sampled deviations",
         error_relative=float(scatter.max(initial=0.0)),
-        certificate="first order",
+        certificate="held-out rows",
         entries=A.entries_read - before,
         seed=source.seed,
         path=f"{size} rows, {int(keep.sum())} directions",
         stream_version=STREAM_VERSION,
     )
-    directions = np.ldexp(1.0, -A.exponent) * (whiten @ Zh[:k].conj().T) * np.sqrt(A.shape[0])
-    return DiscriminantResult(directions, ratios[:k] ** 2, info=info)
+    directions = np.ldexp(1.0, -A.exponent) * W[:, order] * np.sqrt(A.shape[0])
+    return DiscriminantResult(directions, ratios[order], info=info)
 
 
 def _class_means(A: SQMatrix, place: Array, classes: int) -> tuple[Array, Array]:

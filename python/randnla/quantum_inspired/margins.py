@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from randnla._backend import validate
-from randnla._backend.errors import InputError
+from randnla._backend.errors import ConvergenceWarning, InputError
 from randnla._backend.results import Info
 from randnla._backend.rng import STREAM_VERSION
 
@@ -24,6 +25,8 @@ from .source import Source
 from .sq_matrix import as_sq
 
 Array = NDArray[Any]
+FITTED = 0.9
+"""Mean leverage of sampled points beyond which what is left of them says nothing."""
 
 
 def svm(
@@ -60,14 +63,20 @@ def svm(
     -------
     SVMResult
         weights (n,) and bias, with `decide` and `predict`. ``info.error_estimate`` is of the 2-norm of the
-        weights: with "sketch" the root of their variance over draws of the points, truncation left out; with
-        "exact" a bound, gamma times the residual of the equations, for another pass over X; far too large
-        where directions were dropped.
+        weights: with "sketch" the jackknife's, what leaving out single points moves them by, truncation not
+        counted, and None where the sampled points can be fitted whatever their labels; with "exact" a bound,
+        gamma times the residual of the equations, for another pass over X; far too large where directions
+        were dropped.
 
     Raises
     ------
     InputError
         Labels are not 1 and -1, or an argument is out of range.
+
+    Warns
+    -----
+    ConvergenceWarning
+        The mean leverage of the sampled points exceeds .9: take more `rows`, or a smaller `rank` or `gamma`.
 
     Notes
     -----
@@ -75,7 +84,11 @@ def svm(
     (STOC 2020), Section 6.6. The bordered system of theirs is eliminated: with
     ``G = (X^H X + I / gamma)^-1`` on the vectors that were kept, an even singular value transformation,
     ``w = G X^H (y - bias 1)``, and the bias follows from the sum of the equations. Points near the origin are
-    seldom drawn and weigh much where they are: centre the data and, if need be, normalize them.
+    seldom drawn and weigh much where they are: centre the data and, if need be, normalize them. The weights
+    err the most, by more than their norm, from about as many rows as there are directions of use, as any
+    least squares fit does. Residuals of few points are too small then; over one less the leverage
+    (Efron, *The Jackknife, the Bootstrap and Other Resampling Plans*, SIAM 1982) they state the error, or up
+    to twice of it where the fit is closest.
 
     *Cost*: r n entries, 2 r^2 n flops; "exact" reads all of X.
 
@@ -89,12 +102,7 @@ def svm(
     1.0
     """
     A = as_sq(X, name="X")
-    y = arguments.vector(labels, A.shape[0], name="labels").astype(np.float64)
-    if not np.all(np.abs(y) == 1):
-        raise InputError(f"labels: expected 1 and -1, got {y[np.abs(y) != 1][0]}")
-    gamma = validate.real(gamma, name="gamma")
-    if not gamma > 0:
-        raise InputError(f"gamma: expected a positive number, got {gamma}")
+    y, gamma = _checked(labels, gamma, A.shape[0])
     k = None if rank is None else validate.rank(rank, min(A.shape))
     validate.choice(right, ("sketch", "exact"), name="right")
     r, c = check_sizes(A, k, rows, columns)
@@ -117,8 +125,7 @@ def svm(
     w, bias = system.solve(sides[:, :1], np.array([total]))
     if right == "sketch":
         off = chances * sampled - points @ w[:, 0] - chances * bias[0].real
-        moved = system.solve(points.conj().T * off, chances * off)[0]
-        error = float(np.linalg.norm(moved))
+        error = _jackknife(system, points, chances, off)
     else:
         off = adjoint_by_rows(A, product_by_rows(A, w)) + system.d * w + sides[:, 1:] * bias - sides[:, :1]
         error = float(np.linalg.norm(off)) / system.d
@@ -126,15 +133,41 @@ def svm(
         rank=turned.s.size,
         method="least squares",
         sketch=found.path,
-        error_estimate=shifted(error, -A.exponent),
-        error_kind="frobenius",
-        certificate="first order" if right == "sketch" else "exact",
+        error_estimate=None if error is None else shifted(error, -A.exponent),
+        error_kind=None if error is None else "frobenius",
+        certificate=None if error is None else "jackknife" if right == "sketch" else "exact",
         entries=A.entries_read - before,
         seed=source.seed,
         path=f"{found.path}, {right} right-hand side",
         stream_version=STREAM_VERSION,
     )
+    if error is None:
+        warnings.warn(
+            f"svm: {R.count} sampled rows of {turned.s.size} directions are fitted whatever their labels; "
+            "the weights are not to be relied on",
+            ConvergenceWarning,
+            stacklevel=2,
+        )
     return SVMResult(np.ldexp(1.0, -A.exponent) * w[:, 0], float(bias[0].real), info=info)
+
+
+def _checked(labels: Any, gamma: Any, points: int) -> tuple[Array, float]:
+    y = arguments.vector(labels, points, name="labels").astype(np.float64)
+    if not np.all(np.abs(y) == 1):
+        raise InputError(f"labels: expected 1 and -1, got {y[np.abs(y) != 1][0]}")
+    value = validate.real(gamma, name="gamma")
+    if not value > 0:
+        raise InputError(f"gamma: expected a positive number, got {value}")
+    return y, value
+
+
+def _jackknife(system: _Bordered, points: Array, chances: Array, off: Array) -> float | None:
+    """What leaving out each of the weighted points, whose residuals are `off`, moves the weights by."""
+    moved, biases = system.solve(points.conj().T, chances)
+    leverage = (points * moved.T).sum(axis=1).real + chances * biases.real
+    if leverage.size and leverage.mean() > FITTED:
+        return None
+    return float(np.linalg.norm(moved * (off / np.maximum(1 - leverage, np.finfo(np.float64).eps))))
 
 
 @dataclass
