@@ -104,7 +104,7 @@ def recommendation(shape: tuple[int, int]) -> Application:
     S, some = qi.SQMatrix(A), slice(0, 100)
 
     def misses(found: Any) -> float:
-        V = found._V if isinstance(found, qi.Recommender) else found.Vh.T
+        V = found._tastes.frame.orthonormal if isinstance(found, qi.Recommender) else found.Vh.T
         weight = (A[some] @ V @ V.T) ** 2
         total = np.maximum(weight.sum(axis=1), 1e-300)
         right = (weight * (items == users[some, None])).sum(axis=1) / total

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import scipy.linalg
 import scipy.sparse
+from interrupts import interrupt_at_line
 from test_sq_access import random
 
 from randnla._backend.errors import ConvergenceWarning, InputError
@@ -18,11 +19,15 @@ from randnla.quantum_inspired import (
     SQMatrix,
     SQVector,
     discriminant,
+    low_rank,
     pca,
     recommend,
+    recommendation,
     regress,
     simulate_hamiltonian,
+    sketch,
     solve_sdp,
+    sq_matrix,
     supervised_cluster,
     svm,
 )
@@ -49,8 +54,35 @@ def test_items_are_as_good_as_those_of_the_svd():
     best = np.mean([(P[k] * (i == u[k])).sum() / P[k].sum() for k in range(300)])
     assert hits > 0.98 * best
     assert model.info.path == "rows, orthonormal"
-    exact = np.linalg.norm(A - A @ model._V @ model._V.T)
+    V = model._tastes.frame.orthonormal
+    exact = np.linalg.norm(A - A @ V @ V.T)
     assert model.info.error_estimate == pytest.approx(exact, rel=0.2)
+
+
+@pytest.mark.parametrize("form", ["orthonormal", "sampled"])
+def test_an_interrupt_at_any_line_of_a_refresh_leaves_the_old_directions_or_the_new(form):
+    A = planted(60, 40, 2)[0]
+    files = {m.__file__ for m in (recommendation, sketch, low_rank, sq_matrix)}
+    seen = []
+    for turn in range(1, 1000):
+        model = Recommender(SQMatrix(A), 2, form=form, threshold=0.1, rng=0)
+        user = int(np.argmax(A.sum(axis=1)))
+        answers = {model.info.seed: model.query(user, 5, rng=1)}
+        after = Recommender(SQMatrix(A), 2, form=form, threshold=0.1, rng=7)
+        answers[after.info.seed] = after.query(user, 5, rng=1)
+        stopped = interrupt_at_line(turn, files, lambda m=model: m.refresh(rng=7))
+        held = model.query(user, 5, rng=1)
+        np.testing.assert_array_equal(held.items, answers[model.info.seed].items)
+        np.testing.assert_array_equal(held.scores, answers[model.info.seed].scores)
+        seen.append(model.info.seed)
+        model.refresh(rng=7)
+        np.testing.assert_array_equal(model.query(user, 5, rng=1).scores, answers[7].scores)
+        if not stopped:
+            break
+    assert not stopped
+    assert turn > 20
+    assert seen[0] == 0
+    assert seen[-1] == 7
 
 
 def test_without_whole_rows_items_are_nearly_as_good():

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,13 +19,23 @@ from . import arguments
 from .combination import SQCombination
 from .low_rank import held_out_error, shifted
 from .results import Recommendation
-from .sketch import check_form, check_method, check_sizes, core, frame
+from .sketch import Core, Frame, check_form, check_method, check_sizes, core, frame
 from .source import Source
 from .sq_matrix import as_sq
 from .sq_vector import SQVector
 from .weights import in_units
 
 Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class _Tastes:
+    """What a refresh finds, replaced as a whole: an interrupt leaves the old or the new."""
+
+    found: Core
+    frame: Frame
+    keep: Array  # (k,), the share of each direction
+    info: Info
 
 
 class Recommender:
@@ -49,8 +60,8 @@ class Recommender:
     Attributes
     ----------
     info : Info
-        Of the last `refresh`; ``error_estimate`` is the Frobenius norm of what the directions miss, from
-        fresh rows.
+        Of the last `refresh`, also where a later one was interrupted; ``error_estimate`` is the Frobenius
+        norm of what the directions miss, from fresh rows.
 
     Raises
     ------
@@ -114,15 +125,16 @@ class Recommender:
         )
         if found.sigma.size == 0:
             raise InputError("A: expected ratings that are not all zero")
-        self._found, self._frame = found, frame(found, self._form)
-        s = self._frame.s
+        turned = frame(found, self._form)
+        s = turned.s
         low, high = 5 / 6 * self._threshold * s[0], self._threshold * s[0]
-        self._keep = np.clip((s - low) / (high - low), 0.0, 1.0) if high > 0 else np.ones(s.size)
+        keep = np.clip((s - low) / (high - low), 0.0, 1.0) if high > 0 else np.ones(s.size)
         error = None
-        if self._frame.orthonormal is not None:
-            self._V = np.ascontiguousarray(self._frame.orthonormal)
-            error = shifted(held_out_error(self.A, self._V, source)[0], self.A.exponent)
-        self.info = Info(
+        if turned.orthonormal is not None:
+            V = np.ascontiguousarray(turned.orthonormal)
+            turned = replace(turned, orthonormal=V)
+            error = shifted(held_out_error(self.A, V, source)[0], self.A.exponent)
+        info = Info(
             rank=s.size,
             method="length-squared",
             sketch=found.path,
@@ -134,6 +146,12 @@ class Recommender:
             path=f"{found.path}, {self._form}",
             stream_version=STREAM_VERSION,
         )
+        self._tastes = _Tastes(found, turned, keep, info)
+
+    @property
+    def info(self) -> Info:
+        """How the directions came about."""
+        return self._tastes.info
 
     def update(self, user: Any, item: Any, rating: Any) -> None:
         """Set ratings; `query` sees them at once, the directions at the next `refresh`."""
@@ -162,33 +180,35 @@ class Recommender:
         size = validate.integer(size, name="size", low=0)
         source, before = Source(rng), self.A.entries_read
         row = in_units(self.A.rows([at])[0], self.A.exponent)
-        if self._frame.orthonormal is not None:
-            projected = self._V.conj() @ (self._keep * (row @ self._V))
+        tastes = self._tastes
+        V = tastes.frame.orthonormal
+        if V is not None:
+            projected = V.conj() @ (tastes.keep * (row @ V))
             drawn = SQVector(projected, method="tree", check_finite=False)
             if size and not drawn.norm() > 0:
                 raise InputError(f"user: expected one with tastes among those found, got {at}")
             items = drawn.draw(size, source, source.take())
             scores = projected[items]
         else:
-            combined = self._combination(row)
+            combined = self._combination(tastes, row)
             items = combined.draw(size, source)
             scores = np.asarray(combined.query(items))
         info = Info(
             method="length-squared",
-            rank=self._frame.s.size,
+            rank=tastes.frame.s.size,
             entries=self.A.entries_read - before,
             seed=source.seed,
-            path=f"{self._found.path}, {self._form}",
+            path=f"{tastes.found.path}, {self._form}",
             stream_version=STREAM_VERSION,
         )
         return Recommendation(items, np.ldexp(scores.real, self.A.exponent), info=info)
 
-    def _combination(self, row: Array) -> SQCombination:
+    def _combination(self, tastes: _Tastes, row: Array) -> SQCombination:
         """A_i V h V^H with V = R^H T, from the entries of the row that are not zero."""
-        held = np.flatnonzero(row)
-        inner = self._found.R.at(held).conj() @ row[held]  # conj(R) A_i, so that A_i R^H is its conjugate
-        T = self._frame.T * np.ldexp(1.0, -self.A.exponent)
-        return SQCombination.of_stack(self._found.R, ((inner @ T) * self._keep) @ T.conj().T)
+        R, held = tastes.found.R, np.flatnonzero(row)
+        inner = R.at(held).conj() @ row[held]  # conj(R) A_i, so that A_i R^H is its conjugate
+        T = tastes.frame.T * np.ldexp(1.0, -self.A.exponent)
+        return SQCombination.of_stack(R, ((inner @ T) * tastes.keep) @ T.conj().T)
 
 
 def recommend(
