@@ -134,9 +134,10 @@ index_t panels_at_a_time(index_t panels, index_t d, bool whole_rows) {
 bool sorting_pays(const SparseMap& map, index_t rows, index_t lines, bool contiguous_rows) {
     // Each row of sums should get a nonzero of a chunk, and the sort be shared by enough columns
     // (measured; columns are better streamed by the panels, which fetch ahead).
-    return sorted_sums_table().f32.add != nullptr && map.nnz > 1 && map.nnz <= sorted_inputs &&
+    const SortedSumsTable& kernels = sorted_sums_table();
+    return kernels.f32.add != nullptr && map.nnz > 1 && map.nnz <= sorted_inputs &&
            rows <= 8 * sorted_inputs && rows <= sorted_inputs * map.nnz &&
-           lines >= (contiguous_rows ? 24 : 48);
+           (contiguous_rows ? lines >= 24 : kernels.columns_pay && lines >= 48);
 }
 
 template <class T>

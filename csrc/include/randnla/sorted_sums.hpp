@@ -56,12 +56,13 @@ struct FetchAhead {
 template <class T>
 struct SortedSumsKernels {
     // sums[row] += sign * tile[input] for every nonzero, a row's inputs ascending. Null at levels
-    // without 32 registers of 64 bytes.
+    // without registers of 32 bytes.
     void (*add)(const SortedChunk& chunk, const T* tile, T* sums, FetchAhead fetch);
 };
 struct SortedSumsTable {
     SortedSumsKernels<float> f32;
     SortedSumsKernels<double> f64;
+    bool columns_pay;  // not only rows but columns of A are faster sorted than by panels
 };
 RANDNLA_DECLARE_KERNELS(SortedSumsTable, sorted_sums_table)
 

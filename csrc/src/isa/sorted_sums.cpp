@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "randnla/sorted_sums.hpp"
 
-#ifdef __AVX512F__
+#ifdef __AVX2__
 // GCC bug 105593: the "undefined" operands of its own header raise these warnings here.
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wuninitialized"
@@ -11,9 +11,9 @@
 #pragma GCC diagnostic pop
 
 // The loop is bound by memory operations, of any width (two a cycle on Zen 5). So a nonzero costs
-// no more than its two lines of the tile: the codes of a batch are four words, its signs one mask,
-// and the sums of a row stay in registers. Signs are factors +-1: products are exact, so that a
-// fused multiply-add has the bits of the plain sum.
+// little more than its two lines of the tile: the signs of a batch are one mask, and the sums of a
+// row stay in registers. Signs are factors +-1: products are exact, so that a fused multiply-add
+// has the bits of the plain sum.
 namespace randnla::RANDNLA_ISA {
 namespace {
 
@@ -23,6 +23,17 @@ using u64 = std::uint64_t;
 constexpr index_t line_bytes = 64;
 constexpr index_t fetch_ahead = 8;  // rows of sums
 
+#ifdef __AVX512F__
+constexpr bool whole_lines = true;
+// The codes of a batch, four to a word.
+template <int N>
+struct Codes {
+    u64 words[(N + 3) / 4];
+    explicit Codes(const u16* codes) { __builtin_memcpy(words, codes, sizeof words); }
+    index_t operator[](int b) const {
+        return static_cast<index_t>(words[b / 4] >> b % 4 * 16 & 0xFFFFU);
+    }
+};
 // Lane numbers, one vector each; opaque, lest the compiler load them at each use.
 struct SignsF {
     typedef __m512 Vector;
@@ -68,6 +79,74 @@ struct SignsD {
         sum = _mm512_fmadd_pd(_mm512_load_pd(x), sign, sum);
     }
 };
+#else
+constexpr bool whole_lines = false;
+template <int N>
+struct Codes {
+    const u16* codes;
+    index_t operator[](int b) const { return codes[b]; }
+};
+// A line is two vectors. Sixteen registers have no room for lane numbers: the signs of a batch are
+// read back one by one, each once for four vectors.
+struct SignsF {
+    struct Vector {
+        __m256 low, high;
+    };
+    alignas(line_bytes) float signs[16] = {};
+    void load(u16 mask) {
+        const __m256i bits = _mm256_set1_epi32(mask);
+        spread(bits, _mm256_setr_epi32(31, 30, 29, 28, 27, 26, 25, 24), signs);
+        spread(bits, _mm256_setr_epi32(23, 22, 21, 20, 19, 18, 17, 16), signs + 8);
+    }
+    __m256 get(int b) const { return _mm256_set1_ps(signs[b]); }
+    static void read(Vector& x, const char* p) { x = {at(p), at(p + 32)}; }
+    static void write(char* p, const Vector& x) {
+        _mm256_store_ps(reinterpret_cast<float*>(p), x.low);
+        _mm256_store_ps(reinterpret_cast<float*>(p + 32), x.high);
+    }
+    static void add(Vector& sum, const char* x, const __m256& sign) {
+        sum.low = _mm256_fmadd_ps(at(x), sign, sum.low);
+        sum.high = _mm256_fmadd_ps(at(x + 32), sign, sum.high);
+    }
+
+  private:
+    static __m256 at(const char* p) { return _mm256_load_ps(reinterpret_cast<const float*>(p)); }
+    static void spread(__m256i bits, __m256i left, float* to) {
+        const __m256i minus =
+            _mm256_slli_epi32(_mm256_srli_epi32(_mm256_sllv_epi32(bits, left), 31), 31);
+        _mm256_store_ps(to, _mm256_or_ps(_mm256_castsi256_ps(minus), _mm256_set1_ps(1.0F)));
+    }
+};
+struct SignsD {
+    struct Vector {
+        __m256d low, high;
+    };
+    alignas(line_bytes) double signs[16] = {};
+    void load(u16 mask) {
+        __m256i left = _mm256_setr_epi64x(63, 62, 61, 60);
+        for (int b = 0; b < 16; b += 4) {
+            const __m256i shifted = _mm256_sllv_epi64(_mm256_set1_epi64x(mask), left),
+                          minus = _mm256_slli_epi64(_mm256_srli_epi64(shifted, 63), 63);
+            _mm256_store_pd(signs + b,
+                            _mm256_or_pd(_mm256_castsi256_pd(minus), _mm256_set1_pd(1.0)));
+            left = _mm256_sub_epi64(left, _mm256_set1_epi64x(4));
+        }
+    }
+    __m256d get(int b) const { return _mm256_set1_pd(signs[b]); }
+    static void read(Vector& x, const char* p) { x = {at(p), at(p + 32)}; }
+    static void write(char* p, const Vector& x) {
+        _mm256_store_pd(reinterpret_cast<double*>(p), x.low);
+        _mm256_store_pd(reinterpret_cast<double*>(p + 32), x.high);
+    }
+    static void add(Vector& sum, const char* x, const __m256d& sign) {
+        sum.low = _mm256_fmadd_pd(at(x), sign, sum.low);
+        sum.high = _mm256_fmadd_pd(at(x + 32), sign, sum.high);
+    }
+
+  private:
+    static __m256d at(const char* p) { return _mm256_load_pd(reinterpret_cast<const double*>(p)); }
+};
+#endif
 inline SignsF signs_of(float) {
     return {};
 }
@@ -107,10 +186,9 @@ template <int C, class S>
 inline void add_batches(index_t batches, Cursor& at, S& signs, Fetcher& fetcher, const char* tile,
                         char* sums) {
     using V = typename S::Vector;
-    constexpr int rows = static_cast<int>(rows_of_batch(C)), words = (rows * C + 3) / 4;
+    constexpr int rows = static_cast<int>(rows_of_batch(C));
     for (; batches > 0; --batches) {
-        u64 codes[words];
-        __builtin_memcpy(codes, at.codes, sizeof codes);
+        const Codes<rows * C> codes{at.codes};
         fetcher.step();
         signs.load(*at.signs);
 #pragma GCC unroll 16
@@ -125,7 +203,7 @@ inline void add_batches(index_t batches, Cursor& at, S& signs, Fetcher& fetcher,
 #pragma GCC unroll 16
             for (int c = 0; c < C; ++c) {
                 const int b = r * C + c;
-                const char* x = tile + (codes[b / 4] >> b % 4 * 16 & 0xFFFFU) * sorted_lines;
+                const char* x = tile + codes[b] * sorted_lines;
                 const auto sign = signs.get(b);
                 S::add(first, x, sign);
                 S::add(second, x + line_bytes, sign);
@@ -161,16 +239,16 @@ void add(const SortedChunk& chunk, const T* tile, T* sums, FetchAhead fetch) {
 }  // namespace
 
 extern const SortedSumsTable sorted_sums_table;
-const SortedSumsTable sorted_sums_table = {{add<float>}, {add<double>}};
+const SortedSumsTable sorted_sums_table = {{add<float>}, {add<double>}, whole_lines};
 
 }  // namespace randnla::RANDNLA_ISA
 
-#else  // 16 registers of 32 bytes cannot hold the sums, the signs and their lanes
+#else  // registers of 16 bytes: sixteen of them for the sums of a row alone
 
 namespace randnla::RANDNLA_ISA {
 
 extern const SortedSumsTable sorted_sums_table;
-const SortedSumsTable sorted_sums_table = {{nullptr}, {nullptr}};
+const SortedSumsTable sorted_sums_table = {{nullptr}, {nullptr}, false};
 
 }  // namespace randnla::RANDNLA_ISA
 

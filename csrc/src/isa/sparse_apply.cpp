@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "randnla/sketch_sparse.hpp"
 
-#ifdef __AVX512F__
+#ifdef __AVX2__
 // GCC bug 105593: the "undefined" operands of its own header raise these warnings here.
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wuninitialized"
@@ -205,6 +205,39 @@ inline void transpose_tile(const double* a, index_t stride, double* b, index_t t
         _mm512_store_pd(b + (i + 2) * to, _mm512_shuffle_f64x2(r[i + 2], r[i + 6], 0x88));
         _mm512_store_pd(b + (i + 6) * to, _mm512_shuffle_f64x2(r[i + 2], r[i + 6], 0xDD));
     }
+}
+#elif defined(__AVX2__)
+// The same by blocks of 8 by 8 or 4 by 4, whose halves are loaded side by side.
+inline void transpose_tile(const float* a, index_t stride, float* b, index_t to) {
+    for (int j = 0; j < 16; j += 8)
+        for (int i = 0; i < 16; i += 4) {
+            const float* from = a + j * stride + i;
+            __m256 r[4], t[4];
+            for (int k = 0; k < 4; ++k)
+                r[k] = _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(from + k * stride)),
+                                            _mm_loadu_ps(from + (k + 4) * stride), 1);
+            for (int k = 0; k < 4; k += 2) {
+                t[k] = _mm256_unpacklo_ps(r[k], r[k + 1]);
+                t[k + 1] = _mm256_unpackhi_ps(r[k], r[k + 1]);
+            }
+            float* row = b + i * to + j;
+            for (int k = 0; k < 2; ++k, row += 2 * to) {
+                _mm256_store_ps(row, _mm256_shuffle_ps(t[k], t[k + 2], 0x44));
+                _mm256_store_ps(row + to, _mm256_shuffle_ps(t[k], t[k + 2], 0xEE));
+            }
+        }
+}
+inline void transpose_tile(const double* a, index_t stride, double* b, index_t to) {
+    for (int j = 0; j < 8; j += 4)
+        for (int i = 0; i < 8; i += 2) {
+            const double* from = a + j * stride + i;
+            __m256d r[2];
+            for (int k = 0; k < 2; ++k)
+                r[k] = _mm256_insertf128_pd(_mm256_castpd128_pd256(_mm_loadu_pd(from + k * stride)),
+                                            _mm_loadu_pd(from + (k + 2) * stride), 1);
+            _mm256_store_pd(b + i * to + j, _mm256_unpacklo_pd(r[0], r[1]));
+            _mm256_store_pd(b + (i + 1) * to + j, _mm256_unpackhi_pd(r[0], r[1]));
+        }
 }
 #else
 template <class T>
