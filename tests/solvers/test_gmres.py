@@ -10,6 +10,7 @@ from krylov_cases import convection, general, relative_residual, vectors
 
 import randnla
 from randnla import BreakdownError, ConvergenceWarning, InputError
+from randnla.solvers.krylov.arnoldi import SketchedArnoldi
 
 METHODS = pytest.mark.parametrize("method", ["rgs", "truncated"])
 
@@ -64,6 +65,22 @@ def test_randomized_gram_schmidt_keeps_the_condition_and_truncation_restarts_bef
     assert truncated.info.converged
     assert truncated.info.condition > 1e6
     assert int(truncated.info.path.split()[0]) > 1
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.complex128])
+def test_the_condition_of_an_orthonormal_sketch_is_bounded_and_any_other_computed(dtype):
+    rng = np.random.default_rng(0)
+    A, S = rng.standard_normal((60, 60)).astype(dtype), rng.standard_normal((40, 60)).astype(dtype)
+    space = SketchedArnoldi(lambda X: A @ X, lambda X: S @ X, vectors(60, 1, dtype=dtype), 20, None)
+    for _ in range(12):
+        space.step()
+    held = space.sketches[:, :13]
+    off = np.linalg.norm(held.conj().T @ held - np.eye(13))
+    assert 0.3 * off < space.skew**0.5 < 1e-3
+    assert np.linalg.cond(held.astype(np.complex128)) <= space.condition() < 1 + 4 * space.skew**0.5
+    space.sketches[:, 3] += space.sketches[:, 5]
+    space.skew = 2.0
+    assert space.condition() == pytest.approx(np.linalg.cond(held.astype(np.complex128)), rel=1e-5)
 
 
 @METHODS

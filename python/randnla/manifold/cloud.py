@@ -62,8 +62,12 @@ class Neighbors:
     squared: Array
 
 
-def nearest(tree: cKDTree, queries: Array, count: int) -> Neighbors:
-    """The `count` nearest points of every query, exactly."""
+def nearest(tree: cKDTree, queries: Array, count: int, order: Array | None = None) -> Neighbors:
+    """The `count` nearest points of every query, exactly.
+
+    With `order`, the points and the queries of the tree are those of a cloud in this order, the neighbors
+    are of the cloud as it was.
+    """
     size = np.int32 if tree.n * max(count, 1) < 2**31 else np.int64
     index = np.empty((len(queries), count), size)
     squared = np.empty((len(queries), count))
@@ -72,14 +76,19 @@ def nearest(tree: cKDTree, queries: Array, count: int) -> Neighbors:
     for start in range(0, len(queries), step):
         part = slice(start, start + step)
         distance, found = tree.query(queries[part], ranks, workers=num_threads())
-        index[part] = found
-        np.multiply(distance, distance, out=squared[part])
+        distance *= distance
+        rows = part if order is None else order[part]
+        index[rows] = found if order is None else order.take(found)
+        squared[rows] = distance
     return Neighbors(index, squared)
 
 
 def of_itself(points: Array, count: int) -> Neighbors:
     """Neighbors within the cloud; every point is the first of its own, whatever coincides with it."""
-    found = nearest(cKDTree(points), points, count)
+    # Points that are near in space are made near in memory: queries take two thirds of the time.
+    order = cKDTree(points).indices
+    sorted_points = points[order]
+    found = nearest(cKDTree(sorted_points), sorted_points, count, order)
     rows = np.arange(len(points))
     for i in np.flatnonzero(found.index[:, 0] != rows):
         row = found.index[i]
