@@ -28,6 +28,29 @@ def einsum_mttkrp(T: Array, factors: list[Array], mode: int) -> Array:
     return np.einsum(rule, T, *others, optimize=True)
 
 
+def by_hand_tensor_sketch(factors: list[Array], d: int, rng: np.random.Generator) -> Array:
+    """Pham and Pagh (2013): CountSketches of the factors, multiplied as Fourier transforms."""
+    total = np.ones((d // 2 + 1, factors[0].shape[1]), np.complex128)
+    for F in factors:
+        S = np.zeros((d, F.shape[1]))
+        np.add.at(S, rng.integers(0, d, len(F)), rng.choice([-1.0, 1.0], len(F))[:, None] * F)
+        total *= np.fft.rfft(S, axis=0)
+    return np.fft.irfft(total, d, axis=0)
+
+
+def by_hand_khatri_rao_sketch(factors: list[Array], d: int, rng: np.random.Generator) -> Array:
+    """Sun, Guo, Tropp and Udell (2018): a product of signs with every factor."""
+    parts = [rng.choice([-1.0, 1.0], (d, len(F))) @ F for F in factors]
+    return np.prod(parts, axis=0) / d**0.5
+
+
+def sklearn_tensor_sketch(F: Array, degree: int, d: int) -> Array:
+    """Of powers of the columns: all factors the same."""
+    from sklearn.kernel_approximation import PolynomialCountSketch
+
+    return PolynomialCountSketch(degree=degree, n_components=d, random_state=0).fit_transform(F.T).T
+
+
 def tensorly_mttkrp(T: Array, factors: list[Array], mode: int) -> Array:
     from tensorly.tenalg import unfolding_dot_khatri_rao
 

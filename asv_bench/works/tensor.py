@@ -89,7 +89,41 @@ def _tucker(d: int, r: int) -> Case:
     )
 
 
+def _map(kind: str, d: int, side: int, r: int) -> Case:
+    """The sketch of a Khatri-Rao product with itself, which is never formed."""
+    S = find("randnla.sketching", kind)(d, side**2, dims=(side, side), rng=0)
+    F = np.random.default_rng(0).standard_normal((side, r))
+    count = find("randnla.sketching", "CountSketch")(d, side**2, rng=0)
+    norms = (F**2).sum(axis=0) ** 2
+
+    def contenders() -> dict[str, Contender]:
+        rng = np.random.default_rng(0)
+        calls: dict[str, Contender] = {"formed, CountSketch": lambda: count @ peers_tensor.khatri_rao(F, F)}
+        if kind == "TensorSketch":
+            calls["by hand"] = lambda: peers_tensor.by_hand_tensor_sketch([F, F], d, rng)
+            calls["sklearn PolynomialCountSketch"] = lambda: peers_tensor.sklearn_tensor_sketch(F, 2, d)
+        else:
+            calls["by hand"] = lambda: peers_tensor.by_hand_khatri_rao_sketch([F, F], d, rng)
+        return calls
+
+    def error(who: str, found: Any) -> float:
+        """Of the squared lengths of columns, root mean square, relative: about (2 / d)^(1/2) or more."""
+        return float(np.sqrt(np.mean(((found**2).sum(axis=0) / norms - 1) ** 2)))
+
+    return Case(lambda: S.apply_khatri_rao([F, F]), contenders, error)
+
+
 WORKS = [
+    *[
+        Work(
+            kind,
+            "float64",
+            "1000 x 1000 columns, r = 100, d = 1024",
+            lambda _, kind=kind: _map(kind, 1024, 1000, 100),
+            error_limit=0.2,
+        )  # type: ignore[misc]
+        for kind in ("TensorSketch", "KhatriRaoSketch")
+    ],
     *[
         Work(
             f"mttkrp mode {mode}",

@@ -19,15 +19,14 @@ def factor_signs(
 ) -> Array:
     """The block of the signs of factor `mode` of a Khatri-Rao map of `modes` factors, as `dtype`."""
     first, last = cols[0] // 32, -(-cols[1] // 32)
-    words = np.empty(last - first, dtype=np.uint32)
-    out = np.empty((rows[1] - rows[0], cols[1] - cols[0]), dtype=dtype)
-    skip = cols[0] - 32 * first
-    for i in range(len(out)):
+    words = np.empty((rows[1] - rows[0], last - first), dtype=np.uint32)
+    for i in range(len(words)):
         row = (rows[0] + i) * modes + mode
-        random_words(words, kind="khatri_rao", seed=seed, stream=stream, row=row, start=first)
-        bits = np.unpackbits(words.astype("<u4", copy=False).view(np.uint8), bitorder="little")
-        np.subtract(1, 2 * bits[skip : skip + out.shape[1]].view(np.int8), out=out[i])
-    return out
+        random_words(words[i], kind="khatri_rao", seed=seed, stream=stream, row=row, start=first)
+    skip = cols[0] - 32 * first
+    bytes_ = words.astype("<u4", copy=False).view(np.uint8)
+    bits = np.unpackbits(bytes_, axis=1, bitorder="little")[:, skip : skip + cols[1] - cols[0]]
+    return np.subtract(1, 2 * bits.view(np.int8), dtype=dtype)
 
 
 def factor_columns(
