@@ -35,6 +35,25 @@ struct Table<double> {
     static auto solve() { return batched_kernels().solve_f64; }
 };
 
+template <class T, class Work>
+auto gather_kernel() {
+    if constexpr (std::is_same_v<T, double>)
+        return batched_kernels().gather_f64;
+    else if constexpr (std::is_same_v<Work, float>)
+        return batched_kernels().gather_f32;
+    else
+        return batched_kernels().gather_wide;
+}
+template <class T, class Work>
+auto scatter_kernel() {
+    if constexpr (std::is_same_v<T, double>)
+        return batched_kernels().scatter_f64;
+    else if constexpr (std::is_same_v<Work, float>)
+        return batched_kernels().scatter_f32;
+    else
+        return batched_kernels().scatter_wide;
+}
+
 // Matrices [begin, end) of a batch, with what is added to their diagonals.
 template <class T>
 struct Group {
@@ -46,20 +65,32 @@ struct Group {
     double shift_of(index_t i) const { return shift[(begin + i) * shift_stride]; }
 };
 
+// Whether a register is full, of matrices that are read and written by runs as long as it.
+template <class T>
+bool by_runs(BatchView<T> a, index_t count, index_t lanes) {
+    return count == lanes && a.col_stride == 1 && a.rows >= lanes;
+}
+
 // Lower triangles side by side; lanes without a matrix hold the identity.
 template <class T, class Work>
 void interleave(const Group<T>& group, index_t lanes, Work* out) {
     const index_t n = group.a.rows;
     const T* const base = group.a.data + group.begin * group.a.stride;
+    if (by_runs(group.a, group.size(), lanes)) {
+        gather_kernel<T, Work>()(base, group.a.stride, group.a.row_stride, static_cast<int>(n),
+                                 out);
+    } else {
+        Work* target = out;
+        for (index_t i = 0; i < n; ++i)
+            for (index_t j = 0; j <= i; ++j, target += lanes) {
+                const T* const entry = base + i * group.a.row_stride + j * group.a.col_stride;
+                for (index_t l = 0; l < group.size(); ++l)
+                    target[l] = static_cast<Work>(entry[l * group.a.stride]);
+                for (index_t l = group.size(); l < lanes; ++l) target[l] = Work(i == j);
+            }
+    }
     for (index_t i = 0; i < n; ++i) {
-        const T* const from = base + i * group.a.row_stride;
-        for (index_t j = 0; j <= i; ++j, out += lanes) {
-            const T* const entry = from + j * group.a.col_stride;
-            for (index_t l = 0; l < group.size(); ++l)
-                out[l] = static_cast<Work>(entry[l * group.a.stride]);
-            for (index_t l = group.size(); l < lanes; ++l) out[l] = Work(i == j);
-        }
-        Work* const diagonal = out - lanes;
+        Work* const diagonal = out + i * (i + 3) / 2 * lanes;
         for (index_t l = 0; l < group.size(); ++l)
             diagonal[l] += static_cast<Work>(group.shift_of(l));
     }
@@ -79,6 +110,10 @@ void find_beyond(const Work* in, index_t lanes, index_t order, std::int32_t* fla
 template <class Work, class T>
 void write_lower(const Work* in, index_t lanes, BatchView<T> out, index_t begin, index_t count,
                  bool symmetric) {
+    if (by_runs(out, count, lanes)) {
+        return scatter_kernel<T, Work>()(in, static_cast<int>(out.rows), symmetric,
+                                         out.data + begin * out.stride, out.stride, out.row_stride);
+    }
     for (index_t i = 0; i < out.rows; ++i)
         for (index_t j = 0; j <= i; ++j, in += lanes)
             for (index_t l = 0; l < count; ++l) {

@@ -23,6 +23,17 @@ struct BatchedKernels {
     // b := A^-1 b, b of n rows of k vectors; a is overwritten.
     void (*solve_f32)(float* a, int n, std::int32_t* info, float* b, index_t k);
     void (*solve_f64)(double* a, int n, std::int32_t* info, double* b, index_t k);
+    // out := the lower triangles of as many matrices as there are lanes, `stride` apart, with rows
+    // of at least so many numbers without gaps; and back, symmetric or zero above the diagonal.
+    void (*gather_f32)(const float* a, index_t stride, index_t row_stride, int n, float* out);
+    void (*gather_wide)(const float* a, index_t stride, index_t row_stride, int n, double* out);
+    void (*gather_f64)(const double* a, index_t stride, index_t row_stride, int n, double* out);
+    void (*scatter_f32)(const float* in, int n, bool symmetric, float* a, index_t stride,
+                        index_t row_stride);
+    void (*scatter_wide)(const double* in, int n, bool symmetric, float* a, index_t stride,
+                         index_t row_stride);
+    void (*scatter_f64)(const double* in, int n, bool symmetric, double* a, index_t stride,
+                        index_t row_stride);
 };
 RANDNLA_DECLARE_KERNELS(BatchedKernels, batched_kernels)
 

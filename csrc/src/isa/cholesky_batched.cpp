@@ -4,49 +4,19 @@
 
 #include <cmath>
 
-#if defined(__AVX2__) && defined(__FMA__)
-#include <immintrin.h>
-#endif
+#include "batched_registers.hpp"
 
 namespace randnla::RANDNLA_ISA {
 namespace {
 
-#if defined(__AVX512F__)
-constexpr int register_bytes = 64;
-#elif defined(__AVX2__) && defined(__FMA__)
-constexpr int register_bytes = 32;
-#else
-constexpr int register_bytes = 16;
-#endif
-
-template <class T>
-struct Lanes {
-    static constexpr int width = register_bytes / static_cast<int>(sizeof(T));
-    typedef T Reg __attribute__((vector_size(register_bytes), may_alias));
-};
-template <class T>
-using Reg = typename Lanes<T>::Reg;
-
-// c - a b, fused where the level has it (the files of this folder are compiled without
-// contraction).
-template <class T>
-Reg<T> subtract_product(Reg<T> c, Reg<T> a, Reg<T> b) {
-#if defined(__AVX512F__)
-    if constexpr (sizeof(T) == 4)
-        return _mm512_fnmadd_ps(a, b, c);
-    else
-        return _mm512_fnmadd_pd(a, b, c);
-#elif defined(__AVX2__) && defined(__FMA__)
-    if constexpr (sizeof(T) == 4)
-        return _mm256_fnmadd_ps(a, b, c);
-    else
-        return _mm256_fnmadd_pd(a, b, c);
-#else
-    return c - a * b;
-#endif
-}
-
 constexpr int tile = 4;
+
+template <class T>
+using Tile = Reg<T>[tile][tile];
+
+// Rows of a tile that are summed at a time: those of all four, and what they meet, are more than
+// sixteen registers.
+constexpr int rows_at_once = register_count > 16 ? 4 : 2;
 
 // Lower triangle by rows, one register an element.
 template <class T>
@@ -58,173 +28,202 @@ const Reg<T>* row(const T* a, int i) {
     return reinterpret_cast<const Reg<T>*>(a) + i * (i + 1) / 2;
 }
 
-template <class T>
-Reg<T> splat(T x) {
-    return Reg<T>{} + x;
+// body(Rows<r>, i0) for tiles of r rows from i0: constant counts let sums stay in registers.
+template <int r>
+struct Rows {
+    static constexpr int count = r;
+};
+template <class Body>
+void for_row_tiles(int n, const Body& body) {
+    int i0 = 0;
+    for (; i0 + tile <= n; i0 += tile) body(Rows<tile>{}, i0);
+    if (n - i0 == 1) body(Rows<1>{}, i0);
+    if (n - i0 == 2) body(Rows<2>{}, i0);
+    if (n - i0 == 3) body(Rows<3>{}, i0);
 }
 
-// 1 / sqrt(pivot); lanes whose pivot is not positive (or NaN) are reported and go on with 1.
+// The first pivot that each lane has lost: 1 + its index, or 0.
 template <class T>
-Reg<T> inverse_root(Reg<T> pivot, int index, std::int32_t* info) {
-    Reg<T> out = splat<T>(1);
-    for (int l = 0; l < Lanes<T>::width; ++l) {
-        if (pivot[l] > T(0) && pivot[l] < T(INFINITY))
-            out[l] = T(1) / std::sqrt(pivot[l]);
-        else if (info[l] == 0)
-            info[l] = index + 1;
+struct Lost {
+    typedef decltype(Reg<T>{} < Reg<T>{}) Flags;
+    Flags first = {};
+
+    // 1 / sqrt(pivot); a lane whose pivot is not positive and finite goes on with 1.
+    Reg<T> inverse_root(Reg<T> pivot, int index) {
+        const Flags sound = (pivot > Reg<T>{}) & (pivot < splat<T>(T(INFINITY)));
+        first |= ~sound & (first == 0) & (Flags{} + (index + 1));
+        const Reg<T> one = splat<T>(1);
+        return one / root<T>(sound ? pivot : one);
     }
-    return out;
-}
 
-// acc (r x c) -= X Y^T over k columns, X and Y given by their rows.
-template <class T, int r, int c>
-void subtract_rows(Reg<T> (&acc)[tile][tile], const Reg<T>* const (&x)[tile],
-                   const Reg<T>* const (&y)[tile], int k) {
-    for (int p = 0; p < k; ++p) {
-        Reg<T> right[c];
-        for (int j = 0; j < c; ++j) right[j] = y[j][p];
-        for (int i = 0; i < r; ++i) {
-            const Reg<T> left = x[i][p];
-            for (int j = 0; j < c; ++j) acc[i][j] = subtract_product<T>(acc[i][j], left, right[j]);
+    void report(std::int32_t* info) const {
+        for (int l = 0; l < Lanes<T>::width; ++l)
+            if (info[l] == 0) info[l] = static_cast<std::int32_t>(first[l]);
+    }
+};
+
+// sums (r x c) += or -= sum of left(i, p) right(j, p) over p from begin to end.
+template <class T, int r, int c, bool add, int first = 0, class Left, class Right>
+inline void accumulate(Tile<T>& sums, int begin, int end, const Left& left, const Right& right) {
+    constexpr int rows = r - first < rows_at_once ? r - first : rows_at_once;
+    Reg<T> sum[rows][c];
+#pragma GCC unroll 4
+    for (int i = 0; i < rows; ++i)
+#pragma GCC unroll 4
+        for (int j = 0; j < c; ++j) sum[i][j] = sums[first + i][j];
+    for (int p = begin; p < end; ++p) {
+        Reg<T> x[rows];
+#pragma GCC unroll 4
+        for (int i = 0; i < rows; ++i) x[i] = left(first + i, p);
+#pragma GCC unroll 4
+        for (int j = 0; j < c; ++j) {
+            const Reg<T> y = right(j, p);
+#pragma GCC unroll 4
+            for (int i = 0; i < rows; ++i)
+                sum[i][j] = add ? add_product<T>(sum[i][j], x[i], y)
+                                : subtract_product<T>(sum[i][j], x[i], y);
         }
     }
-}
-
-template <class T>
-void subtract_any(Reg<T> (&acc)[tile][tile], int r, int c, const Reg<T>* const (&x)[tile],
-                  const Reg<T>* const (&y)[tile], int k) {
-    if (r == tile && c == tile) return subtract_rows<T, tile, tile>(acc, x, y, k);
-    for (int p = 0; p < k; ++p)
-        for (int i = 0; i < r; ++i)
-            for (int j = 0; j < c; ++j)
-                acc[i][j] = subtract_product<T>(acc[i][j], x[i][p], y[j][p]);
-}
-
-inline int extent(int begin, int n) {
-    return n - begin < tile ? n - begin : tile;
+#pragma GCC unroll 4
+    for (int i = 0; i < rows; ++i)
+#pragma GCC unroll 4
+        for (int j = 0; j < c; ++j) sums[first + i][j] = sum[i][j];
+    if constexpr (first + rows < r)
+        accumulate<T, r, c, add, first + rows>(sums, begin, end, left, right);
 }
 
 // The Cholesky factor of a diagonal tile, reciprocals of the pivots on its diagonal.
-template <class T>
-void factor_tile(Reg<T> (&acc)[tile][tile], int r, int first, std::int32_t* info) {
+template <class T, int r>
+inline void factor_tile(Tile<T>& x, int index, Lost<T>& lost) {
+#pragma GCC unroll 4
     for (int j = 0; j < r; ++j) {
-        acc[j][j] = inverse_root<T>(acc[j][j], first + j, info);
-        for (int i = j + 1; i < r; ++i) acc[i][j] *= acc[j][j];
+        x[j][j] = lost.inverse_root(x[j][j], index + j);
+#pragma GCC unroll 4
+        for (int i = j + 1; i < r; ++i) x[i][j] *= x[j][j];
+#pragma GCC unroll 4
         for (int i = j + 1; i < r; ++i)
+#pragma GCC unroll 4
             for (int q = j + 1; q <= i; ++q)
-                acc[i][q] = subtract_product<T>(acc[i][q], acc[i][j], acc[q][j]);
+                x[i][q] = subtract_product<T>(x[i][q], x[i][j], x[q][j]);
     }
 }
 
-// acc := acc D^-T, D the factored diagonal tile in columns j0, ... of the rows y.
-template <class T>
-void solve_tile(Reg<T> (&acc)[tile][tile], int r, int c, const Reg<T>* const (&y)[tile], int j0) {
-    for (int j = 0; j < c; ++j)
+// x := x D^-T, D the factored diagonal tile in columns j0, ... of the rows y.
+template <class T, int r>
+inline void solve_tile(Tile<T>& x, const Reg<T>* const (&y)[tile], int j0) {
+#pragma GCC unroll 4
+    for (int j = 0; j < tile; ++j)
+#pragma GCC unroll 4
         for (int i = 0; i < r; ++i) {
-            acc[i][j] *= y[j][j0 + j];
-            for (int q = j + 1; q < c; ++q)
-                acc[i][q] = subtract_product<T>(acc[i][q], acc[i][j], y[q][j0 + j]);
+            x[i][j] *= y[j][j0 + j];
+#pragma GCC unroll 4
+            for (int q = j + 1; q < tile; ++q)
+                x[i][q] = subtract_product<T>(x[i][q], x[i][j], y[q][j0 + j]);
         }
+}
+
+// Tile (i0, j0) of the factor, of r rows and as many columns on the diagonal.
+template <class T, int r, bool diagonal>
+inline void factor_step(T* a, int i0, int j0, Lost<T>& lost) {
+    constexpr int c = diagonal ? r : tile;
+    Reg<T>* x[tile] = {};
+    const Reg<T>* y[tile] = {};
+    Tile<T> sums = {};
+#pragma GCC unroll 4
+    for (int i = 0; i < r; ++i) x[i] = row<T>(a, i0 + i);
+#pragma GCC unroll 4
+    for (int j = 0; j < c; ++j) y[j] = row<T>(a, j0 + j);
+#pragma GCC unroll 4
+    for (int i = 0; i < r; ++i)
+#pragma GCC unroll 4
+        for (int j = 0; j < (diagonal ? i + 1 : c); ++j) sums[i][j] = x[i][j0 + j];
+    accumulate<T, r, c, false>(
+        sums, 0, j0, [&](int i, int p) { return x[i][p]; }, [&](int j, int p) { return y[j][p]; });
+    if constexpr (diagonal)
+        factor_tile<T, r>(sums, j0, lost);
+    else
+        solve_tile<T, r>(sums, y, j0);
+#pragma GCC unroll 4
+    for (int i = 0; i < r; ++i)
+#pragma GCC unroll 4
+        for (int j = 0; j < (diagonal ? i + 1 : c); ++j) x[i][j0 + j] = sums[i][j];
 }
 
 // Left-looking by tiles of rows. Reciprocals of the pivots stay on the diagonal.
 template <class T>
 void factor(T* a, int n, std::int32_t* info) {
-    for (int i0 = 0; i0 < n; i0 += tile) {
-        const int r = extent(i0, n);
-        const Reg<T>* x[tile] = {};
-        for (int i = 0; i < r; ++i) x[i] = row<T>(a, i0 + i);
-        for (int j0 = 0; j0 <= i0; j0 += tile) {
-            const int c = extent(j0, n);
-            const bool diagonal = j0 == i0;
-            const Reg<T>* y[tile] = {};
-            Reg<T> acc[tile][tile] = {};
-            for (int j = 0; j < c; ++j) y[j] = row<T>(a, j0 + j);
-            for (int i = 0; i < r; ++i)
-                for (int j = 0; j < (diagonal ? i + 1 : c); ++j) acc[i][j] = x[i][j0 + j];
-            subtract_any<T>(acc, r, c, x, y, j0);
-            if (diagonal)
-                factor_tile<T>(acc, r, j0, info);
-            else
-                solve_tile<T>(acc, r, c, y, j0);
-            for (int i = 0; i < r; ++i)
-                for (int j = 0; j < (diagonal ? i + 1 : c); ++j)
-                    row<T>(a, i0 + i)[j0 + j] = acc[i][j];
-        }
-    }
+    Lost<T> lost;
+    for_row_tiles(n, [&](auto rows, int i0) {
+        constexpr int r = decltype(rows)::count;
+        for (int j0 = 0; j0 < i0; j0 += tile) factor_step<T, r, false>(a, i0, j0, lost);
+        factor_step<T, r, true>(a, i0, i0, lost);
+    });
+    lost.report(info);
 }
 
 // M = L^-1 over L, rows ascending, columns ascending: M(I, J) = -L(I, I)^-1 sum_K L(I, K) M(K, J)
 // reads L(I, K) for K >= J only, and rows of M that are done.
-template <class T>
-void invert_triangle(T* a, int n) {
-    for (int i0 = 0; i0 < n; i0 += tile) {
-        const int r = extent(i0, n);
-        Reg<T>* x[tile] = {};
-        for (int i = 0; i < r; ++i) x[i] = row<T>(a, i0 + i);
-        for (int j0 = 0; j0 < i0; j0 += tile) {
-            Reg<T> acc[tile][tile] = {};
-            for (int p = j0; p < i0; ++p) {
-                const Reg<T>* const m = row<T>(a, p) + j0;
-                const int c = p - j0 + 1 < tile ? p - j0 + 1 : tile;
-                if (r == tile && c == tile) {
-                    for (int i = 0; i < tile; ++i)
-                        for (int j = 0; j < tile; ++j)
-                            acc[i][j] = subtract_product<T>(acc[i][j], x[i][p], m[j]);
-                } else {
-                    for (int i = 0; i < r; ++i)
-                        for (int j = 0; j < c; ++j)
-                            acc[i][j] = subtract_product<T>(acc[i][j], x[i][p], m[j]);
-                }
-            }
+template <class T, int r>
+inline void invert_rows(T* a, int i0) {
+    Reg<T>* x[tile] = {};
+#pragma GCC unroll 4
+    for (int i = 0; i < r; ++i) x[i] = row<T>(a, i0 + i);
+    for (int j0 = 0; j0 < i0; j0 += tile) {
+        Tile<T> sums = {};
+        // The tile M(J, J) is a triangle.
+#pragma GCC unroll 4
+        for (int q = 0; q < tile; ++q) {
+            const Reg<T>* const m = row<T>(a, j0 + q) + j0;
+#pragma GCC unroll 4
             for (int i = 0; i < r; ++i)
-                for (int j = 0; j < tile; ++j) {
-                    Reg<T> v = acc[i][j];
-                    for (int q = 0; q < i; ++q) v = subtract_product<T>(v, x[i][i0 + q], acc[q][j]);
-                    acc[i][j] = v * x[i][i0 + i];
-                }
-            for (int i = 0; i < r; ++i)
-                for (int j = 0; j < tile; ++j) x[i][j0 + j] = acc[i][j];
+#pragma GCC unroll 4
+                for (int j = 0; j <= q; ++j)
+                    sums[i][j] = subtract_product<T>(sums[i][j], x[i][j0 + q], m[j]);
         }
+        accumulate<T, r, tile, false>(
+            sums, j0 + tile, i0, [&](int i, int p) { return x[i][p]; },
+            [&](int j, int p) { return row<T>(a, p)[j0 + j]; });
+#pragma GCC unroll 4
         for (int i = 0; i < r; ++i)
-            for (int j = 0; j < i; ++j) {
-                Reg<T> v = {};
-                for (int q = j; q < i; ++q) v = subtract_product<T>(v, x[i][i0 + q], x[q][i0 + j]);
-                x[i][i0 + j] = v * x[i][i0 + i];
+#pragma GCC unroll 4
+            for (int j = 0; j < tile; ++j) {
+                Reg<T> v = sums[i][j];
+#pragma GCC unroll 4
+                for (int q = 0; q < i; ++q) v = subtract_product<T>(v, x[i][i0 + q], sums[q][j]);
+                x[i][j0 + j] = sums[i][j] = v * x[i][i0 + i];
             }
     }
+    for (int i = 0; i < r; ++i)
+        for (int j = 0; j < i; ++j) {
+            Reg<T> v = {};
+            for (int q = j; q < i; ++q) v = subtract_product<T>(v, x[i][i0 + q], x[q][i0 + j]);
+            x[i][i0 + j] = v * x[i][i0 + i];
+        }
 }
 
 // M^T M over M, rows ascending: entry (i, j), j <= i, sums over the rows k >= i of M.
-template <class T>
-void square_triangle(T* a, int n) {
-    for (int i0 = 0; i0 < n; i0 += tile) {
-        const int r = extent(i0, n);
-        for (int j0 = 0; j0 <= i0; j0 += tile) {
-            const int c = extent(j0, n);
-            Reg<T> acc[tile][tile] = {};
-            for (int p = i0; p < i0 + r; ++p) {
-                const Reg<T>* const m = row<T>(a, p);
-                for (int i = 0; i <= p - i0; ++i)
-                    for (int j = 0; j < (j0 == i0 ? i + 1 : c); ++j)
-                        acc[i][j] = subtract_product<T>(acc[i][j], -m[i0 + i], m[j0 + j]);
-            }
-            if (r == tile && c == tile) {
-                for (int p = i0 + r; p < n; ++p) {
-                    const Reg<T>* const m = row<T>(a, p);
-                    for (int i = 0; i < tile; ++i) {
-                        const Reg<T> left = -m[i0 + i];
-                        for (int j = 0; j < tile; ++j)
-                            acc[i][j] = subtract_product<T>(acc[i][j], left, m[j0 + j]);
-                    }
-                }
-            }
-            // Rows below a ragged tile do not exist: it is the last.
-            for (int i = 0; i < r; ++i)
-                for (int j = 0; j < (j0 == i0 ? i + 1 : c); ++j)
-                    row<T>(a, i0 + i)[j0 + j] = acc[i][j];
-        }
+template <class T, int r, bool diagonal>
+inline void square_step(T* a, int n, int i0, int j0) {
+    constexpr int c = diagonal ? r : tile;
+    Tile<T> sums = {};
+#pragma GCC unroll 4
+    for (int q = 0; q < r; ++q) {
+        const Reg<T>* const m = row<T>(a, i0 + q);
+#pragma GCC unroll 4
+        for (int i = 0; i <= q; ++i)
+#pragma GCC unroll 4
+            for (int j = 0; j < (diagonal ? i + 1 : c); ++j)
+                sums[i][j] = add_product<T>(sums[i][j], m[i0 + i], m[j0 + j]);
     }
+    // Rows below a ragged tile do not exist: it is the last.
+    if constexpr (r == tile)
+        accumulate<T, r, c, true>(
+            sums, i0 + r, n, [&](int i, int p) { return row<T>(a, p)[i0 + i]; },
+            [&](int j, int p) { return row<T>(a, p)[j0 + j]; });
+#pragma GCC unroll 4
+    for (int i = 0; i < r; ++i)
+#pragma GCC unroll 4
+        for (int j = 0; j < (diagonal ? i + 1 : c); ++j) row<T>(a, i0 + i)[j0 + j] = sums[i][j];
 }
 
 template <class T>
@@ -236,8 +235,12 @@ void cholesky(T* a, int n, std::int32_t* info) {
 template <class T>
 void invert(T* a, int n, std::int32_t* info) {
     factor<T>(a, n, info);
-    invert_triangle<T>(a, n);
-    square_triangle<T>(a, n);
+    for_row_tiles(n, [&](auto rows, int i0) { invert_rows<T, decltype(rows)::count>(a, i0); });
+    for_row_tiles(n, [&](auto rows, int i0) {
+        constexpr int r = decltype(rows)::count;
+        for (int j0 = 0; j0 < i0; j0 += tile) square_step<T, r, false>(a, n, i0, j0);
+        square_step<T, r, true>(a, n, i0, i0);
+    });
 }
 
 template <class T>
@@ -263,8 +266,11 @@ void solve(T* a, int n, std::int32_t* info, T* b, index_t k) {
 }  // namespace
 
 extern const BatchedKernels batched_kernels;
-const BatchedKernels batched_kernels = {Lanes<float>::width, Lanes<double>::width, cholesky<float>,
-                                        cholesky<double>,    invert<float>,        invert<double>,
-                                        solve<float>,        solve<double>};
+const BatchedKernels batched_kernels = {
+    Lanes<float>::width,    Lanes<double>::width,    cholesky<float>,        cholesky<double>,
+    invert<float>,          invert<double>,          solve<float>,           solve<double>,
+    gather<float, float>,   gather<float, double>,   gather<double, double>, scatter<float, float>,
+    scatter<float, double>, scatter<double, double>,
+};
 
 }  // namespace randnla::RANDNLA_ISA
