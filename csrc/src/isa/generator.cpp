@@ -1,5 +1,10 @@
 // SPDX-FileCopyrightText: 2026 the randnla developers
 // SPDX-License-Identifier: BSD-3-Clause
+#if defined(__GNUC__) && !defined(__clang__) && !defined(__AVX512F__)
+// Chains of dependent operations side by side: the schedulers of processors see too short a stretch
+// of one (half as many numbers again; with 32 registers, not tried).
+#pragma GCC optimize("schedule-insns", "sched-pressure")
+#endif
 #include "randnla/generator.hpp"
 
 #include "philox_lanes.hpp"
@@ -18,17 +23,32 @@ struct Words {
     }
 };
 
+#if defined(__SSE4_1__)
+constexpr int lanes_together = counters_per_pass;
+#else
+constexpr int lanes_together = lanes;
+#endif
+
+// The numbers of a block: Stream::box for parts of its lanes, one after the other without a loop
+// around them, so that the compiler may arrange all of it.
+template <class Stream, class T>
+__attribute__((always_inline)) inline void gaussian_block(std::uint64_t b, std::uint64_t row,
+                                                          Key key, T scale, T* __restrict out) {
+    alignas(64) std::uint32_t w[words_per_block];
+    philox_block_lanes(b, row, key, w);
+#pragma GCC unroll 4
+    for (int l = 0; l < lanes; l += lanes_together) Stream::box(w + l, scale, out + l);
+}
+
 struct GaussianF32 {
     using Element = float;
     static constexpr index_t columns = words_per_block;
-    static void block(std::uint64_t b, std::uint64_t row, Key key, float scale,
-                      float* __restrict out) {
-        alignas(64) std::uint32_t w[words_per_block];
-        philox_block_lanes(b, row, key, w);
+    __attribute__((always_inline)) static void box(const std::uint32_t* w, float scale,
+                                                   float* __restrict out) {
         for (int pair = 0; pair < 2; ++pair) {
             const std::uint32_t *radius = w + 2 * pair * lanes, *angle = radius + lanes;
             float* first = out + 2 * pair * lanes;
-            for (int l = 0; l < lanes; ++l) {
+            for (int l = 0; l < lanes_together; ++l) {
                 const float r = gaussian_radius(radius[l]);
                 float c, s;
                 gaussian_angle(angle[l], c, s);
@@ -37,22 +57,26 @@ struct GaussianF32 {
             }
         }
     }
+    static void block(std::uint64_t b, std::uint64_t row, Key key, float scale, float* out) {
+        gaussian_block<GaussianF32>(b, row, key, scale, out);
+    }
 };
 
 struct GaussianF64 {
     using Element = double;
     static constexpr index_t columns = 2 * lanes;
-    static void block(std::uint64_t b, std::uint64_t row, Key key, double scale,
-                      double* __restrict out) {
-        alignas(64) std::uint32_t w[words_per_block];
-        philox_block_lanes(b, row, key, w);
-        for (int l = 0; l < lanes; ++l) {
+    __attribute__((always_inline)) static void box(const std::uint32_t* w, double scale,
+                                                   double* __restrict out) {
+        for (int l = 0; l < lanes_together; ++l) {
             const double r = gaussian_radius(w[l], w[lanes + l]);
             double c, s;
             gaussian_angle(w[2 * lanes + l], w[3 * lanes + l], c, s);
             out[l] = scale * (r * c);
             out[lanes + l] = scale * (r * s);
         }
+    }
+    static void block(std::uint64_t b, std::uint64_t row, Key key, double scale, double* out) {
+        gaussian_block<GaussianF64>(b, row, key, scale, out);
     }
 };
 

@@ -129,6 +129,7 @@ __attribute__((always_inline)) inline void philox_pass(std::uint64_t first, std:
 __attribute__((always_inline)) inline void philox_block_lanes(std::uint64_t block,
                                                               std::uint64_t row, Key key,
                                                               std::uint32_t* words) {
+#pragma GCC unroll 4
     for (int lane = 0; lane < lanes_per_block; lane += counters_per_pass)
         philox_pass(lanes_per_block * block + static_cast<std::uint64_t>(lane), row, key,
                     words + lane);
