@@ -239,6 +239,41 @@ def evolution(shape: tuple[int, int]) -> Application:
     )
 
 
+def feasibility(shape: tuple[int, int]) -> Application:
+    """How far a density matrix violates six constraints of rank three, in units of their norms."""
+    rng, n, tol = np.random.default_rng(5), shape[1], 0.1
+    ends = [np.linalg.qr(rng.standard_normal((n, 3)))[0] for _ in range(6)]
+    matrices = [(Q * [1.0, -1.0, 0.5]) @ Q.T for Q in ends]
+    lowest = np.linalg.eigh(sum(matrices))[1][:, 0]
+    bounds = np.array([lowest @ A @ lowest for A in matrices])
+    constraints = [qi.SQMatrix(A) for A in matrices]
+
+    def by_hand() -> Array:
+        """The same iteration within the range of all rows, from their decomposition."""
+        V = randnla.svd(np.concatenate(matrices), 18, rng=0).Vh.T
+        inner, penalty = [V.T @ A @ V for A in matrices], np.zeros((18, 18))
+        while True:
+            w, vectors = np.linalg.eigh(penalty)
+            gibbs, rest = np.exp(-tol / 4 * (w - min(w[0], 0))), np.exp(tol / 4 * min(w[0], 0))
+            total = gibbs.sum() + rest * (n - 18)
+            state = (vectors * ((gibbs - rest) / total)) @ vectors.T
+            excess = [np.sum(B * state) + rest / total * np.trace(B) for B in inner] - bounds
+            if excess.max() <= tol:
+                return np.asarray(V @ state @ V.T + rest / total * np.eye(n))
+            penalty = penalty + inner[int(np.argmax(excess))]
+
+    def violation(found: Any) -> float:
+        X = found.to_dense() if isinstance(found, qi.SDPResult) else found
+        return float(max(np.sum(A * X) - b for A, b in zip(matrices, bounds, strict=True)))
+
+    return Application(
+        lambda rows: qi.solve_sdp(constraints, bounds, tol=tol, bound=1.0, rows=rows, rng=0),
+        by_hand,
+        violation,
+        lambda found: found.violation,
+    )
+
+
 APPLICATIONS = {
     "low rank": low_rank,
     "components": components,
@@ -249,6 +284,7 @@ APPLICATIONS = {
     "discriminants": discriminants,
     "clustering": clustering,
     "evolution": evolution,
+    "feasibility": feasibility,
     "support vectors, slow decay": lambda shape: support_vectors(shape, SLOW),
     "discriminants, slow decay": lambda shape: discriminants(shape, SLOW),
     "clustering, slow decay": lambda shape: clustering(shape, SLOW),
@@ -283,7 +319,9 @@ def cell(setting: Setting, name: str) -> dict[str, Any]:
 
 def draw(cells: Cells) -> None:
     """Error over time of every application, what it states of it, and the usual route."""
-    figure, axes = plt.subplots(3, 4, figsize=(14, 9), layout="constrained")
+    figure, axes = plt.subplots(3, 5, figsize=(16, 9), layout="constrained")
+    for axis in axes.flat[len(APPLICATIONS) :]:
+        axis.axis("off")
     for axis, name in zip(axes.flat, APPLICATIONS, strict=False):
         found = cells[f"application {name}"]
         seconds, error, stated, _ = np.array(found["sampled"], dtype=float).T

@@ -25,12 +25,14 @@ cells = json.loads(stored.read_text())["cells"]
 # the lower edge where its error is below a thousandth. Sampling wins left of the orange square, if its error
 # will do.
 #
-# The classifiers were first tried on the inputs of the last row, where all 500 directions of the points
+# The classifiers were first tried on the inputs called slow decay, where all 500 directions of the points
 # count. There a support vector machine errs by more than the norm of its weights, the most from about as
-# many rows as there are directions, and discriminants get worse before they get better; the inputs above, of
+# many rows as there are directions, and discriminants get worse before they get better; the others, of
 # faster decay, were chosen after that. Below 400 rows the machine refuses to state an error, for the sampled
 # points can be fitted whatever their labels.
-figure, axes = plt.subplots(3, 4, figsize=(14, 9), layout="constrained")
+figure, axes = plt.subplots(3, 5, figsize=(16, 9), layout="constrained")
+for axis in axes.flat[len(cells) :]:
+    axis.axis("off")
 for axis, (name, cell) in zip(axes.flat, cells.items(), strict=False):
     seconds, error, stated, _ = np.array(cell["sampled"], dtype=float).T
     axis.loglog(1e3 * seconds, np.maximum(error, 1e-3), "o-", color="#1f5fa8", label="sampled")
