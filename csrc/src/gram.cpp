@@ -121,6 +121,18 @@ void narrow_moments(MatrixView<const T> a, const T* point, MatrixView<double> gr
         for (index_t j = i; j < n; ++j) gram(i, j) = gram(j, i) = totals[i * n + j];
 }
 
+// The lower triangle, by tiles.
+template <class T>
+void mirror_upper(MatrixView<T> c) {
+    constexpr index_t tile = 32;
+    const index_t n = c.rows;
+    for (index_t i0 = 0; i0 < n; i0 += tile)
+        for (index_t j0 = i0; j0 < n; j0 += tile)
+            for (index_t i = i0; i < std::min(n, i0 + tile); ++i)
+                for (index_t j = std::max(i, j0); j < std::min(n, j0 + tile); ++j)
+                    c(j, i) = c(i, j);
+}
+
 // Strip [j0, j1) of the upper triangle of acc += B^T B.
 template <class Block>
 void add_strip(MatrixView<const Block> b, index_t j0, index_t j1, MatrixView<Block> acc) {
@@ -164,12 +176,7 @@ void wide_moments(MatrixView<const T> a, const T* point, MatrixView<double> gram
             team.barrier();
         }
     });
-    constexpr index_t tile = 32;  // the mirrored triangle, by tiles
-    for (index_t i0 = 0; i0 < n; i0 += tile)
-        for (index_t j0 = i0; j0 < n; j0 += tile)
-            for (index_t i = i0; i < std::min(n, i0 + tile); ++i)
-                for (index_t j = std::max(i, j0); j < std::min(n, j0 + tile); ++j)
-                    gram(j, i) = gram(i, j);
+    mirror_upper(gram);
 }
 
 // Where plan_slabs takes narrow panels, slabs are the better cut.
@@ -192,18 +199,27 @@ void parallel_gram(MatrixView<const T> a, MatrixView<Accumulate> c) {
     blas::use_one_thread();
     const index_t n = c.rows, size = n * n;
     const SlabPlan plan = plan_slabs(a.rows, n);
-    const Scratch<Accumulate> partial(size * plan.slabs);
-    std::fill(partial.data(), partial.data() + size * plan.slabs, Accumulate(0));
+    // One slab is summed in place.
+    const bool in_place = plan.slabs == 1 && c.row_major();
+    const Scratch<Accumulate> partial(in_place ? 0 : size * plan.slabs);
+    const auto sums = [&](index_t slab) {
+        return in_place ? c : row_major_view(partial.data() + slab * size, n, n);
+    };
+    for (index_t s = 0; s < plan.slabs; ++s)
+        for (index_t i = 0; i < n; ++i)
+            std::fill(&sums(s)(i, 0), &sums(s)(i, 0) + n, Accumulate(0));
     const ScaledColumns<T> source(a);
     for_each_block(plan, [&](index_t slab, index_t begin, index_t end) {
         const Scratch<Accumulate> buffer((end - begin) * n);
         add_gram<Accumulate>(source.template load<Accumulate>(begin, end, buffer.data()),
-                             plan.panel, row_major_view(partial.data() + slab * size, n, n));
+                             plan.panel, sums(slab));
     });
     for (index_t s = 1; s < plan.slabs; ++s)
         for (index_t t = 0; t < size; ++t) partial[t] += partial[s * size + t];
-    for (index_t i = 0; i < n; ++i)
-        for (index_t j = i; j < n; ++j) c(i, j) = c(j, i) = partial[i * n + j];
+    if (!in_place)
+        for (index_t i = 0; i < n; ++i)
+            for (index_t j = i; j < n; ++j) c(i, j) = partial[i * n + j];
+    mirror_upper(c);
 }
 
 template void parallel_gram<float, float>(MatrixView<const float>, MatrixView<float>);
