@@ -137,7 +137,7 @@ bool sorting_pays(const SparseMap& map, index_t rows, index_t lines, bool contig
     const SortedSumsTable& kernels = sorted_sums_table();
     return kernels.f32.add != nullptr && map.nnz > 1 && map.nnz <= sorted_inputs &&
            rows <= 8 * sorted_inputs && rows <= sorted_inputs * map.nnz &&
-           (contiguous_rows ? lines >= 24 : kernels.columns_pay && lines >= 48);
+           lines >= (contiguous_rows ? kernels.lines_of_rows : kernels.lines_of_columns);
 }
 
 template <class T>

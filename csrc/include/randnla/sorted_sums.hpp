@@ -62,7 +62,8 @@ struct SortedSumsKernels {
 struct SortedSumsTable {
     SortedSumsKernels<float> f32;
     SortedSumsKernels<double> f64;
-    bool columns_pay;  // not only rows but columns of A are faster sorted than by panels
+    // Cache lines a row from which A by rows, or by columns, is faster sorted than by panels.
+    index_t lines_of_rows, lines_of_columns;
 };
 RANDNLA_DECLARE_KERNELS(SortedSumsTable, sorted_sums_table)
 

@@ -24,7 +24,7 @@ constexpr index_t line_bytes = 64;
 constexpr index_t fetch_ahead = 8;  // rows of sums
 
 #ifdef __AVX512F__
-constexpr bool whole_lines = true;
+constexpr index_t lines_of_rows = 24, lines_of_columns = 48;
 // The codes of a batch, four to a word.
 template <int N>
 struct Codes {
@@ -80,7 +80,7 @@ struct SignsD {
     }
 };
 #else
-constexpr bool whole_lines = false;
+constexpr index_t lines_of_rows = 8, lines_of_columns = index_t{1} << 62;  // never by columns
 template <int N>
 struct Codes {
     const u16* codes;
@@ -239,7 +239,8 @@ void add(const SortedChunk& chunk, const T* tile, T* sums, FetchAhead fetch) {
 }  // namespace
 
 extern const SortedSumsTable sorted_sums_table;
-const SortedSumsTable sorted_sums_table = {{add<float>}, {add<double>}, whole_lines};
+const SortedSumsTable sorted_sums_table = {
+    {add<float>}, {add<double>}, lines_of_rows, lines_of_columns};
 
 }  // namespace randnla::RANDNLA_ISA
 
@@ -248,7 +249,7 @@ const SortedSumsTable sorted_sums_table = {{add<float>}, {add<double>}, whole_li
 namespace randnla::RANDNLA_ISA {
 
 extern const SortedSumsTable sorted_sums_table;
-const SortedSumsTable sorted_sums_table = {{nullptr}, {nullptr}, false};
+const SortedSumsTable sorted_sums_table = {{nullptr}, {nullptr}, 0, 0};
 
 }  // namespace randnla::RANDNLA_ISA
 
