@@ -485,9 +485,10 @@ FACES: dict[str, dict[str, str]] = {
         ),
         **dict.fromkeys(("DiffusionMapResult", "diffusion_map"), "manifold/test_manifold_maps.py"),
     },
-    "recovery": dict.fromkeys(
-        ("TransitionResult", "complete", "learn_transition"), "recovery/test_recovery.py"
-    ),
+    "recovery": {
+        **dict.fromkeys(("TransitionResult", "complete", "learn_transition"), "recovery/test_recovery.py"),
+        "draw_places": "recovery/test_places.py",
+    },
     "robust": dict.fromkeys(("RPCAResult", "rpca"), "robust/test_rpca.py"),
     "testing": dict.fromkeys(
         ("CNN", "MLP", "Backward", "Network", "Run", "SoftmaxCrossEntropy", "SquaredError"),

@@ -22,6 +22,7 @@ from . import (
     pruning,
     qr,
     recovery,
+    robust,
     sampling_algebra,
     sketching_dense,
     sketching_sparse,
@@ -53,6 +54,7 @@ ROOMS = {
     "structured": structured.WORKS,
     "tensor": tensor.WORKS,
     "recovery": recovery.WORKS,
+    "robust": robust.WORKS,
     "kernels": kernels.WORKS,
     "sampling_algebra": sampling_algebra.WORKS,
     "curvature": [

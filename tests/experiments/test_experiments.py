@@ -31,8 +31,10 @@ CELLS = {
     "tensor": {"coherence", "gap", "signal", "dimension"},
     "sampling_algebra": {"draws", "slopes", "sublinear", "study", "crossover"},
     "sampling_applications": {"application"},
+    "recovery": {"phase", "tail", "time", "graphs", "adaptive"},
+    "robust": {"phase", "corruption", "time", "video"},
 }
-WITHOUT_DATA = {"manifold", "sampling_algebra", "sampling_applications", "tensor"}
+WITHOUT_DATA = {"manifold", "recovery", "robust", "sampling_algebra", "sampling_applications", "tensor"}
 TORCH = {"kfac_fashion_mnist", "mfac_optimizer", "mini_blocks", "pruning"}
 
 

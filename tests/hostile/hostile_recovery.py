@@ -28,18 +28,36 @@ def is_matrix(A: Any) -> bool:
         return False
 
 
-def completed(A: Any, **keywords: Any) -> list[Array]:
+def entries(A: Any) -> tuple[Any, ...]:
+    """Shape, rows, columns and values of all entries."""
     m, n = shape_of(A)
     rows, columns = np.indices((m, n)).reshape(2, -1)
     flat = A.view(np.ndarray) if isinstance(A, np.matrix) else A
-    values = np.asanyarray(flat).reshape(-1) if is_matrix(A) else A
-    found = unwarned(
-        recovery.complete,
-        (rows, columns, values),
-        (m, n),
-        **{"rank": min(RANK, m - 1, n - 1), "holdout": 0.0, "rng": 0, **keywords},
-    )
+    return (m, n), rows, columns, np.asanyarray(flat).reshape(-1) if is_matrix(A) else A
+
+
+def options(shape: tuple[int, int], keywords: dict[str, Any]) -> dict[str, Any]:
+    return {"rank": min(RANK, shape[0] - 1, shape[1] - 1), "holdout": 0.0, "rng": 0, **keywords}
+
+
+def completed(A: Any, **keywords: Any) -> list[Array]:
+    shape, *samples = entries(A)
+    found = unwarned(recovery.complete, tuple(samples), shape, **options(shape, keywords))
     return [found.U, found.s, found.Vh]
+
+
+def learned(A: Any, **keywords: Any) -> list[Array]:
+    """A beside zeros, to be square, as the first of two powers of which the other is not seen."""
+    (m, n), rows, columns, values = entries(A)
+    side = max(m, n)
+    if is_matrix(A) and values.dtype.kind in "biufc" and not np.ma.isMaskedArray(values):
+        more = np.argwhere(np.add.outer(np.arange(side) >= m, np.arange(side) >= n)).T
+        rows, columns = np.concatenate([rows, more[0]]), np.concatenate([columns, more[1]])
+        values = np.concatenate([values, np.zeros(len(more[0]), values.dtype)])
+    samples = np.ones(len(rows), np.int64), rows, columns, values
+    given = {"shape": (side, side), **options((m, n), keywords)}
+    found = unwarned(recovery.learn_transition, samples, 2, **given).A
+    return [found.U[:m], found.C, found.V[:n].conj().T]
 
 
 def check_completed(result: list[Array], truth: Array, eps: float) -> str | None:
@@ -94,6 +112,19 @@ TARGETS = {
             mapped_tolerance=1e-8,
             layout_tolerance=1e-8,
             parameters=parameters(recovery.complete) - {"tol"},
+        ),
+        Target(
+            "recovery.learn_transition",
+            learned,
+            check_completed,
+            argument=r"(values|samples(\[3\])?|rank|shape(\[[01]\])?)",
+            dense_only=True,
+            takes_vectors=True,
+            refuses=too_small,
+            whole=True,
+            mapped_tolerance=1e-8,
+            layout_tolerance=1e-8,
+            parameters=parameters(recovery.learn_transition) - {"tol", "rank"},  # of a square matrix
         ),
         Target(
             "robust.rpca",

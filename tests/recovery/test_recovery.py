@@ -198,6 +198,44 @@ def test_a_wrong_rank_or_noise_is_told():
     assert distance(found.to_dense(), A) <= 3e-2
 
 
+@pytest.mark.parametrize("T", [1, 3])
+@pytest.mark.parametrize("excess", [1, 2, 3])
+def test_a_rank_that_is_too_large_by_a_few_does_no_harm(T, excess):
+    for seed in range(3):
+        A = symmetric(40, 3, seed)
+        found = learn_transition(drawn(A, T, 3, 4, seed), T, 3 + excess, shape=A.shape, rng=seed)
+        assert found.info.converged
+        assert distance(found.A.to_dense(), A) <= 1e-7
+        assert np.all(found.A.C[3:] <= 1e-7 * found.A.C[0])
+
+
+@pytest.mark.parametrize("T", [1, 3])
+def test_operators_from_noisy_samples_err_like_the_noise(T):
+    """Near least squares with the tangent space known, sigma n sqrt(unknowns / samples)."""
+    level, errors, oracle = 1e-4, [], []
+    for seed in range(4):
+        A = symmetric(30, 2, seed)
+        t, i, j, v = drawn(A, T, 2, 6, seed)
+        noise = level * np.sqrt(np.mean(v**2)) * np.random.default_rng(seed).standard_normal(v.size)
+        with pytest.warns(randnla.ConvergenceWarning, match="singular value 3"):
+            found = learn_transition((t, i, j, v + noise), T, 2, shape=A.shape, rng=seed)
+        errors.append(distance(found.A.to_dense(), A))
+        oracle.append(level / 6**0.5 * np.sqrt(np.mean(v**2)) * 30 / np.linalg.norm(A))
+        assert found.info.error_relative >= level / 3
+    assert np.median(errors) <= 10 * np.median(oracle)
+
+
+def test_growth_is_found_where_squares_are_no_numbers():
+    i, j = np.divmod(np.arange(64), 8)
+    A = symmetric(8, 1, 0)
+    for p in (-600, 600):  # squares of the samples under- and overflow
+        unit = 2.0**p
+        samples = np.repeat([1, 2], 64), np.tile(i, 2), np.tile(j, 2), unit * np.tile(A.ravel(), 2)
+        found = learn_transition(samples, 2, 1, shape=A.shape, holdout=0.0, rng=0)
+        assert distance(found.A.to_dense() / unit, A) <= 1e-12
+        assert found.info.path == "growth 1"
+
+
 @pytest.mark.parametrize(
     ("change", "pattern"),
     [

@@ -11,6 +11,7 @@ from typing import Any
 _EXPORTS = {
     "TransitionResult": "randnla.recovery.results",
     "complete": "randnla.recovery.learn",
+    "draw_places": "randnla.recovery.places",
     "learn_transition": "randnla.recovery.learn",
 }
 

@@ -40,6 +40,12 @@ class Pattern:
         return scipy.sparse.csr_array((values, self.indices, self.starts), shape=self.shape)
 
 
+def depth_of(horizon: int) -> tuple[int, int]:
+    """Blocks of H(X) down and across: block (i, j) is X_{i + j}."""
+    down = (horizon + 1) // 2
+    return down, horizon + 1 - down
+
+
 @dataclass(frozen=True)
 class Samples:
     """Entries `values` of X_1, ..., X_T, all of shape (m, n); `times` count from 0."""
@@ -53,9 +59,8 @@ class Samples:
 
     @property
     def depth(self) -> tuple[int, int]:
-        """Blocks of H(X) down and across: block (i, j) is X_{i + j}."""
-        down = (self.horizon + 1) // 2
-        return down, self.horizon + 1 - down
+        """Blocks of H(X) down and across."""
+        return depth_of(self.horizon)
 
     def multiplicity(self) -> Array:
         """How often each X_t stands in H(X)."""
@@ -159,5 +164,5 @@ class _Turned(Samples):
 
     @property
     def depth(self) -> tuple[int, int]:
-        across = (self.horizon + 1) // 2
-        return self.horizon + 1 - across, across
+        across, down = depth_of(self.horizon)
+        return down, across

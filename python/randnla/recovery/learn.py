@@ -196,11 +196,19 @@ def _growth(growth: Any, s: Samples) -> float:
             raise InputError("growth: expected a positive number, got 0.0")
         return value
     validate.choice(growth, ("auto",), name="growth")
-    squares = {int(t): float(np.mean(np.abs(s.values[s.times == t]) ** 2)) for t in np.unique(s.times)}
-    seen = [t for t, q in squares.items() if q > 0]
+    sizes = {int(t): _root_mean_square(s.values[s.times == t]) for t in np.unique(s.times)}
+    seen = [t for t, size in sizes.items() if size > 0]
     if len(seen) < 2:
         return 1.0
-    return float((squares[seen[-1]] / squares[seen[0]]) ** (0.5 / (seen[-1] - seen[0])))
+    first, last = seen[0], seen[-1]
+    power = 1 / (last - first)
+    return float(sizes[last] ** power / sizes[first] ** power)
+
+
+def _root_mean_square(values: Array) -> float:
+    """Of values whose squares may be beyond what is a number."""
+    top = float(np.abs(values).max(initial=0.0))
+    return top * float(np.mean(np.abs(values / top) ** 2)) ** 0.5 if top else 0.0
 
 
 def _parts(samples: Any, count: int) -> tuple[Any, ...]:

@@ -59,12 +59,29 @@ def rests(D: Access, L: Triplet, rows: Array, columns: Array) -> list[Array]:
     ]
 
 
+def enough(good: Array, count: int, rank: int) -> bool:
+    """Whether of `count` entries every line has more `good` ones than a line off the truth could."""
+    # A wrong line may interpolate `rank` entries, and comes near few others.
+    least = min(count, max(LEAST_TRUE * count, min(3 * rank, 0.2 * count)))
+    return bool((good >= least).all())
+
+
 def met(rest: Array, cut: float, rank: int) -> bool:
     """Whether every line has more entries below `cut` than a line off the truth could."""
-    # A wrong line may interpolate `rank` entries, and comes near few others.
-    count = rest.shape[1]
-    least = min(count, max(LEAST_TRUE * count, min(3 * rank, 0.2 * count)))
-    return bool(((~exceeding(rest, cut)).sum(axis=1) >= least).all())
+    return enough((~exceeding(rest, cut)).sum(axis=1), rest.shape[1], rank)
+
+
+def met_everywhere(D: Access, L: Triplet, cut: float) -> bool:
+    """The same of all rows and columns, by a pass over all entries."""
+    scaled, Vh = L.U * L.s, np.ascontiguousarray(L.V.conj().T)
+    in_rows, in_columns = np.zeros(D.shape[0], np.int64), np.zeros(D.shape[1], np.int64)
+    for part, block in D.blocks():
+        block -= dense.gemm(np.ascontiguousarray(scaled[part]), Vh)
+        good = ~exceeding(block, cut)
+        in_rows[part] = good.sum(axis=1)
+        in_columns += good.sum(axis=0)
+    m, n = D.shape
+    return enough(in_rows, n, L.s.size) and enough(in_columns, m, L.s.size)
 
 
 def rests_on_one_line(L: Triplet) -> bool:
@@ -80,10 +97,13 @@ def rests_on_one_line(L: Triplet) -> bool:
     return False
 
 
-def verify(D: Access, L: Triplet, cut: float, used: tuple[Array, Array] | None, seed: int) -> Verdict:
+def verify(
+    D: Access, L: Triplet, cut: float, used: tuple[Array, Array] | None, seed: int, *, whole: bool = False
+) -> Verdict:
     """Where D - L is below `cut` the entry is no gross error, and D - L the error of the estimate.
 
-    Looks at fresh rows and columns whole, and at all others where the columns and rows `used` cross them.
+    Looks at fresh rows and columns whole, and at all others where the columns and rows `used` cross them, or
+    `whole`, where the method has read all of D.
     """
     nothing = np.zeros(0, np.int64)
     rows, columns = used if used is not None else (nothing, nothing)
@@ -99,6 +119,7 @@ def verify(D: Access, L: Triplet, cut: float, used: tuple[Array, Array] | None, 
     passed = all(met(X, cut, rank) for X in slabs)
     # Each row has an entry in every sampled column, each column one in every sampled row.
     passed = passed and all(met(X.T, cut, rank) for X in (rests(D, L, rows, columns) if used else ()))
+    passed = passed and (not whole or met_everywhere(D, L, cut))
     area = float(D.shape[0]) * D.shape[1]
     return Verdict(
         1 - count / total if total else 0.0,
