@@ -159,6 +159,14 @@ std::string core_name() {
 #endif
 }
 
+bool packs_always() {
+    static const bool packs = [] {
+        const std::string name = core_name();
+        return name != "SkylakeX" && name != "Cooperlake" && name != "SapphireRapids";
+    }();
+    return packs;
+}
+
 template <class T>
 void gemm(T alpha, MatrixView<const T> a, MatrixView<const T> b, T beta, MatrixView<T> c) {
     if (c.empty()) return;

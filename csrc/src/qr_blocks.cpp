@@ -14,16 +14,20 @@
 
 namespace randnla {
 
-// OpenBLAS multiplies matrices of rows x columns x inner <= 10^6 without packing them, which is
-// worth a factor of 1.5 to 2 for our narrow operands (measured: panels of 32 columns and 128 to
-// 256 rows run at 120-170 GF/s in float64 where one call for all runs at 65-75).
+// On AVX-512, OpenBLAS multiplies matrices of rows x columns x inner <= 10^6 without packing them,
+// which is worth a factor of 1.5 to 2 for our narrow operands (measured: panels of 32 columns and
+// 128 to 256 rows run at 120-170 GF/s in float64 where one call for all runs at 65-75). Elsewhere
+// it packs every operand, and longer blocks pack the other one less often.
 SlabPlan plan_slabs(index_t rows, index_t cols) {
     constexpr index_t unpacked = 1000000, narrow_panel = 32, partial_bytes = index_t{32} << 20;
     SlabPlan plan{rows, cols, 1, rows, 512, 256};
     if (cols * narrow_panel * 64 <= unpacked) {
+        const index_t width = std::max<index_t>(1, cols);
         plan.panel = narrow_panel;
-        plan.block_rows = std::clamp<index_t>(
-            unpacked / (narrow_panel * std::max<index_t>(1, cols)) / 32 * 32, 64, 256);
+        plan.block_rows =
+            blas::packs_always()
+                ? std::clamp<index_t>(65536 / width / 32 * 32, 128, 1024)
+                : std::clamp<index_t>(unpacked / (narrow_panel * width) / 32 * 32, 64, 256);
     }
     const index_t affordable =
         std::max<index_t>(2, partial_bytes / (8 * std::max<index_t>(1, cols * cols)));
@@ -58,6 +62,7 @@ void add_crossed(MatrixView<const T> a, MatrixView<const T> b, index_t panel, Ma
 
 template <class T>
 void add_gram(MatrixView<const T> a, index_t panel, MatrixView<T> acc) {
+    if (blas::packs_always()) return blas::syrk<T>(T(1), a, T(1), acc);
     add_crossed<T>(a, a, panel, acc);
 }
 

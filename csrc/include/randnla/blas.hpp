@@ -25,6 +25,9 @@ inline int_t narrow(index_t value, const char* what) {
 void use_one_thread();
 std::string config();
 std::string core_name();
+// Whether small products are packed as large ones are: OpenBLAS has kernels that read operands
+// where they lie for AVX-512 alone.
+bool packs_always();
 
 // C = alpha A B + beta C on the calling thread. Operands that BLAS cannot take are packed panel by
 // panel; beta = 0 overwrites C whatever it held.
