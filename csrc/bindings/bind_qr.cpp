@@ -51,17 +51,26 @@ index_t svd(py::array& a, py::array& u, py::array& s, py::array& vh) {
     });
 }
 
-index_t eigh(py::array& a, py::array& w) {
+template <class Solve>
+index_t solve_symmetric(py::array& a, py::array& w, Solve&& solve) {
     return visit_real(a, "a", [&](auto tag) {
         using T = decltype(tag);
         const auto av = output_matrix<T>(a, "a");
         const auto wv = output_vector<T>(w, "w");
-        require(av.rows == av.cols && wv.size == av.rows,
-                "small_eigh: a is square, w of its order");
+        require(av.rows == av.cols && wv.size == av.rows, "a: expected a square, w of its order");
         require_row_major(av, "a");
         const ReleaseGil release;
-        return symmetric_eigh<T>(av, wv.data);
+        return solve(av, wv.data);
     });
+}
+
+index_t eigh(py::array& a, py::array& w) {
+    return solve_symmetric(a, w, [](auto av, auto* values) { return symmetric_eigh(av, values); });
+}
+
+index_t eigh_leading(py::array& a, py::array& w, index_t count) {
+    return solve_symmetric(
+        a, w, [count](auto av, auto* values) { return leading_eigh(av, values, count); });
 }
 
 void solve_right(const py::array& r, py::array& b) {
@@ -302,6 +311,9 @@ void register_qr(py::module_& m) {
           "Thin SVD of the row-major a, which is overwritten; returns LAPACK's info.");
     m.def("small_eigh", &eigh, py::arg("a").noconvert(), py::arg("w").noconvert(),
           "Eigenvectors of the upper triangle of a as its rows; returns LAPACK's info.");
+    m.def("leading_eigh", &eigh_leading, py::arg("a").noconvert(), py::arg("w").noconvert(),
+          py::arg("count"),
+          "The same with w by decreasing magnitude, and the vectors of the first `count`.");
     m.def("small_cholesky", &factor, py::arg("a").noconvert(),
           "Upper Cholesky factor in the upper triangle of a; returns LAPACK's info.");
     m.def("small_pivoted_qr", &pivoted, py::arg("a").noconvert(), py::arg("r").noconvert(),

@@ -49,27 +49,38 @@ index_t divide_and_conquer(T* d, T* e, MatrixView<T> v, blas::int_t* order) {
     return unmerged;
 }
 
-// Eigenpairs of A = Q T Q^T as symmetric_eigh gives them. R, if any, is an upper triangle whose
-// inverse is applied to the vectors too.
+// By decreasing magnitude; of equal ones the first stays first.
 template <class T>
-index_t tridiagonal_eigh(MatrixView<T> a, const MatrixView<const T>* r, T* w) {
+void sort_by_magnitude(const T* d, index_t n, blas::int_t* order) {
+    std::stable_sort(order, order + n,
+                     [d](blas::int_t i, blas::int_t j) { return std::abs(d[i]) > std::abs(d[j]); });
+}
+
+enum class Order { ascending, by_magnitude };
+
+// Eigenpairs of A = Q T Q^T: all values in the order asked for, and the vectors of the first
+// `count`. R, if any, is an upper triangle whose inverse is applied to the vectors too.
+template <class T>
+index_t tridiagonal_eigh(MatrixView<T> a, const MatrixView<const T>* r, T* w, Order wanted,
+                         index_t count) {
     const index_t n = a.rows;
-    const Scratch<T> diagonal(n), off_diagonal(n), tau(n), memory(n * n);
+    const Scratch<T> diagonal(n), off_diagonal(n), tau(n), memory(n * n), chosen(count * n);
     const Scratch<blas::int_t> order(n);
     lapack::sytrd_upper<T>(a, diagonal.data(), off_diagonal.data(), tau.data());
-    const auto vectors = row_major_view(memory.data(), n, n);  // one in a row
-    const index_t failed =
-        divide_and_conquer<T>(diagonal.data(), off_diagonal.data(), vectors, order.data());
+    const index_t failed = divide_and_conquer<T>(diagonal.data(), off_diagonal.data(),
+                                                 row_major_view(memory.data(), n, n), order.data());
     if (failed != 0) return failed;
-    parallel_for(n, grain_of(n), [&](index_t begin, index_t end) {
+    if (wanted == Order::by_magnitude) sort_by_magnitude<T>(diagonal.data(), n, order.data());
+    for (index_t i = 0; i < n; ++i) w[i] = diagonal[order[i]];
+    const auto vectors = row_major_view(chosen.data(), count, n);  // one in a row
+    for (index_t i = 0; i < count; ++i)
+        std::copy_n(memory.data() + order[i] * n, n, &vectors(i, 0));
+    parallel_for(count, grain_of(n), [&](index_t begin, index_t end) {
         const auto mine = vectors.block(begin, end, 0, n);
         lapack::ormtr_upper<T>(a, tau.data(), mine);
         if (r != nullptr) blas::trsm_right_upper_transposed<T>(*r, mine);
     });
-    for (index_t i = 0; i < n; ++i) {
-        w[i] = diagonal[order[i]];
-        std::copy_n(memory.data() + order[i] * n, n, &a(i, 0));
-    }
+    for (index_t i = 0; i < count; ++i) std::copy_n(&vectors(i, 0), n, &a(i, 0));
     return 0;
 }
 
@@ -79,7 +90,15 @@ template <class T>
 index_t symmetric_eigh(MatrixView<T> a, T* w) {
     if (a.empty()) return 0;
     blas::use_one_thread();
-    return tridiagonal_eigh<T>(a, nullptr, w);
+    return tridiagonal_eigh<T>(a, nullptr, w, Order::ascending, a.rows);
+}
+
+template <class T>
+index_t leading_eigh(MatrixView<T> a, T* w, index_t count) {
+    require(count >= 0 && count <= a.rows, "leading_eigh: count lies between 0 and the order");
+    if (a.empty()) return 0;
+    blas::use_one_thread();
+    return tridiagonal_eigh<T>(a, nullptr, w, Order::by_magnitude, count);
 }
 
 // G = R^T R:  C x = w G x  <=>  (R^-T C R^-1) z = w z,  x = R^-1 z.
@@ -90,11 +109,12 @@ index_t symmetric_pencil(MatrixView<T> c, MatrixView<T> g, T* w) {
     if (lapack::potrf_upper<T>(g) != 0) return -1;
     const MatrixView<const T> r = g;
     lapack::sygst_upper<T>(r, c);
-    return tridiagonal_eigh<T>(c, &r, w);
+    return tridiagonal_eigh<T>(c, &r, w, Order::ascending, c.rows);
 }
 
-#define RANDNLA_INSTANTIATE(T)                             \
-    template index_t symmetric_eigh<T>(MatrixView<T>, T*); \
+#define RANDNLA_INSTANTIATE(T)                                    \
+    template index_t symmetric_eigh<T>(MatrixView<T>, T*);        \
+    template index_t leading_eigh<T>(MatrixView<T>, T*, index_t); \
     template index_t symmetric_pencil<T>(MatrixView<T>, MatrixView<T>, T*);
 RANDNLA_INSTANTIATE(float)
 RANDNLA_INSTANTIATE(double)

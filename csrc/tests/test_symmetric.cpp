@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numeric>
 #include <vector>
 
 #include "check.hpp"
@@ -160,6 +161,28 @@ void check_eigh(index_t n, bool split) {
     // ||A|| is below 6; sums of n roundings, most of which cancel.
     const double small = 10 * std::sqrt(double(n)) * double(std::numeric_limits<T>::epsilon());
     CHECK(residual < 6 * small && overlap < small);
+
+    // The leading ones are the same, one by one.
+    const index_t count = (n + 2) / 3;
+    Storage<T> some(n, n);
+    some.data = a.data;
+    std::vector<T> sizes(static_cast<std::size_t>(n));
+    CHECK(leading_eigh<T>(some.view, sizes.data(), count) == 0);
+    std::vector<index_t> order(static_cast<std::size_t>(n));
+    std::iota(order.begin(), order.end(), index_t{0});
+    const auto value = [&](index_t i) { return w[static_cast<std::size_t>(i)]; };
+    std::stable_sort(order.begin(), order.end(),
+                     [&](index_t i, index_t j) { return std::abs(value(i)) > std::abs(value(j)); });
+    bool right = true;
+    double apart = 0;
+    for (index_t i = 0; i < n; ++i) {
+        const index_t from = order[static_cast<std::size_t>(i)];
+        right = right && sizes[static_cast<std::size_t>(i)] == value(from);
+        for (index_t p = 0; i < count && p < n; ++p)
+            apart = std::max(apart, std::abs(double(some.view(i, p)) - double(v.view(from, p))));
+    }
+    // Blocks of other widths may round differently.
+    CHECK(right && apart < small);
 }
 
 // |C x - w G x| and the inner products of the vectors, for a pencil of order n.

@@ -142,6 +142,24 @@ def test_small_svd_and_eigh(dtype, scale):
         assert np.abs((V * w) @ V.conj().T - H).max(initial=0) <= 60 * 30 * eps * norm
 
 
+@pytest.mark.parametrize("n", [1, 12, 150])  # from 128 on the halves are decomposed apart
+@pytest.mark.parametrize("dtype", [*REAL, np.complex64, np.complex128])
+def test_leading_eigh_takes_both_ends_of_the_spectrum(n, dtype):
+    H = small((n, n), dtype)
+    H = H + H.conj().T
+    eps, norm = np.finfo(dtype).eps, np.linalg.norm(H, 2)
+    for count in {0, 1, n // 3, n}:
+        w, V = kernels.leading_eigh(H, count)
+        assert w.shape == (n,)
+        assert V.shape == (n, count)
+        assert V.dtype == dtype
+        assert np.all(np.diff(np.abs(w)) <= 0)
+        assert np.abs(np.sort(w) - np.linalg.eigvalsh(H)).max() <= 10 * n * eps * norm
+        assert np.abs(H @ V - V * w[:count]).max(initial=0) <= 10 * n * eps * norm
+        assert np.abs(V.conj().T @ V - np.eye(count)).max(initial=0) <= 10 * n * eps
+    assert np.array_equal(kernels.leading_eigh(4 * H, 1)[0], 4 * w)
+
+
 @pytest.mark.parametrize("dtype", [*REAL, np.complex128])
 def test_triangular_solve_right(dtype):
     rng = np.random.default_rng(0)

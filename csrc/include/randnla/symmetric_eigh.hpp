@@ -13,6 +13,11 @@ namespace randnla {
 template <class T>
 index_t symmetric_eigh(MatrixView<T> a, T* w);
 
+// The same with w by decreasing magnitude and the vectors of the first `count` only: turning the
+// others back is half of the work. What the other rows of A hold is of no use.
+template <class T>
+index_t leading_eigh(MatrixView<T> a, T* w, index_t count);
+
 // Eigenpairs of the pencil C x = w G x, G positive definite, of row-major upper triangles that are
 // overwritten: w ascending, on return c(j, :) is the vector of w[j], of unit length in the inner
 // product of G. Returns -1 where G is not positive definite (c is untouched then), else LAPACK's

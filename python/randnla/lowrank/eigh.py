@@ -300,7 +300,7 @@ def _exact(call: Call, w: Array, exponent: int, k: int) -> tuple[error.Certifica
 
 def _by_lapack(call: Call, k: int | None) -> Pairs:
     problem = call.problem
-    w, V, exponent = gram.full_eigh(problem)
+    w, V, exponent = gram.full_eigh(problem, k)
     floor = error.rounding_floor(float(np.linalg.norm(w)), problem.dtype, w.size)
     errors = error.truncation_errors(np.abs(w), call.norm) + floor  # the values are known to rounding, too
     size = float(np.linalg.norm(w)) if call.norm == "frobenius" else float(np.abs(w).max(initial=0.0))

@@ -85,10 +85,11 @@ def _streamed_gram(op: LinearOperator) -> Array:
     return total
 
 
-def spectrum_of_gram(G: Array) -> tuple[Array, Array]:
-    """Squares of the singular values, descending, and the vectors of the short side."""
-    w, V = qr.small_eigh(G)
-    return np.maximum(w[::-1], 0.0), V[:, ::-1]
+def spectrum_of_gram(G: Array, count: int) -> tuple[Array, Array]:
+    """Squares of the singular values, descending, and `count` leading vectors of the short side."""
+    w, V = qr.leading_eigh(G, count)
+    # Rounding may leave values of either sign, which are in the order of their magnitudes.
+    return np.sort(np.maximum(w, 0.0))[::-1], V
 
 
 @dataclass(frozen=True)
@@ -128,15 +129,15 @@ class Spectrum:
         return np.concatenate([leading, np.ldexp(others, self.exponent - exponent)])
 
 
-def leading_spectrum(problem: Problem, rank: int) -> Spectrum | None:
-    """Eigenvalues and vectors of the Gram matrix, its products widened where `rank` vectors need it."""
+def leading_spectrum(problem: Problem, rank: int, count: int) -> Spectrum | None:
+    """Eigenvalues and `count` vectors of the Gram matrix, its products widened where `rank` need it."""
     if not has_gram(problem.op):
         return None
     for wide in (False, True) if takes_float32_sums(problem.op) else (True,):
         made = gram_matrix(problem, wide=wide)
         if made is None:
             continue
-        squares, vectors = spectrum_of_gram(made[0])
+        squares, vectors = spectrum_of_gram(made[0], count)
         resolved = is_resolved(squares, rank, problem.dtype, wide=wide)
         if resolved or wide:
             problem.report("gram matrix")
@@ -242,8 +243,8 @@ def full_svd(problem: Problem, rank: int | None = None) -> tuple[Array, Array, A
     return (U, s, V, exponent) if tall else (V, s, U, exponent)
 
 
-def full_eigh(problem: Problem) -> tuple[Array, Array, int]:
-    """All eigenpairs by LAPACK, by decreasing magnitude."""
+def full_eigh(problem: Problem, rank: int | None = None) -> tuple[Array, Array, int]:
+    """All eigenvalues by LAPACK, by decreasing magnitude, and the leading vectors: `rank` of them, or all."""
     A = problem.op.to_dense()
     _hold_full(problem)
     problem.passes += 1
@@ -256,6 +257,6 @@ def full_eigh(problem: Problem) -> tuple[Array, Array, int]:
     X = scale_by_power(np.array(A), -exponent)
     require_symmetry(X, unit_roundoff(problem.dtype))
     X = (X + X.conj().T) / 2
-    w, V = qr.small_eigh(widen(X) if A.shape[0] <= SMALL_FULL else X)
-    order = np.argsort(-np.abs(w), kind="stable")
-    return w[order], V[:, order].astype(problem.dtype, copy=False), exponent
+    count = A.shape[0] if rank is None else rank
+    w, V = qr.leading_eigh(widen(X) if A.shape[0] <= SMALL_FULL else X, count)
+    return w, V.astype(problem.dtype, copy=False), exponent

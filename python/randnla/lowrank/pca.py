@@ -22,7 +22,7 @@ from .call import Call, begin, require_leave_one_out
 from .centered import Centered
 from .outcome import known_spectrum, undefined
 from .scaling import Array, fix_signs, normalize, real_dtype, scale_by_power, unit_roundoff
-from .svd import decompose, refined, resolve
+from .svd import decompose, refined, resolve, sketch_of
 from .units import into_range, restore_units
 
 
@@ -180,7 +180,8 @@ def _by_gram(call: Call) -> tuple[Array, Array, Array, Info]:
     """
     problem, k = call.problem, call.rank
     assert k is not None
-    found = gram.leading_spectrum(problem, k) if _is_tall_array(call) else None
+    columns = sketch_of(call, k)[0]
+    found = gram.leading_spectrum(problem, k, columns) if _is_tall_array(call) else None
     if found is None or not k:
         U, s, V, info = decompose(call, "gram")
         U *= s

@@ -283,7 +283,7 @@ def _by_lapack(call: Call, k: int | None) -> Factors:
 
 def _by_gram(call: Call, k: int) -> Factors:
     problem = call.problem
-    found = gram.leading_spectrum(problem, k)
+    found = gram.leading_spectrum(problem, k, sketch_of(call, k)[0])
     if found is None:
         problem.path.append("no gram matrix")
         return _fixed_rank(call, "subspace")

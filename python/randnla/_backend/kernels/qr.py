@@ -309,6 +309,29 @@ def small_eigh(A: Array) -> tuple[Array, Array]:
     return scale_by_power(w, exponent), V
 
 
+def leading_eigh(A: Array, count: int) -> tuple[Array, Array]:
+    """All eigenvalues of a finite Hermitian matrix by decreasing magnitude, and some vectors.
+
+    Only the upper triangle is read; of values of equal magnitude the smaller comes first.
+
+    Returns
+    -------
+    w : (n,) array
+    V : (n, count) array
+        The vectors of the first `count` values.
+    """
+    if not is_compiled(A):
+        w, V = small_eigh(A)
+        order = np.argsort(-np.abs(w), kind="stable")
+        return w[order], V[:, order[:count]]
+    exponent = _exponent(A, "A")
+    work = _normalized(A, exponent)
+    w = np.empty(A.shape[0], A.dtype)
+    if _core.leading_eigh(work, w, count):
+        raise BreakdownError("the eigenvalues of a small matrix did not converge")
+    return scale_by_power(w, exponent), work[:count].T
+
+
 def small_cholesky(A: Array) -> Array | None:
     """Upper triangular C with ``A = C^H C`` of a finite Hermitian A; None where A is not definite.
 
