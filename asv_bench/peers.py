@@ -309,6 +309,17 @@ def by_hand_gram_svd(A: Array, k: int) -> SVD:
     return (A @ V) / s, s, V.T
 
 
+def by_hand_gram_qr_svd(A: Array, k: int) -> SVD:
+    """The same with a QR of A V, whose columns the rounding of the Gram matrix leaves far from orthogonal."""
+    if A.shape[0] < A.shape[1]:
+        U, s, Vh = by_hand_gram_qr_svd(A.T, k)
+        return Vh.T, s, U.T
+    V = np.linalg.eigh(A.T @ A)[1][:, : -k - 1 : -1]
+    Q, R = np.linalg.qr(A @ V)
+    X, s, Wh = np.linalg.svd(R)
+    return Q @ X, s, Wh @ V.T
+
+
 # Columns (and rows) of the matrix itself: indices and coefficients, A ~ A[:, J] X.
 
 Skeleton = tuple[Array, Array]

@@ -82,6 +82,12 @@ def frobenius_error(A: Any, U: Array, s: Array, Vh: Array) -> float:
     return float(np.sqrt(total))
 
 
+def skewness(Q: Array) -> float:
+    """|Q^T Q - I|_2 in float64."""
+    wide = np.asarray(Q, dtype=np.float64)
+    return float(np.linalg.norm(wide.T @ wide - np.eye(wide.shape[1]), 2))
+
+
 def norm_distortion(A: Array, SA: Array) -> float:
     """| |SA|_F^2 / |A|_F^2 - 1 |: zero in the mean for every map with E[S^T S] = I."""
     a = float(sum(np.vdot(b, b) for b in np.array_split(A, 16)))
