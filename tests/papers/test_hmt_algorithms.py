@@ -163,3 +163,54 @@ def test_5_3_to_5_6_obey_their_bounds_and_keep_their_order(method):
         assert np.max(ratios) <= most * (1 + 1e-9)
     if method == "one_pass":
         assert found.info.passes == 1
+
+
+@pytest.mark.parametrize("kind", ["srft", "srht"])
+@pytest.mark.parametrize("space", ["coordinates", "smooth", "any"])
+def test_theorem_11_1_structured_maps_embed_every_space(kind, space):
+    # l >= 4 (sqrt k + sqrt(8 log(k n)))^2 log k rows: .40 <= sigma(S V) <= 1.48 but for O(1 / k).
+    n, k = 4096, 3
+    rows = structured_rows(n, k)
+    i = np.arange(n)[:, None]
+    V = {
+        "coordinates": np.eye(n, k),
+        "smooth": np.linalg.qr(np.cos(np.pi * (i + 0.5) * np.arange(k) / n))[0],
+        "any": np.linalg.qr(np.random.default_rng(0).standard_normal((n, k)))[0],
+    }[space]
+    make = {"srft": randnla.SRFT, "srht": randnla.SRHT}[kind]
+    runs = 400
+    found = np.array([np.linalg.svd(make(rows, n, rng=j).apply(V), compute_uv=False) for j in range(runs)])
+    assert found.min() >= 0.40
+    assert found.max() <= 1.48
+    # Tight: the mean of S^T S is the identity, and its spread no more than that of as many Gaussian rows.
+    squares = (found**2).sum(axis=1)
+    assert abs(squares.mean() - k) <= 5 * squares.std() / np.sqrt(runs) + 1e-12
+    assert squares.var() <= 1.3 * 2 * k / rows
+    assert np.abs(found - 1).mean() <= np.sqrt(k / rows)
+
+
+@pytest.mark.parametrize("sketch", ["srft", "srht"])
+def test_theorem_11_2_structured_range_finders_on_a_flat_tail(sketch):
+    # ||A - Q Q^H A|| <= sqrt(1 + 7 n / l) sigma_{k+1} but for O(1 / k); flat tails are the worst of spectra.
+    n, k = 2048, 3
+    rows = structured_rows(n, k)
+    rng = np.random.default_rng(0)
+    W = np.linalg.qr(rng.standard_normal((n, 700)))[0]
+    s = np.r_[[100.0] * k, np.full(697, 1.0)]
+    A = (np.linalg.qr(rng.standard_normal((700, 700)))[0] * s) @ W.T
+    lost = []
+    for seed in range(5):
+        found = randnla.range_finder(
+            A, rows, oversample=0, method="proto", sketch=sketch, power_iters=0, rng=seed
+        )
+        lost.append(spectral(A - found.Q @ (found.Q.T @ A)))
+    assert max(lost) <= np.sqrt(1 + 7 * n / rows)
+    # Tight: no basis of l < rank(A) columns does better than sigma_{l+1}, and Gaussian ones do as well.
+    assert min(lost) >= 1 - 1e-12
+    (Q,) = randnla.range_finder(A, rows, oversample=0, method="proto", power_iters=0, rng=0)
+    assert 1 / 1.2 < np.median(lost) / spectral(A - Q @ (Q.T @ A)) < 1.2
+
+
+def structured_rows(n, k):
+    """The sketch size that Theorems 11.1 and 11.2 ask for."""
+    return int(np.ceil(4 * (np.sqrt(k) + np.sqrt(8 * np.log(k * n))) ** 2 * np.log(k)))
