@@ -20,11 +20,14 @@ def peak():
         return next(int(line.split()[1]) for line in status if line.startswith("VmHWM")) / 1024
 def make(m, n):
     rng = np.random.default_rng(0)
-    A = rng.standard_normal((m, 60), dtype=np.float32) @ rng.standard_normal((60, n), dtype=np.float32)
+    X = rng.standard_normal((m, 60), dtype=np.float32)
+    if m == n:
+        return X @ X.T
+    A = X @ rng.standard_normal((60, n), dtype=np.float32)
     A += rng.standard_normal(A.shape, dtype=np.float32)
     return A
 call = lambda A: {call}
-call(make(4000, {n}))  # what a process pays once
+call(make({m} // 10, min({m} // 10, {n})))  # what a process pays once
 A = make({m}, {n})
 with open("/proc/self/clear_refs", "w") as refs:
     refs.write("5")
@@ -39,6 +42,21 @@ CALLS = {
     "pass_efficient": ("randnla.qb(A, 40, method='pass_efficient', rng=0)", 8),
     "farpca": ("randnla.svd(A, 30, method='farpca', rng=0)", 8),
     "krylov": ("randnla.svd(A, 10, oversample=0, method='krylov', power_iters=3, rng=0)", 5),
+    "row_extraction": ("randnla.svd(A, 30, method='row_extraction', rng=0)", 8),
+    "single_pass": ("randnla.svd(A, 13, method='single_pass', rng=0)", 4),
+    "svd tol": ("randnla.svd(A, 40, tol=0.5, rng=0)", 7),
+    "pca": ("randnla.pca(A, 30, method='subspace', rng=0)", 5),
+    "range_finder": ("randnla.range_finder(A, 30, rng=0)", 5),
+    "cur": ("randnla.cur(A, 40, rng=0)", 9),
+}
+# Of semidefinite matrices of order 4000, in blocks of 40 columns of both sides; a copy would be 50.
+SQUARE = {
+    "eigh": ("randnla.eigh(A, 30, method='subspace', rng=0)", 5),
+    "eigh auto": ("randnla.eigh(A, 30, rng=0)", 7),
+    "eigh row_extraction": ("randnla.eigh(A, 30, method='row_extraction', rng=0)", 5),
+    "eigh one_pass": ("randnla.eigh(A, 30, method='one_pass', rng=0)", 5),
+    "eigh nystrom": ("randnla.eigh(A, 30, method='nystrom', rng=0)", 5),
+    "nystrom": ("randnla.nystrom(A, 30, rng=0)", 5),
 }
 
 
@@ -46,11 +64,34 @@ CALLS = {
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 @pytest.mark.parametrize("name", CALLS)
 def test_peak(name):
-    call, most = CALLS[name]
-    program = PROGRAM.format(call=call, m=M, n=N)
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
+    check(*CALLS[name], M, N, UNIT_MB)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+@pytest.mark.parametrize("name", SQUARE)
+def test_peak_of_eigenpairs(name):
+    order = 4000
+    check(*SQUARE[name], order, order, 2 * order * L * 4 / 2**20)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+@pytest.mark.parametrize("driver", ["svd", "pca"])
+def test_gram_routes_hold_sums_of_slabs(driver):
+    # 32 totals of 200 x 200 in float64 and float32 are 15 MB, whatever the rows; A takes 61.
+    call = f"randnla.{driver}(A, 20, method='gram', rng=0)"
+    m, n = 80_000, 200
+    check(call, 5, m, n, (m + n) * 20 * 4 / 2**20)
+
+
+def check(call, most, m, n, unit):
+    """The process grows by at most so many units of memory, and ``info.memory`` says so to a factor."""
+    program = PROGRAM.format(call=call, m=m, n=n)
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", program], capture_output=True, text=True, timeout=120
+    )
     assert done.returncode == 0, done.stderr
     grown, told = map(float, done.stdout.split())
-    assert grown <= most * UNIT_MB
-    # info.memory is an estimate of it, to a factor.
+    assert grown <= most * unit
     assert grown / 3 <= told <= 3 * grown

@@ -22,6 +22,10 @@ from .plan import SMALL_FULL
 from .problem import Problem
 from .scaling import Array, exponent_of, normalize, scale_by_power, unit_roundoff, vector_norm
 
+# Of the compiled sums: slabs of rows, each with a total of its own (and one in float32), and their bytes.
+_SLABS = 32
+_SLAB_BYTES = 32 << 20
+
 
 def has_gram(op: LinearOperator) -> bool:
     """Whether entries can be read: an array, or a tall stream of rows."""
@@ -52,8 +56,9 @@ def gram_matrix(problem: Problem, *, wide: bool = True) -> tuple[Array, int] | N
     squares leave the range.
     """
     op: Any = problem.op
-    # G, its eigenvectors and a copy inside the eigensolver, in float64.
-    problem.hold(3 * (16 if problem.dtype.kind == "c" else 8) * min(problem.shape) ** 2)
+    # G, its eigenvectors and a copy inside the eigensolver, in float64; before them, sums of slabs of rows.
+    square = (16 if problem.dtype.kind == "c" else 8) * min(problem.shape) ** 2
+    problem.hold(max(3 * square, min(_SLABS * square, _SLAB_BYTES) * (3 if not wide else 2) // 2))
     problem.passes += 1
     problem.matvecs += min(problem.shape)
     if hasattr(op, "array"):
