@@ -299,22 +299,18 @@ def numpy_svd(A: Array, k: int) -> SVD:
     return U[:, :k], s[:k], Vh[:k]
 
 
-def by_hand_gram_svd(A: Array, k: int) -> SVD:
-    """Eigenvectors of the Gram matrix of the short side, then the other side; squares the condition."""
+def by_hand_gram_svd(A: Array, k: int, qr: bool = False) -> SVD:
+    """Eigenvectors of the Gram matrix of the short side, then the other side; squares the condition.
+
+    Rounding leaves the columns of A V far from orthogonal, which a QR of them mends.
+    """
     if A.shape[0] < A.shape[1]:
-        U, s, Vh = by_hand_gram_svd(A.T, k)
+        U, s, Vh = by_hand_gram_svd(A.T, k, qr)
         return Vh.T, s, U.T
     w, V = np.linalg.eigh(A.T @ A)
     s, V = np.sqrt(np.maximum(w[: -k - 1 : -1], 0)), V[:, : -k - 1 : -1]
-    return (A @ V) / s, s, V.T
-
-
-def by_hand_gram_qr_svd(A: Array, k: int) -> SVD:
-    """The same with a QR of A V, whose columns the rounding of the Gram matrix leaves far from orthogonal."""
-    if A.shape[0] < A.shape[1]:
-        U, s, Vh = by_hand_gram_qr_svd(A.T, k)
-        return Vh.T, s, U.T
-    V = np.linalg.eigh(A.T @ A)[1][:, : -k - 1 : -1]
+    if not qr:
+        return (A @ V) / s, s, V.T
     Q, R = np.linalg.qr(A @ V)
     X, s, Wh = np.linalg.svd(R)
     return Q @ X, s, Wh @ V.T

@@ -35,7 +35,8 @@ template <class T>
 void wide_product(T alpha, MatrixView<const T> a, MatrixView<const T> b, T beta, MatrixView<T> c) {
     const Scratch<T> workspace(skinny_workspace<T>());
     if (c.col_stride == 1) return Skinny<T>::wide()(alpha, a, b, beta, c, workspace.data());
-    constexpr index_t strip_width = 1024;
+    // Whole vectors, and no power of two: columns of the strip would share a few sets of the cache.
+    constexpr index_t strip_width = 1008;
     const Scratch<T> strip(c.rows * std::min(strip_width, c.cols));
     for (index_t j = 0; j < c.cols; j += strip_width) {
         const index_t end = std::min(c.cols, j + strip_width);
