@@ -73,7 +73,7 @@ SETTINGS = {
         1500,
         {"autoencoder": 200, "cnn": 100},
         epochs=4,
-        seeds=(0,),
+        seeds=(0, 1, 2),
         rates=RATES,
     ),
     "full": Setting(

@@ -13,6 +13,7 @@ from . import (
     jax_adapter,
     kernels,
     kfac,
+    kfac_training,
     linear_systems,
     lowrank,
     manifold,
@@ -60,6 +61,7 @@ ROOMS = {
     "curvature": [
         *curvature.WORKS,
         *kfac.WORKS,
+        *kfac_training.WORKS,
         *torch_adapter.WORKS,
         *mfac.WORKS,
         *pruning.WORKS,

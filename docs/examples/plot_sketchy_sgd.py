@@ -7,8 +7,10 @@ SketchySGD: curvature for stochastic gradients
 Logistic regression on random Fourier features: are digits at least 5? The features are nearly dependent, so
 that gradients crawl along a valley: stochastic gradients and SAGA with step sizes found by trial, L-BFGS with
 whole gradients. SketchySGD divides gradients by a sketch of the Hessian of 42 samples, and measures its own
-step size; its defaults are taken as they are. This page is one small problem and one seed:
-``experiments/sketchy_sgd.py`` has four problems and three seeds.
+step size; its defaults are taken as they are. This page is one small problem and one seed.
+``experiments/sketchy_sgd.py --small`` has four problems of 3000 samples and three seeds, and all have run:
+after 20 epochs SketchySGD leaves .16 to .38 of what the best of ten step sizes leaves of stochastic
+gradients. Of ``--full`` (60 000 samples, 1000 features) no cell has run.
 """
 
 import matplotlib.pyplot as plt

@@ -5,7 +5,9 @@
 curvlinops (`KFACInverseLinearOperator`, one block for weight and bias, a mean loss) is ours under Exact and
 Tikhonov damping. It puts the number T of positions of a convolution into the factor of the gradients, we into
 that of the inputs: their product is one, and so are all dampings that do not see the factors apart. Under
-Absolute damping its two numbers are therefore ours over T and times T.
+Absolute damping its two numbers are therefore ours over T and times T. Its E-KFAC (`EKFACLinearOperator`) is
+ours where positions are uses of their own; where they are reduced, ours takes the gradient of a sample to be
+that of the reduced rows.
 
 asdl (`KfacGradientMaker`) damps as Tikhonov. It gives the bias a block of its own, so that nets without
 biases are compared.
@@ -61,8 +63,20 @@ def dense():
     return nn.Sequential(nn.Linear(50, 6), nn.Tanh(), nn.Linear(6, 5), nn.ReLU(), nn.Linear(5, 3)).double()
 
 
-def theirs(curvlinops, model, x, y, gradients, *, fisher, sharing, damping, **settings):
-    K = curvlinops.KFACLinearOperator(
+def theirs(
+    curvlinops,
+    model,
+    x,
+    y,
+    gradients,
+    *,
+    fisher,
+    sharing,
+    damping,
+    form="KFACLinearOperator",
+    **settings,
+):
+    K = getattr(curvlinops, form)(
         model,
         nn.CrossEntropyLoss(),
         list(model.parameters()),
@@ -110,6 +124,27 @@ def test_curvlinops_with_a_number_for_each_factor(fisher):
         made = theirs(curvlinops, model, x, y, before, **given)[both]
         for a, b in zip(after[both], made, strict=True):
             torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("fisher", ["ggn", "empirical"])
+@pytest.mark.parametrize("net", [dense, convolutions])
+def test_curvlinops_with_second_moments_in_the_eigenbasis(net, fisher):
+    curvlinops = pytest.importorskip("curvlinops")
+    model, (x, y) = net(), shaped(net)
+    pre = KFAC(
+        model, "ekfac", fisher=fisher, damping=Exact(DAMPING), ema=0.0, stats_every=1, inv_every=100, rng=0
+    )
+    for _ in range(2):  # the first batch has the basis made, the second one is averaged in it
+        model.zero_grad()
+        backward(model, x, y)
+        before = [p.grad.clone() for p in model.parameters()]
+        pre.step()
+    pre.remove()
+    after = [p.grad.clone() for p in model.parameters()]
+    given = {"fisher": fisher, "sharing": "expand", "damping": DAMPING, "use_exact_damping": True}
+    made = theirs(curvlinops, model, x, y, before, form="EKFACLinearOperator", **given)
+    for a, b in zip(after, made, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.filterwarnings("ignore:Using a non-full backward hook:FutureWarning")

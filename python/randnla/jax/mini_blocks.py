@@ -21,6 +21,7 @@ from randnla.curvature.mini_blocks.partition import Partition, default_partition
 from randnla.curvature.schedule import every
 
 from .sites import HIGHEST, leaves_of
+from .statistics import all_finite
 
 _WEIGHTS, _BIASES = ("kernel", "weight", "w"), ("bias", "b")
 _EPS = 1e-8
@@ -272,7 +273,7 @@ def _update(settings: Settings, updates: Any, state: MiniBlockState) -> tuple[An
     leaves = leaves_of(updates)
     units = _units(settings, updates)
     gradients = {unit.name: _rows(unit, leaves, settings) for unit in units}
-    finite = jnp.all(jnp.stack([jnp.all(jnp.isfinite(g)) for g in gradients.values()]))
+    finite = all_finite(gradients.values())
 
     def go(state: MiniBlockState) -> tuple[dict[str, Any], MiniBlockState]:
         return _step(settings, units, gradients, state)

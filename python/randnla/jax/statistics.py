@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import Any
 
 import jax.numpy as jnp
@@ -46,6 +46,15 @@ def are_finite(*arrays: Any) -> Any:
         if jnp.issubdtype(array.dtype, jnp.floating):
             good &= jnp.isfinite(jnp.sum(array * array))
     return good
+
+
+def all_finite(matrices: Iterable[Any]) -> Any:
+    """Whether no entry is NaN or infinite: 0 times such an entry is NaN, and so is every sum with it.
+
+    As products these sums cost XLA a fraction of what reductions of truth values do.
+    """
+    columns = [jnp.ones(len(V), V.dtype) @ (V * 0) for V in matrices]
+    return jnp.isfinite(sum(jnp.sum(column) for column in columns))
 
 
 def batch_of(

@@ -27,7 +27,7 @@ from .apply import precondition
 from .bridge import brand_absorbed, renewed
 from .sites import Factors, Site, leaves_of, path_of
 from .state import SIDES, SKIPPED, KFACState, LayerState, Opened, blank, closed, opened
-from .statistics import averaged, batch_of, eigenbasis_moments, keep_of
+from .statistics import all_finite, averaged, batch_of, eigenbasis_moments, keep_of
 
 Damped = Damping | float | Callable[[int], Any]
 
@@ -258,7 +258,7 @@ def update(
         state = accumulate(plan, state, factors)
     leaves = leaves_of(updates)
     matrices = {name: site.pack(leaves, plan.dtype) for name, site in plan.sites.items()}
-    finite = jnp.all(jnp.stack([jnp.all(jnp.isfinite(V)) for V in matrices.values()]))
+    finite = all_finite(matrices.values())
     if plan.callback:
         every = plan.engine.inv_every
         due = ((state.step % every.interval == 0) | (state.step < every.first)) & finite

@@ -107,7 +107,8 @@ class EKFAC(KFAC):
     Notes
     -----
     *Algorithm*: George, Laurent, Bouthillier, Ballas and Vincent (2018). A change of basis turns the moments
-    along. Embeddings, whose basis is that of the unit vectors, stay with K-FAC.
+    along. Embeddings, whose basis is that of the unit vectors, stay with K-FAC. Where a layer reduces its
+    uses to one the gradient of a sample is taken to be that of the reduced rows, as K-FAC has it.
 
     Examples
     --------
