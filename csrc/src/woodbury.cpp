@@ -126,8 +126,8 @@ void window_combine(MatrixView<const S> g, MatrixView<const double> c, double al
         for (index_t q = first; q < last; ++q)
             for (index_t j = 0; j < n; ++j)
                 sums[(q - first) * width + j] = alpha * static_cast<double>(x(q, begin + j));
-        for (index_t i = 0; i < m; i += window_rows) {
-            const int rows = static_cast<int>(std::min<index_t>(window_rows, m - i));
+        for (index_t i = 0; i < m; i += 2 * window_rows) {
+            const int rows = static_cast<int>(std::min<index_t>(2 * window_rows, m - i));
             for (index_t q = first; q < last; ++q)
                 kernel(&g(i, begin), g.row_stride, rows, columns.data() + q * m + i, n,
                        sums + (q - first) * width);

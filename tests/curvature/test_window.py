@@ -11,7 +11,7 @@ from cases import BACKENDS
 
 from randnla import CapacityError, InputError, NonFiniteError, StateError, curvature
 from randnla._backend import state as plain_state
-from randnla._backend.kernels.woodbury import window_combine, window_dots
+from randnla._backend.kernels.woodbury import widened, window_combine, window_dots
 from randnla._backend.threads import set_num_threads
 from randnla.curvature import GradientWindow
 
@@ -63,12 +63,16 @@ def test_a_window_that_has_slid_far_has_the_bits_of_one_that_has_hardly(dtype, s
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("storage", [None, "float16", "bfloat16"])
-def test_the_window_does_not_drift_in_1e5_updates(storage):
+@pytest.mark.parametrize("m", [1, 32])
+@pytest.mark.parametrize(("dtype", "storage"), [row for row in KINDS if row[0] in (np.float32, np.float64)])
+def test_the_window_does_not_drift_in_1e5_updates(dtype, storage, m):
+    """Some gradients are zero, and some come twice."""
     rng = np.random.default_rng(0)
-    d, m = 24, 8
-    G, x = random(rng, np.float32, 100_000, d), random(rng, np.float32, d)
-    window = GradientWindow(d, m, 1.0, storage=storage)
+    d, updates = 64, 100_000
+    G, x = random(rng, dtype, updates, d), random(rng, dtype, d)
+    G[5::97] = 0
+    G[11::89] = G[10::89][: len(G[11::89])]
+    window = GradientWindow(d, m, 1.0, dtype=dtype, storage=storage)
     for g in G[:m]:
         window.add(g)
     dampings = (1e-1, 1e-3, 1e-5)
@@ -88,7 +92,7 @@ def test_the_window_does_not_drift_in_1e5_updates(storage):
     # The error of one solve is random: the first may be small by chance, but not below rounding. Inner
     # products with narrow rows have that of float32, over the relative damping.
     eps = np.finfo(np.float64 if storage is None else np.float32).eps
-    floor = np.finfo(np.float32).eps / 8 + eps / np.array(dampings)
+    floor = np.finfo(dtype).eps / 8 + eps / np.array(dampings)
     assert (errors() <= 10 * np.maximum(first, floor)).all()
     assert window.path == "cholesky"
 
@@ -223,6 +227,28 @@ def test_many_right_hand_sides_are_what_each_is_alone(m, d, dtype):
         np.testing.assert_allclose(window_dots(G, X[q : q + 1])[:, 0], dots[:, q], rtol=0, atol=1e-10)
         alone = window_combine(G, C[:, q : q + 1].copy(), 0.7, X[q : q + 1])[0]
         np.testing.assert_allclose(alone, got[q], rtol=1e-6, atol=1e-4)
+
+
+@pytest.mark.parametrize("kept", ["float32", "float64", "float16", "bfloat16"])
+@pytest.mark.parametrize("m", [1, 2, 3, 5, 7, 8, 9, 15, 16, 23, 31])
+def test_products_of_every_number_of_rows_and_columns(m, kept):
+    """Of runs that end anywhere in a register: what is exact in float64 stays so."""
+    rng = np.random.default_rng(m)
+    dtype = np.dtype("float64" if kept == "float64" else "float32")
+    for d in (1, 7, 8, 15, 16, 17, 31, 32, 33, 63, 64, 65, 255, 1000, 66_001):
+        G, x, c = random(rng, dtype, m, d), random(rng, dtype, 1, d), rng.standard_normal((m, 1))
+        if kept == "bfloat16":
+            G = (G.view(np.uint32) >> 16).astype(np.uint16)
+        elif kept == "float16":
+            G = G.astype(np.float16)
+        wide, side = widened(G).astype(np.float64), x.astype(np.float64)
+        slack = 2e-7 if G.dtype.itemsize == 2 else 1e-14
+        errors = np.abs(window_dots(G, x) - wide @ side.T)
+        assert (errors <= slack * (np.abs(wide) @ np.abs(side.T))).all()
+        exact = 0.7 * side + c.T @ wide
+        errors = np.abs(window_combine(G, c, 0.7, x) - exact)
+        rounding = np.finfo(dtype).eps / 2 * np.abs(exact)
+        assert (errors <= rounding + 1e-14 * (np.abs(side) + np.abs(c.T) @ np.abs(wide))).all()
 
 
 @pytest.mark.parametrize(

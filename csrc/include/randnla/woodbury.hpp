@@ -21,7 +21,8 @@ struct Brain {  // bfloat16, the upper half of a float32
     std::uint16_t bits;
 };
 
-constexpr int window_rows = 8;  // rows of G that a kernel reads side by side, at most
+constexpr int window_rows =
+    8;  // rows of G whose inner products a kernel takes side by side, at most
 
 struct WindowKernels {
     // out[i * step] = G(i, :) x for `rows` rows of n numbers, `ld` apart.
