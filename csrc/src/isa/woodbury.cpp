@@ -92,7 +92,7 @@ inline Floats load_single(const Half* x) {
 #else
 template <class S>
 inline Floats load_single(const S* x) {
-    Floats made;
+    Floats made = {};
     const Doubles low = load(x), high = load(x + lanes);
     for (int l = 0; l < lanes; ++l) {
         made[l] = static_cast<float>(low[l]);
