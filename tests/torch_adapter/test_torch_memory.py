@@ -19,7 +19,7 @@ from randnla._backend import namespace
 from randnla._backend.errors import InputError
 from randnla.curvature import rows
 from randnla.curvature.kfac import layers
-from randnla.torch import KFAC
+from randnla.torch import KFAC, MFAC, SENG, MiniBlockFisher
 
 FORMS = {
     "contiguous": lambda: torch.ones(6, 4, 3, 5),
@@ -72,6 +72,59 @@ def test_directions_are_written_into_the_gradients_that_are_there():
     before = [(id(p.grad), p.grad.data_ptr()) for p in model.parameters()]
     pre.step()
     assert [(id(p.grad), p.grad.data_ptr()) for p in model.parameters()] == before
+
+
+def pointers_of(value):
+    """Of an array, or of all in a structure of them."""
+    if isinstance(value, (tuple, list)):
+        return [pointer for part in value for pointer in pointers_of(part)]
+    return [value.ctypes.data] if isinstance(value, np.ndarray) else []
+
+
+def watched(engine, monkeypatch, call):
+    """What a method of an engine is given first, call by call, as pointers."""
+    seen, inner = [], getattr(engine, call)
+
+    def noting(first, *args, **kwargs):
+        seen.append(pointers_of(list(first.values()) if isinstance(first, dict) else first))
+        return inner(first, *args, **kwargs)
+
+    monkeypatch.setattr(engine, call, noting)
+    return seen
+
+
+def test_mini_blocks_see_the_memory_of_the_gradients(monkeypatch):
+    model, (x, y) = mlp(5, 4, 3, dtype=torch.float32), data(6, 5, 3, dtype=torch.float32)
+    optimizer = MiniBlockFisher(model.parameters())
+    optimizer.zero_grad()
+    backward(model, x, y)
+    optimizer.step()
+    places = [p.data_ptr() for p in model.parameters()]
+    seen = watched(optimizer.engine, monkeypatch, "step")
+    optimizer.step()
+    assert sorted(seen[0]) == sorted(p.grad.data_ptr() for p in model.parameters())
+    assert [p.data_ptr() for p in model.parameters()] == places
+
+
+def test_samples_of_seng_are_the_memory_of_the_tensors(monkeypatch):
+    model, (x, y) = mlp(5, 4, 3, dtype=torch.float32, bias=False), data(6, 5, 3, dtype=torch.float32)
+    pre = SENG(model, reduction="sum")
+    backward(model, x, y, reduction="sum")
+    given = {t.data_ptr() for uses in pre._capture.passes[0].values() for u in uses for t in (u.a, *u.g)}
+    seen = watched(pre.engine, monkeypatch, "accumulate")
+    pre.step()
+    assert set(seen[0]) == given
+
+
+def test_flat_gradients_are_gathered_in_one_place_that_stays(monkeypatch):
+    model, (x, y) = mlp(5, 4, 3, dtype=torch.float32), data(6, 5, 3, dtype=torch.float32)
+    optimizer = MFAC(model.parameters(), lr=1e-3, window=4)
+    backward(model, x, y)
+    optimizer.step()
+    seen = watched(optimizer._flats[0].engine, monkeypatch, "direction")
+    for _ in range(3):
+        optimizer.step()
+    assert seen == 3 * [[optimizer._flats[0].gradient.data_ptr()]]
 
 
 PROGRAM = """
