@@ -7,7 +7,9 @@ Mini-block Fisher matrices: many small blocks
 A convolution gets a block for every pair of channels, a dense layer one that its neurons share, and each is
 averaged from outer products of minibatch gradients: nothing but gradients is asked for. This page sets them
 against Adam, which is the same optimizer with every entry a block of its own and a root, and against K-FAC,
-on one seed and the digits; ``experiments/mini_blocks.py`` has Fashion-MNIST, PyTorch, SENG and times.
+on one seed and the digits. ``experiments/mini_blocks.py`` has Fashion-MNIST, PyTorch, SENG and times: of
+``--small`` all cells have run, on three seeds, and mini blocks end at a lower loss than Adam on each; of
+``--full`` (60 000 images, 10 epochs) no cell has.
 """
 
 import matplotlib.pyplot as plt
