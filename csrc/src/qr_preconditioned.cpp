@@ -82,12 +82,12 @@ void precondition(MatrixView<const T> a, const std::int32_t* columns,
                   MatrixView<double> gram) {
     const index_t k = q.cols;
     require(q.rows == a.rows && q.row_major() && factor.row_major() && factor.rows == k &&
-                factor.cols == k && gram.rows == k && gram.cols == k,
+                factor.cols == k && (gram.empty() || (gram.rows == k && gram.cols == k)),
             "precondition: shapes of A, R, Q and the Gram matrix do not agree");
     if (k == 0) return;
     blas::use_one_thread();
     const SlabPlan plan = plan_slabs(a.rows, k);
-    const GramSums sums(plan, k, true);
+    const GramSums sums(plan, k, !gram.empty());
     const bool solve = how == Precondition::solve;
     const Scratch<T> memory(solve ? 0 : k * k);
     const auto inverse = row_major_view(memory.data(), k, k);

@@ -60,6 +60,31 @@ def test_a_good_sketch_of_the_caller_is_used():
     assert (result.info.path, result.info.sketch) == ("sketch+cholesky", "gaussian")
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("layout", ["C", "F"])
+def test_independent_columns_need_no_preconditioner(dtype, layout, monkeypatch):
+    A = np.asarray(gaussian((4000, 60)), dtype=dtype, order=layout)
+    graded = A * np.geomspace(1, 30, 60).astype(dtype)
+    scaled = randnla.pivoted_qr(graded, method="cqrrpt", rng=0)
+
+    def refuse(*_args, **_options):
+        raise AssertionError("a second product")
+
+    monkeypatch.setattr(cqrrpt.steps, "multiply_columns", refuse)
+    result = randnla.pivoted_qr(A, method="cqrrpt", rng=0)
+    check(A, result)
+    s = np.linalg.svd(A.astype(np.float64), compute_uv=False)
+    assert s[0] / s[-1] <= result.info.condition <= 60**0.125 * s[0] / s[-1] * 1.01
+    assert np.abs(result.Q.T @ result.Q - np.eye(60)).max() <= 8 * np.finfo(dtype).eps
+    power = randnla.pivoted_qr(A * dtype(2) ** 30, method="cqrrpt", rng=0)
+    assert np.array_equal(power.Q, result.Q)
+    # Columns of other sizes are dependent to a Cholesky factor: the sketch says so, and preconditions.
+    with pytest.raises(AssertionError, match="a second product"):
+        randnla.pivoted_qr(graded, method="cqrrpt", rng=0)
+    check(graded, scaled)
+    assert scaled.info.condition < 12
+
+
 def test_where_every_sketch_fails_panels_follow(monkeypatch):
     def blind(d, m, *, rng, stream, dtype):
         return randnla.RowSampling(d, m, rng=rng, stream=stream, dtype=dtype)

@@ -15,8 +15,8 @@ enum class Precondition {
     solve      // by substitution in float64, backward stable whatever the condition
 };
 
-// Q = A(:, columns) R^{-1} and the upper triangle of the row-major gram = Q^T Q, in one pass over
-// A, a block of rows at a time: the chosen columns are never held whole but in Q. `factor` is
+// Q = A(:, columns) R^{-1} and, if it is not empty, the row-major gram = Q^T Q, in one pass over A,
+// a block of rows at a time: the chosen columns are never held whole but in Q. `factor` is
 // R^{-1} to multiply by, or R to solve with: row-major, upper triangular, of Q's columns. Q is
 // row-major. With `solve` the sums are of Q in float64, before it is rounded.
 template <class T>

@@ -26,6 +26,9 @@ RATIOS = (2, 4)
 # Bounds of the condition of A R_s^{-1}: beyond the first one Cholesky factor is not enough, beyond the
 # second the sketch was no embedding. The bound is above the condition by n^(1/8) at most.
 ONE_PASS, EMBEDDING = 20.0, 200.0
+# Up to this bound of the condition of R_s, A itself may do with one Cholesky factor; the sketch of an
+# orthonormal matrix has 8.
+PROMISING = 16.0
 
 
 @dataclass(frozen=True)
@@ -132,6 +135,9 @@ def _basis(A: Array, columns: Array, Rs: Array) -> tuple[Array, Array, float, in
     inverse = steps.invert_upper(T)
     if inverse is None:
         return None
+    direct = _direct(A, columns, T, inverse)
+    if direct is not None:
+        return direct
     fast = _may_multiply(T, inverse, A.dtype)
     Q, gram = steps.precondition(A, columns, inverse if fast else T, solve=not fast)
     R, condition = T, 1.0
@@ -149,6 +155,21 @@ def _basis(A: Array, columns: Array, Rs: Array) -> tuple[Array, Array, float, in
             return Q, R.astype(A.dtype), condition, 2 + index
         gram = again
     return None
+
+
+def _direct(A: Array, columns: Array, T: Array, inverse: Array) -> tuple[Array, Array, float, int] | None:
+    """`_basis` of all columns without a preconditioner, where they need none; None elsewhere."""
+    if columns.size < A.shape[1] or not condition_bound(dense.gemm(T.T, T), inverse) <= PROMISING:
+        return None
+    gram = np.ascontiguousarray(dense.moments(A)[0][np.ix_(columns, columns)])
+    factor = steps.cholesky_factor(gram)
+    if factor is None:
+        return None
+    bound = condition_bound(gram, factor[1])
+    if not bound <= ONE_PASS:
+        return None
+    Q, _ = steps.precondition(A, columns, factor[1], solve=False, gram=False)
+    return Q, factor[0].astype(A.dtype), bound, 2
 
 
 def _may_multiply(R: Array, inverse: Array, dtype: Any) -> bool:

@@ -78,7 +78,7 @@ def pivoted_qr(
         ``Q, R, perm``: Q (m, k) with orthonormal columns whatever the rank of A, R (k, n) upper trapezoidal
         with a real nonnegative diagonal, perm (n,). In raw mode ``QR, tau, perm`` with LAPACK's signs.
         ``info.rank`` is the numerical rank, at most k; ``info.error_estimate`` bounds ||A P - Q R||_F with
-        certainty; ``info.condition`` bounds that of the preconditioned matrix; ``info.path`` tells which
+        certainty; ``info.condition`` bounds that of what Cholesky QR works on; ``info.path`` tells which
         route was taken: "sketch+cholesky", "sketch redone", "panels", "geqp3" (complex A).
 
     Raises
@@ -97,13 +97,15 @@ def pivoted_qr(
     -----
     *Algorithm*: CQRRPT (Melnichenko, Balabanov, Murray, Demmel, Mahoney and Luszczek, 2023): a sparse sign
     sketch S A = Q_s R_s P^T; A P R_s^{-1} has a condition of about 6, proved by its Gram matrix, and its
-    Cholesky factor R_c gives Q and R = R_c R_s. The permuted columns are read, preconditioned and summed into
-    the Gram matrix block by block. A condition that is too large, or columns that the sketch has not seen,
-    mean that S was no embedding: a sketch of twice the size follows, and then Householder panels. BQRRP
-    (Melnichenko, Murray and co-workers, 2025): one Gaussian sketch; each panel takes the columns that LU with
-    partial pivoting picks from it, ordered by a pivoted QR of those few; Householder QR of the panel, and the
-    sketch follows by S A_2 - (S Q_1) R_12. We draw a new sketch of what is left once that has fallen below
-    the resolution of the old one, so that pivoting goes on below eps ||A||.
+    Cholesky factor R_c gives Q and R = R_c R_s. Where R_s tells of a condition as small for A itself, and
+    the Gram matrix proves it, nothing is preconditioned and R is its Cholesky factor. The permuted columns
+    are read, preconditioned and summed into the Gram matrix block by block. A condition that is too large,
+    or columns that the sketch has not seen, mean that S was no embedding: a sketch of twice the size
+    follows, and then Householder panels. BQRRP (Melnichenko, Murray and co-workers, 2025): one Gaussian
+    sketch; each panel takes the columns that LU with partial pivoting picks from it, ordered by a pivoted
+    QR of those few; Householder QR of the panel, and the sketch follows by S A_2 - (S Q_1) R_12. We draw a
+    new sketch of what is left once that has fallen below the resolution of the old one, so that pivoting
+    goes on below eps ||A||.
 
     |R_kk| is within a factor of about 2 of what LAPACK's geqp3 finds, but need not decrease strictly.
     ||Q^H Q - I||_F <= 50 eps sqrt(n), but for columns of m equal entries, whose sums round one way: there
@@ -188,7 +190,7 @@ def _factor(A: Array, seen: Any, goal: Goal, method: str, mode: str, seed: int, 
     path = "panels"
     if method == "cqrrpt":
         # Far from the ends of the range the columns are read where they lie.
-        near = abs(exponent) <= (60 if A.dtype == np.float32 else 400)
+        near = abs(exponent) <= (40 if A.dtype == np.float32 else 400)
         work = A if near else steps.copy_scaled(A, -exponent)
         found = _tall(work, exponent if near else 0, 0 if near else exponent, norm, goal, seed, sketch)
         if found is not None:

@@ -101,8 +101,12 @@ def upper(raw: RawQR, rows: int, exponent: int) -> Array:
     return out
 
 
-def precondition(A: Array, columns: Array, factor: Array, *, solve: bool) -> tuple[Array, Array]:
+def precondition(
+    A: Array, columns: Array, factor: Array, *, solve: bool, gram: bool = True
+) -> tuple[Array, Array]:
     """``Q = A[:, columns] @ inv(R)`` and ``Q.T @ Q`` (float64) in one pass, a block of rows at a time.
+
+    Without `gram` the second is empty.
 
     Parameters
     ----------
@@ -114,9 +118,9 @@ def precondition(A: Array, columns: Array, factor: Array, *, solve: bool) -> tup
     solve : bool
     """
     k = columns.size
-    Q, gram = np.empty((A.shape[0], k), A.dtype), np.empty((k, k))
-    _core.precondition(A, columns.astype(np.int32), factor, solve, Q, gram)
-    return Q, gram
+    Q, result = np.empty((A.shape[0], k), A.dtype), np.empty((k, k) if gram else (0, 0))
+    _core.precondition(A, columns.astype(np.int32), factor, solve, Q, result)
+    return Q, result
 
 
 def multiply_columns(Q: Array, M: Array, *, gram: bool, wide: bool = False) -> Array | None:
