@@ -69,22 +69,39 @@ void update_narrow(T alpha, MatrixView<const T> a, T beta, MatrixView<T> c) {
             c(i, j) = alpha * gram(i, j) + (beta == T(0) ? T(0) : beta * c(i, j));
 }
 
+// to = alpha from^T, of one tile: a copy in between spares lines a power of two apart, which
+// compete for one place in the cache.
+template <class T>
+void transpose_tile(T alpha, MatrixView<const T> from, MatrixView<T> to) {
+    T tile[unfold_tile][unfold_tile + 1];
+    for (index_t i = 0; i < from.rows; ++i)
+        for (index_t j = 0; j < from.cols; ++j) tile[i][j] = alpha * from(i, j);
+    for (index_t j = 0; j < from.cols; ++j)
+        for (index_t i = 0; i < from.rows; ++i) to(j, i) = tile[i][j];
+}
+
 // Rows [begin, end) of alpha S, and the columns that mirror them, by tiles.
 template <class T>
 void unfold_rows(T alpha, MatrixView<const T> s, index_t begin, index_t end, MatrixView<T> out) {
     const index_t n = s.rows;
-    for (index_t i0 = begin; i0 < end; i0 += unfold_tile)
-        for (index_t j0 = i0; j0 < n; j0 += unfold_tile)
-            for (index_t i = i0; i < std::min(end, i0 + unfold_tile); ++i)
-                for (index_t j = std::max(i, j0); j < std::min(n, j0 + unfold_tile); ++j)
-                    out(i, j) = out(j, i) = alpha * s(i, j);
+    for (index_t i0 = begin; i0 < end; i0 += unfold_tile) {
+        const index_t i1 = std::min(end, i0 + unfold_tile);
+        for (index_t i = i0; i < i1; ++i) {
+            for (index_t j = i; j < n; ++j) out(i, j) = alpha * s(i, j);
+            for (index_t j = i + 1; j < i1; ++j) out(j, i) = out(i, j);
+        }
+        for (index_t j0 = i1; j0 < n; j0 += unfold_tile) {
+            const index_t j1 = std::min(n, j0 + unfold_tile);
+            transpose_tile<T>(alpha, s.block(i0, i1, j0, j1), out.block(j0, j1, i0, i1));
+        }
+    }
 }
 
 // y += S[i0:i1, i0:i1] x[i0:i1] for the square [i0, i1) on the diagonal.
 template <class T>
 void add_diagonal_square(Team& team, MatrixView<const T> s, MatrixView<const T> x, index_t i0,
                          index_t i1, MatrixView<T> y) {
-    constexpr index_t leaf = 256;
+    constexpr index_t leaf = 1024;
     const auto rows = [](auto view, index_t begin, index_t end) {
         return view.block(begin, end, 0, view.cols);
     };
