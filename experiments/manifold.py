@@ -10,9 +10,10 @@ of a parametrization, which the solver does not see (surfaces like those of Lian
 
 from __future__ import annotations
 
+import importlib.util
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import matplotlib as mpl
@@ -37,6 +38,7 @@ class Setting:
     solid: tuple[int, ...]
     held: int = 500
     seeds: int = 3
+    steps: dict[str, int] = field(default_factory=lambda: {"adam": 1000, "sketchy": 300, "kfac": 500})
 
 
 SETTINGS = {
@@ -44,7 +46,7 @@ SETTINGS = {
     "full": Setting(
         (24, 32, 48, 64, 96, 144, 216, 316), (200, 400, 800, 1600, 3200), (8, 12, 16, 24), seeds=10
     ),
-    "tiny": Setting((12, 16), (60, 120), (5, 6), held=50, seeds=1),
+    "tiny": Setting((12, 16), (60, 120), (5, 6), held=50, seeds=1, steps={"adam": 5}),
 }
 
 
@@ -268,6 +270,38 @@ def held_out(setting: Setting, n: int) -> dict[str, Any]:
     return {"points": len(x), **record}
 
 
+def by_network(n: int, optimizer: str, steps: int, held: int) -> dict[str, Any]:
+    """Errors of a network on and off the cloud of an even torus."""
+    from randnla.torch import EllipticNetwork
+
+    made = MANIFOLDS["torus"]
+    x, y = made.even(n), np.random.default_rng(7).uniform(0, 2 * np.pi, (held, 2))
+    network = EllipticNetwork(width=30, steps=steps, optimizer=optimizer)
+    begin = now()
+    found = solve_elliptic(
+        made.embed(x), made.source(x), a=1.0, kappa=made.kappa(x), rng=0, method="network", network=network
+    )
+    return {
+        "points": len(x),
+        "steps": steps,
+        "seconds": now() - begin,
+        "on": float(np.abs(found.u - made.u(x)).max()),
+        "off": float(np.abs(found.evaluate(made.embed(y)) - made.u(y)).max()),
+        "residual": found.info.residual,
+    }
+
+
+def networks(setting: Setting, cells: Cells) -> None:
+    if importlib.util.find_spec("torch") is None:
+        print("networks need PyTorch")
+        return
+    for optimizer, steps in setting.steps.items():
+        cells.run(
+            f"network torus {setting.surface[0]} {optimizer}",
+            lambda o=optimizer, s=steps: by_network(setting.surface[0], o, s, setting.held),
+        )
+
+
 def draw(setting: Setting, cells: Cells) -> None:
     figure, axes = plt.subplots(1, 3, figsize=(13, 4.2), layout="constrained")
     for color, name in zip(("#1f5fa8", "#d9680f", "#2c8a57", "#8a5fb0", "#8a8f98"), MANIFOLDS, strict=True):
@@ -323,7 +357,7 @@ def draw(setting: Setting, cells: Cells) -> None:
 
 
 def main() -> None:
-    options = arguments(__doc__, SETTINGS, ("error", "ghosts", "off"))
+    options = arguments(__doc__, SETTINGS, ("error", "ghosts", "off", "network"))
     setting = SETTINGS[options.setting]
     cells = Cells(options.out, f"manifold-{options.setting}")
     begin = time.perf_counter()
@@ -334,7 +368,9 @@ def main() -> None:
     if "off" in options.part:
         for n in setting.surface[:4]:
             cells.run(f"off torus {n}", lambda n=n: held_out(setting, n))
-    if set(options.part) == {"error", "ghosts", "off"}:
+    if "network" in options.part:
+        networks(setting, cells)
+    if {"error", "ghosts", "off"} <= set(options.part):
         draw(setting, cells)
     print(f"{time.perf_counter() - begin:.0f} s")
 
