@@ -99,10 +99,11 @@ def column_extremes(U: Array) -> tuple[Array, Array]:
     high, low = [], []
     for start in range(0, U.shape[0], step):
         block = U[start : start + step]
-        if block.shape[0] % fold == 0:
-            block = block.reshape(block.shape[0] // fold, -1)
-        high.append(block.max(axis=0).reshape(-1, U.shape[1]).max(axis=0))
-        low.append(block.min(axis=0).reshape(-1, U.shape[1]).min(axis=0))
+        whole = block.shape[0] // fold * fold
+        for part in (block[:whole].reshape(whole // fold, fold * U.shape[1]), block[whole:]):
+            if part.size:
+                high.append(part.max(axis=0).reshape(-1, U.shape[1]).max(axis=0))
+                low.append(part.min(axis=0).reshape(-1, U.shape[1]).min(axis=0))
     return np.max(high, axis=0), np.min(low, axis=0)
 
 
