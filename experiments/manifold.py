@@ -297,7 +297,7 @@ def networks(setting: Setting, cells: Cells) -> None:
         return
     for optimizer, steps in setting.steps.items():
         cells.run(
-            f"network torus {setting.surface[0]} {optimizer}",
+            f"off network {setting.surface[0]} {optimizer}",
             lambda o=optimizer, s=steps: by_network(setting.surface[0], o, s, setting.held),
         )
 
