@@ -39,7 +39,7 @@ for axis, (name, cell) in zip(axes.flat, cells.items(), strict=False):
     axis.loglog(1e3 * seconds, np.maximum(stated, 1e-3), ":", color="#1f5fa8", label="stated")
     seconds, error = cell["usual"]
     axis.loglog(1e3 * seconds, max(error, 1e-3), "s", color="#d9680f", label="usual route")
-    axis.set(title=name.removeprefix("application "), xlabel="ms", ylabel="error", ylim=(8e-4, 3))
+    axis.set(title=name.removeprefix("application "), xlabel="ms", ylabel="error", ylim=(8e-4, 8))
     axis.xaxis.set_minor_formatter(matplotlib.ticker.NullFormatter())
 axes[0, 0].legend(frameon=False)
 
