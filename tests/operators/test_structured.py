@@ -287,3 +287,64 @@ def test_one_entry_that_differs_is_seen_wherever_it_stands(n):
             B = A.copy()
             B[i, j] += wrong
             assert not is_hermitian(B)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.complex128])
+@pytest.mark.parametrize("name", STRUCTURED)
+def test_laws_of_the_algebra(name, dtype):
+    """Of sums, products, multiples, adjoints and transposes, and of what they pass on in closed form."""
+    op, A, slack = make(name, dtype)
+    rng, n = np.random.default_rng(4), len(A)
+    X, Y = (random_block(rng, dtype, n) for _ in range(2))
+    other = Diagonal(rng.uniform(1, 2, n).astype(dtype))
+    factor = -2.5 if dtype is np.float64 else 1.5 - 2j
+    close((op @ X).conj().ravel() @ Y.ravel(), X.conj().ravel() @ op.rmatmat(Y).ravel(), slack * n)
+    for left, right in (
+        (op @ (X + factor * Y), op @ X + factor * (op @ Y)),
+        ((op @ other).H @ X, other.H @ (op.H @ X)),
+        ((op + other).H @ X, op.H @ X + other.H @ X),
+        ((op - other) @ X, op @ X - other @ X),
+        ((factor * op).H @ X, np.conj(factor) * (op.H @ X)),
+        ((op @ other).T @ X, other.T @ (op.T @ X)),
+        (op.T.T @ X, op @ X),
+        (op.H.H @ X, op @ X),
+        (op.T.H @ X, A.conj() @ X),
+        ((factor * op).diag(), factor * op.diag()),
+        ((op + other).diag(), op.diag() + other.diag()),
+        ((op @ other).diag(), op.diag() * other.diag()),
+        ((factor * op).trace(), factor * op.trace()),
+        (op.H.trace(), np.conj(op.trace())),
+    ):
+        close(left, right, slack * n)
+    if name not in WITHOUT["inverse"]:
+        for left, right in (
+            ((op @ other).inverse() @ X, other.solve(op.solve(X))),
+            ((factor * op).solve(X), op.solve(X) / factor),
+            (op.T.solve(X), np.linalg.solve(A.T, X)),
+            (op.solve(op @ X), X),
+        ):
+            close(left, right, slack * n)
+        (s, v), (t, w) = op.slogdet(), other.slogdet()
+        for made, sign, value in (
+            (op @ other, s * t, v + w),
+            (factor * op, s * (factor / abs(factor)) ** n, v + n * np.log(abs(factor))),
+            (op.H, np.conj(s), v),
+            (op.T, s, v),
+        ):
+            close(made.slogdet()[0], sign, slack * n)
+            close(made.slogdet()[1], value, slack * n)
+    if name in ROOTS:
+        root, inverse_root = op.sqrt(), op.inverse_sqrt()
+        for left, right in (
+            (root @ (root @ X), op @ X),
+            (inverse_root @ (root @ X), X),
+            (op.T.sqrt() @ X, root.T @ X),
+            (op.T.inverse_sqrt() @ X, inverse_root.T @ X),
+            (op.H.sqrt() @ X, root @ X),
+        ):
+            close(left, right, slack * n)
+
+
+def random_block(rng, dtype, n):
+    X = rng.standard_normal((n, 3))
+    return (X + 1j * rng.standard_normal((n, 3)) if dtype is np.complex128 else X).astype(dtype)

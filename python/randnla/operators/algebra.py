@@ -45,9 +45,25 @@ class Adjoint(Structured):
         """The conjugate of the diagonal."""
         return structured(self.base, "diag").diag().conj()
 
+    def _turned(self, op: LinearOperator) -> LinearOperator:
+        """What becomes of a function of the operator."""
+        return op.H
+
     def inverse(self) -> LinearOperator:
-        """The adjoint of the inverse."""
-        return structured(self.base, "inverse").inverse().H
+        """The inverse of the operator, turned likewise."""
+        return self._turned(structured(self.base, "inverse").inverse())
+
+    def eigh(self) -> tuple[Array, Array]:
+        """Those of the operator, which is Hermitian."""
+        return structured(self.base, "eigenvectors").eigh()
+
+    def sqrt(self) -> LinearOperator:
+        """The root of the operator, turned likewise."""
+        return self._turned(structured(self.base, "sqrt").sqrt())
+
+    def inverse_sqrt(self) -> LinearOperator:
+        """The inverse root of the operator, turned likewise."""
+        return self._turned(structured(self.base, "inverse_sqrt").inverse_sqrt())
 
     def slogdet(self) -> tuple[Any, float]:
         """The conjugate sign, the same magnitude."""
@@ -89,9 +105,13 @@ class Transposed(Adjoint):
         """That of the operator itself."""
         return structured(self.base, "diag").diag()
 
-    def inverse(self) -> LinearOperator:
-        """The transpose of the inverse."""
-        return structured(self.base, "inverse").inverse().T
+    def _turned(self, op: LinearOperator) -> LinearOperator:
+        return op.T
+
+    def eigh(self) -> tuple[Array, Array]:
+        """Those of the operator, which is Hermitian, the vectors conjugated."""
+        w, V = structured(self.base, "eigenvectors").eigh()
+        return w, V.conj()
 
     def slogdet(self) -> tuple[Any, float]:
         """That of the operator itself."""
