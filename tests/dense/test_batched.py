@@ -76,6 +76,25 @@ def test_only_the_lower_triangle_is_read_and_any_layout_is():
     np.testing.assert_array_equal(batched_inverse(A[::-1])[0], expected[::-1])
 
 
+@pytest.mark.parametrize("wide", [False, True])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("n", [4, 7, 8, 9, 15, 16, 17, 26])
+def test_blocks_of_larger_matrices_have_the_bits_of_their_copies(n, dtype, wide):
+    whole = np.full((49, n + 5, n + 9), np.nan, dtype)
+    block = whole[:48, 2 : n + 2, 3 : n + 3]
+    block[:] = definite(48, n, dtype)
+    for run in (batched_inverse, batched_cholesky):
+        expected, info = run(block.copy(), 0.5, wide=wide)
+        assert not info.any()
+        for stack in (block, block[::-1][::-1], block[::2]):
+            step = 48 // len(stack)
+            np.testing.assert_array_equal(run(stack, 0.5, wide=wide)[0], expected[::step])
+        # Entry by entry, as columns are not without gaps.
+        apart = np.empty((48, n, 2 * n), dtype)[:, :, ::2]
+        apart[:] = block
+        np.testing.assert_array_equal(run(apart, 0.5, wide=wide)[0], expected)
+
+
 @pytest.mark.parametrize("n", [3, 9, 170])
 def test_matrices_that_are_not_definite_are_named_and_the_others_are_right(n):
     A = definite(40, n, np.float64)
