@@ -142,6 +142,18 @@ def test_small_svd_and_eigh(dtype, scale):
         assert np.abs((V * w) @ V.conj().T - H).max(initial=0) <= 60 * 30 * eps * norm
 
 
+@pytest.mark.parametrize("dtype", REAL)
+def test_powers_of_two_scale_as_ldexp_does(dtype):
+    limits = np.finfo(dtype)
+    X = small((40, 7), dtype) * np.ldexp(dtype(1), np.arange(limits.minexp, limits.minexp + 40))[:, None]
+    X[0, :4] = np.inf, -0.0, limits.max, limits.smallest_subnormal
+    for exponent in (0, 1, -1, -7, 119, -120, 121, -121, 1000, -1001, 3000, -3000):
+        with np.errstate(over="ignore", under="ignore"):
+            expected = np.ldexp(X, exponent)
+        assert expected.tobytes() == kernels.scale_by_power(X.copy(), exponent).tobytes()
+        assert expected.tobytes("F") == kernels.scale_by_power(X.copy("F"), exponent).tobytes("F")
+
+
 @pytest.mark.parametrize("n", [1, 12, 150])  # from 128 on the halves are decomposed apart
 @pytest.mark.parametrize("dtype", [*REAL, np.complex64, np.complex128])
 def test_leading_eigh_takes_both_ends_of_the_spectrum(n, dtype):

