@@ -1,8 +1,9 @@
 # SPDX-FileCopyrightText: 2026 the randnla developers
 # SPDX-License-Identifier: BSD-3-Clause
-"""Random maps on a GPU against NumPy, and their times; for `tools/gpu_check.sh`.
+"""Random maps and factorizations on a GPU against NumPy, and their times; for `tools/gpu_check.sh`.
 
-``check`` compares every product with that of the same map and a NumPy array, and exits 1 where one differs;
+``check`` compares every product with that of the same map and a NumPy array, and every factorization with
+that of the same seed, and exits 1 where one differs;
 ``bench`` times them: three calls to warm up, the median of twenty between CUDA events.
 """
 
@@ -27,6 +28,11 @@ MAPS: dict[str, Any] = {
     "countsketch": randnla.CountSketch,
     "srht": randnla.SRHT,
     "row_sampling": randnla.RowSampling,
+}
+FACTORIZATIONS: dict[str, Callable[[Any], tuple[Any, ...]]] = {
+    "qr": lambda A: tuple(randnla.qr(A, rng=7)),
+    "svd": lambda A: tuple(randnla.svd(A, 5, rng=7)),
+    "eigh": lambda A: tuple(randnla.eigh(A, 5, rng=7)),
 }
 DENSE = ("gaussian", "sign")  # the float32 sign map has the bits, but is not held to them
 
@@ -57,7 +63,23 @@ def check(to_device: Callable[[Any], Any], to_host: Callable[[Any], Any], shape:
                 bad = differs(name, to_host(product(to_device(A))), product(A))
                 print(f"{'DIFFERS' if bad else 'agrees':8} {name:12} {np.dtype(dtype).name:8} {label}")
                 wrong += bad
+    for name, factorize in FACTORIZATIONS.items():
+        for dtype in (np.float32, np.float64):
+            A = decaying(n if name == "eigh" else m, n).astype(dtype)
+            limit = 4096 * np.finfo(dtype).eps
+            pairs = zip(map(to_host, factorize(to_device(A))), factorize(A), strict=True)
+            bad = any(abs(found - expected).max() > limit for found, expected in pairs)
+            print(f"{'DIFFERS' if bad else 'agrees':8} {name:12} {np.dtype(dtype).name:8} factors")
+            wrong += bad
     return wrong
+
+
+def decaying(m: int, n: int) -> Any:
+    """A matrix of singular values 1, 1/2, 1/4, ... down to 1/32; symmetric where it is square."""
+    rng = np.random.default_rng(1)
+    U, V = (np.linalg.qr(rng.standard_normal((size, n)))[0] for size in (m, n))
+    A = (U * 0.5 ** np.minimum(np.arange(n), 5)) @ V.T
+    return A if m > n else (V * 0.5 ** np.minimum(np.arange(n), 5)) @ V.T
 
 
 def timed(cupy: Any, call: Callable[[], Any]) -> float:

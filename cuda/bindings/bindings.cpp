@@ -103,6 +103,22 @@ void bind_element(py::module_& m, const char* suffix) {
         unlocked);
 }
 
+template <class T>
+void bind_columns(py::module_& m, const std::string& suffix) {
+    const py::call_guard<py::gil_scoped_release> unlocked;
+    m.def(("column_peaks" + suffix).c_str(),
+          [](const Tuple& x, std::uintptr_t out, std::uintptr_t work, std::uintptr_t stream) {
+              column_peaks<T>(matrix<const T>(x), pointer<double>(out), pointer<double>(work),
+                              pointer<void>(stream));
+          },
+          unlocked);
+    m.def(("scale_columns" + suffix).c_str(),
+          [](const Tuple& x, std::uintptr_t factors, std::uintptr_t stream) {
+              scale_columns<T>(matrix<T>(x), pointer<const double>(factors), pointer<void>(stream));
+          },
+          unlocked);
+}
+
 template <class S, class T>
 void bind_windows(py::module_& m, const std::string& suffix) {
     const py::call_guard<py::gil_scoped_release> unlocked;
@@ -271,11 +287,14 @@ PYBIND11_MODULE(RANDNLA_CUDA_MODULE, m) {
         },
         unlocked);
     m.def("sum_of_squares_parts", &sum_of_squares_parts);
+    m.def("column_peaks_work", &column_peaks_work);
     m.def("hadamard_limit", &hadamard_limit);
     bind_maps(m);
     bind_tensor_cores<float>(m, "_f32");
     bind_tensor_cores<Brain>(m, "_bf16_f32");
     bind_products(m);
+    bind_columns<float>(m, "_f32");
+    bind_columns<double>(m, "_f64");
     bind_element<float>(m, "_f32");
     bind_element<double>(m, "_f64");
 #ifdef RANDNLA_EMULATE

@@ -86,6 +86,7 @@ void product(Matrix<const T> left, Matrix<const T> right, const Finish<Out>& f, 
 }
 
 index_t multiply_work(index_t rows, index_t cols, index_t inner, int element_bytes) {
+    if (rows == 0 || cols == 0) return 0;
     const auto slabs = element_bytes == 4 ? slabs_of_product<float>(rows, cols, inner)
                                           : slabs_of_product<double>(rows, cols, inner);
     return slabs.count == 1 ? 0 : slabs.count * rows * cols;

@@ -78,6 +78,19 @@ def apply_sparse_map(device: Any) -> tuple[dict[str, int], int]:
 
 
 @kernel
+def column_peaks(device: Any) -> tuple[dict[str, int], int]:
+    work = np.full(device.module.column_peaks_work(2048, 32), np.nan)
+    return call(device, "column_peaks", numbers(2048, 32), np.full((1, 64), np.nan)[0], work)
+
+
+@kernel
+def scale_columns(device: Any) -> tuple[dict[str, int], int]:
+    X = numbers(512, 32)
+    counters, size = call(device, "scale_columns", X, np.ones(32))
+    return counters, size + X.nbytes  # read and written
+
+
+@kernel
 def apply_hadamard(device: Any) -> tuple[dict[str, int], int]:
     positions, A, out = np.arange(32), numbers(512, 16), numbers(32, 16)
     return call(device, "apply_hadamard", 1, 0, positions, False, 1.0, A, out)

@@ -28,9 +28,9 @@ def gpu_maps() -> Any:
 
 def test_the_products_it_compares_agree(gpu: Any, capsys: pytest.CaptureFixture[str]) -> None:
     module = gpu_maps()
-    assert module.check(gpu.put, gpu.seen, (64, 3)) == 0
+    assert module.check(gpu.put, gpu.seen, (64, 12)) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 2 * (3 * len(module.MAPS) - 1)
+    assert len(lines) == 2 * (3 * len(module.MAPS) - 1) + 2 * len(module.FACTORIZATIONS)
     assert all(line.startswith("agrees") for line in lines)
 
 
@@ -39,10 +39,11 @@ def test_it_sees_a_wrong_product(gpu: Any) -> None:
 
     def wrong(A: Any) -> Any:
         off = gpu.seen(A).copy()
-        off[0, 0] += np.finfo(off.dtype).eps * 1e4
+        off.flat[0] += np.finfo(off.dtype).eps * 1e4
         return off
 
-    assert module.check(gpu.put, wrong, (64, 3)) == 2 * (3 * len(module.MAPS) - 1)
+    lines = 2 * (3 * len(module.MAPS) - 1) + 2 * len(module.FACTORIZATIONS)
+    assert module.check(gpu.put, wrong, (64, 12)) == lines
 
 
 @pytest.mark.skipif(shutil.which("nvidia-smi") is not None, reason="there is a GPU: run the script itself")

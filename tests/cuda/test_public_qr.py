@@ -45,6 +45,17 @@ def test_factors(gpu: Any, name: str, dtype: Any) -> None:
     assert result.info.seed == 0
 
 
+@pytest.mark.parametrize(
+    ("dtype", "power"), [(np.float32, -90), (np.float32, 100), (np.float64, -900), (np.float64, 1000)]
+)
+def test_units(gpu: Any, dtype: Any, power: int) -> None:
+    """A power of two times A has the same Q, also where squares leave the range."""
+    A = matrix("normal", 150, 6).astype(dtype)
+    here, far = (randnla.qr(gpu.put(X), rng=0) for X in (A, np.ldexp(A, power)))
+    np.testing.assert_array_equal(gpu.seen(far.Q), gpu.seen(here.Q))
+    np.testing.assert_array_equal(gpu.seen(far.R), np.ldexp(gpu.seen(here.R), power))
+
+
 def test_only_cores_cross(gpu: Any) -> None:
     """Host and device exchange a sketch and a few n by n cores, whatever the number of rows."""
     counts = []

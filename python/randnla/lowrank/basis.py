@@ -13,7 +13,7 @@ from randnla._backend.kernels import qr, streams
 
 from .error import PROBES
 from .problem import Problem, Run
-from .scaling import Array, normalize, real_dtype
+from .scaling import Array, normalize
 
 BASIS_STREAM, PROBE_STREAM, FILL_STREAM = 0, 1, 2
 
@@ -37,7 +37,13 @@ class Sample:
 
 
 def gaussian_rows(
-    problem: Problem, count: int, *, stream: int, start: int = 0, length: int | None = None
+    problem: Problem,
+    count: int,
+    *,
+    stream: int,
+    start: int = 0,
+    length: int | None = None,
+    out: Array | None = None,
 ) -> Array:
     """Rows start, ..., start + count - 1 of an endless standard Gaussian matrix of n (`length`) columns.
 
@@ -45,21 +51,21 @@ def gaussian_rows(
     of one seed contains the smaller.
     """
     columns = problem.shape[1] if length is None else length
-    rows = np.empty((count, columns), real_dtype(problem.dtype))
+    rows = problem.empty(count, columns) if out is None else out
     streams.fill_dense_map(rows, kind="gaussian", seed=problem.seed, stream=stream, row_start=start)
     return rows
 
 
-def probe_rows(problem: Problem, *, stream: int = PROBE_STREAM) -> Array:
+def probe_rows(problem: Problem, *, stream: int = PROBE_STREAM, out: Array | None = None) -> Array:
     """The rows of the certificate's probes, independent of every map that a caller may hand in."""
-    return gaussian_rows(problem, PROBES, stream=stream, start=PROBE_START)
+    return gaussian_rows(problem, PROBES, stream=stream, start=PROBE_START, out=out)
 
 
-def basis_rows(problem: Problem, count: int, start: int = 0) -> Array:
+def basis_rows(problem: Problem, count: int, start: int = 0, *, out: Array | None = None) -> Array:
     """`gaussian_rows` of the sketch that makes the basis; says so in ``problem.sketch``."""
     if count:
         problem.sketch = "gaussian"
-    return gaussian_rows(problem, count, stream=BASIS_STREAM, start=start)
+    return gaussian_rows(problem, count, stream=BASIS_STREAM, start=start, out=out)
 
 
 def orthonormalize(problem: Run, Y: Array) -> tuple[Array, Array]:
@@ -78,12 +84,16 @@ def first_sketch(
     A Gaussian sketch and its probes are one product, so the certificate costs no pass. `start` is a
     block to take in place of Omega: a basis of an earlier call.
     """
-    rows_of_probes = probe_rows(problem)
-    if start is not None or sketch == "gaussian":
-        rows = start.T if start is not None else basis_rows(problem, size)
-        both = np.concatenate([rows, rows_of_probes])
+    if start is None and sketch == "gaussian":
+        both = problem.empty(size + PROBES, problem.shape[1])
+        basis_rows(problem, size, out=both[:size])
+        probe_rows(problem, out=both[size:])
         Y, exponent = problem.first(both.T)
-        size = rows.shape[0]
+        return Y[:, :size], Y[:, size:], both[size:].T, exponent
+    rows_of_probes = probe_rows(problem)
+    if start is not None:
+        Y, exponent = problem.first(np.concatenate([start.T, rows_of_probes]).T)
+        size = start.shape[1]
         return Y[:, :size], Y[:, size:], rows_of_probes.T, exponent
     S = sketch(size, problem.shape[1])
     problem.sketch = str(S.kind)

@@ -13,16 +13,19 @@ from typing import Any
 import numpy as np
 
 from randnla._backend import namespace, validate
+from randnla._backend.device import is_device, runtime
 from randnla._backend.errors import ConvergenceWarning, InputError
 from randnla._backend.kernels import dense
 from randnla._backend.results import Info
 from randnla._backend.rng import STREAM_VERSION, seed_from
 from randnla.operators import Dense, LinearOperator, RowStream, Sparse, as_operator
+from randnla.operators.device import DeviceDense
 
 from . import error
 from .basis import Sample
 from .problem import Problem
 from .scaling import Array, in_units, vector_norm
+from .skeleton import widen
 
 CERTIFICATES = ("auto", "probe", "exact", "leave_one_out")
 PRECISIONS = {"full": 4, "three_slices": 3, "two_slices": 2}
@@ -59,6 +62,8 @@ def kind_of_operator(op: LinearOperator) -> str:
     base = getattr(op, "base", None)
     if isinstance(op, Dense):
         return "dense"
+    if isinstance(op, DeviceDense):
+        return "device"
     if isinstance(op, RowStream) or isinstance(base, RowStream):
         return "stream"
     return "sparse" if isinstance(op, Sparse) else "operator"
@@ -81,13 +86,14 @@ def begin(
     max_memory: Any = None,
     callback: Callable[[dict[str, Any]], None] | None = None,
     transposed: bool = False,
+    device: bool = False,
 ) -> Call:
     """Check every argument that drivers share; a driver without one of them leaves it out.
 
-    With `transposed` the matrix of the call is A^T.
+    With `transposed` the matrix of the call is A^T; with `device` it may be on a GPU.
     """
     check_finite = validate.flag(check_finite, name="check_finite")
-    op = as_operator(A, check_finite=check_finite, max_memory=max_memory)
+    op = as_operator(A, check_finite=check_finite, max_memory=max_memory, device=device)
     op = op.T if transposed else op
     wanted, tolerance = validate.rank_and_tol(rank, tol, min(op.shape))
     validate.choice(norm, tuple(NORMS), name="norm")
@@ -193,11 +199,12 @@ def certify_product(
     """
     e0 = sample.exponent
     values = np.ldexp(s[: U.shape[1]], exponent - e0)
-    core = (values[:, None] * dense.gemm(V.conj().T, sample.probe_map)).astype(U.dtype)
+    core = dense.gemm(V.conj().T, sample.probe_map)
+    core = (values[:, None] * (widen(core) if is_device(core) else core)).astype(U.dtype)
     magnitude = float(np.linalg.norm(values))
     floor = error.rounding_floor(magnitude, call.problem.dtype, sample.Q.shape[1])
     largest = (float(values[0]) if values.size else 0.0) if call.norm == "spectral" else magnitude
-    residual = sample.probes - dense.gemm(U, core)
+    residual = error.minus_product(sample.probes, U, core)
     return certify_residual(call, sample, residual, floor, abs(largest), share=candidates)
 
 
@@ -292,6 +299,38 @@ def choose_precision(call: Call, precision: Any, method: str) -> None:
     problem.path.append(precision.replace("_", " "))
 
 
+def device_method(call: Call, method: str, offered: tuple[str, ...]) -> str:
+    """The method for an array on a GPU, the first of those `offered` for "auto"; as it is for all others.
+
+    Raises
+    ------
+    InputError
+        There are no kernels for what was asked.
+    """
+    if call.problem.kind != "device":
+        return method
+    where = "for an array on a GPU"
+    if call.tol is not None:
+        raise InputError(f"tol: expected a rank and no tolerance {where}, got {call.tol}")
+    if call.sketch != "gaussian":
+        raise InputError(f"sketch: expected 'gaussian' or 'auto' {where}")
+    if call.certificate == "leave_one_out":
+        raise InputError(f"certificate: expected 'auto', 'probe' or 'exact' {where}, got 'leave_one_out'")
+    if not call.check_finite:
+        raise InputError(f"check_finite: expected True {where}, got False")
+    if method not in ("auto", *offered):
+        names = ", ".join(map(repr, ("auto", *offered)))
+        raise InputError(f"method: expected one of {names} {where}, got {method!r}")
+    assert call.rank is not None
+    columns = min(call.limit, call.rank + call.oversample)
+    most = int(runtime().extension.triangle_limit(call.problem.dtype.itemsize))
+    if columns > most:
+        raise InputError(
+            f"rank: with oversample at most {most} columns of {call.problem.dtype} {where}, got {columns}"
+        )
+    return offered[0] if method == "auto" else method
+
+
 def require_tolerance_method(method: str, offered: tuple[str, ...]) -> None:
     """Refuse `tol` where a method is for a fixed rank, naming those that take it."""
     if method not in offered:
@@ -323,7 +362,7 @@ def certify_basis(call: Call, sample: Sample, s: Array | None) -> error.Certific
         if known is not None:
             return error.Certificate(known, "exact", 0.0)
         problem.path.append("identity below resolution")
-    residual = sample.probes - dense.gemm(Q, dense.gemm(Q.conj().T, sample.probes))
+    residual = error.minus_product(sample.probes, Q, dense.gemm(Q.conj().T, sample.probes))
     bound, failure = error.probe_bound(residual, call.norm, call.failure)
     return error.Certificate(bound, "probe", failure)
 

@@ -17,7 +17,7 @@ from randnla._backend.results import EighResult, Info
 
 from . import adaptive, definite, error, factor, gram, plan
 from .basis import Sample, basis_rows, first_sketch, iterate, orthonormalize
-from .call import Call, account, begin, certify_product, numerical_rank, smallest_rank
+from .call import Call, account, begin, certify_product, device_method, numerical_rank, smallest_rank
 from .krylov import sample_krylov
 from .scaling import Array, fix_signs, in_units, real_dtype, restore
 
@@ -48,7 +48,8 @@ def eigh(
     Parameters
     ----------
     A : array, sparse matrix, memmap or operator of shape (n, n)
-        Symmetric, or Hermitian if complex, to the root of the unit roundoff.
+        Symmetric, or Hermitian if complex, to the root of the unit roundoff. On a GPU (`/guide/gpu`) for a
+        fixed rank by "subspace", with Gaussian sketches of at most 256 (float32) or 128 columns.
     rank : int, optional
         Number of pairs k; with `tol`, the largest allowed.
     tol : float, optional
@@ -124,11 +125,14 @@ def eigh(
         check_finite=check_finite,
         max_memory=max_memory,
         callback=callback,
+        device=True,
     )
     require_square(call)
+    method = device_method(call, method, plan.DEVICE_METHODS[:1])
     start = checked_start(call, warm_start)
     try:
-        w, V, info = _decompose(call, method, start)
+        with call.problem.place():
+            w, V, info = _decompose(call, method, start)
     except NonFiniteError:
         if call.check_finite:
             raise
@@ -149,6 +153,8 @@ def checked_start(call: Call, warm_start: Any) -> Array | None:
     """The warm start as a finite block of n rows in the dtype of A."""
     if warm_start is None:
         return None
+    if call.problem.kind == "device":
+        raise InputError("warm_start: expected None for an array on a GPU")
     if call.tol is not None:
         raise InputError("warm_start: with tol the basis grows from nothing; expected None")
     if call.sketch != "gaussian":

@@ -23,7 +23,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import special
 
-from randnla._backend.kernels import dense, qr
+from randnla._backend.device import is_device
+from randnla._backend.kernels import dense, device_dense, qr
 
 from .scaling import Array, unit_roundoff, vector_norm
 
@@ -50,6 +51,8 @@ def frobenius(X: Array) -> float:
     """||X||_F summed in float64."""
     if X.size == 0:
         return 0.0
+    if is_device(X):
+        return math.sqrt(float(device_dense.column_peaks(X)[1].sum()))
     parts = (X.real, X.imag) if np.iscomplexobj(X) else (X,)
     return math.sqrt(sum(float(np.einsum("ij,ij->", p, p, dtype=np.float64)) for p in parts))
 
@@ -62,6 +65,8 @@ def spectral(X: Array) -> float:
 
 def column_norms(X: Array) -> npt.NDArray[np.float64]:
     """The 2-norms of the columns, summed in float64."""
+    if is_device(X):
+        return np.sqrt(device_dense.column_peaks(X)[1])
     parts = (X.real, X.imag) if np.iscomplexobj(X) else (X,)
     squares = sum(np.einsum("ij,ij->j", p, p, dtype=np.float64) for p in parts)
     return np.sqrt(np.asarray(squares, dtype=np.float64))
@@ -71,6 +76,13 @@ def inner_products(X: Array, Y: Array) -> Array:
     """``x_j^H y_j`` of the columns, summed in float64."""
     wide = np.complex128 if np.iscomplexobj(X) or np.iscomplexobj(Y) else np.float64
     return np.asarray(np.einsum("ij,ij->j", X.conj(), Y, dtype=wide))
+
+
+def minus_product(Z: Array, Q: Array, core: Array) -> Array:
+    """``Z - Q core``, a new array."""
+    if is_device(Z):
+        return dense.gemm(Q, core, device_dense.scaled_copy(Z, 1.0), alpha=-1.0, beta=1.0)
+    return Z - dense.gemm(Q, core)
 
 
 def frobenius_bound(residual: Array, failure: float) -> float:

@@ -22,6 +22,8 @@ SVD_METHODS = (
     "full",
 )
 EIGH_METHODS = ("auto", "subspace", "krylov", "nystrom", "row_extraction", "one_pass", "full")
+DEVICE_METHODS = ("subspace", "power", "proto")
+"""Of `range_finder` and `svd` for arrays on a GPU; "auto" is the first."""
 PCA_METHODS = tuple(method for method in SVD_METHODS if method != "single_pass")
 SVD_POWER_ITERS = 2
 """q = 2 brings the Frobenius error within 1.02 of the optimum on every decaying spectrum tested."""

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -11,9 +12,11 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from randnla._backend.device import is_device, runtime
 from randnla._backend.errors import NonFiniteError
-from randnla._backend.kernels import fixed_point
+from randnla._backend.kernels import device_dense, fixed_point
 from randnla.operators import Dense, LinearOperator, Sparse
+from randnla.operators.device import DeviceDense
 
 from .scaling import Array, exponent_of, largest_magnitude, normalize, real_dtype, scale_by_power
 
@@ -38,7 +41,7 @@ class Problem:
     op : LinearOperator
         The matrix A, m x n.
     kind : str
-        "dense", "sparse", "stream" or "operator"; what the dispatch may know of it.
+        "dense", "sparse", "stream", "operator" or "device"; what the dispatch may know of it.
     seed : int
         Seed of every random map of the call.
     shift : int
@@ -98,6 +101,20 @@ class Problem:
         # Products of a centered matrix may be differences of larger ones.
         return math.ceil(length * min(float(getattr(self.op, "cancellation", 1.0)), 1e9))
 
+    def place(self) -> contextlib.AbstractContextManager[Any]:
+        """A context in which the device of A, if it is on one, is the current one."""
+        if isinstance(self.op, DeviceDense):
+            return runtime().on(self.op.entries)
+        return contextlib.nullcontext()
+
+    def empty(self, rows: int, columns: int) -> Array:
+        """New memory for real numbers, where A is."""
+        dtype = real_dtype(self.dtype)
+        if isinstance(self.op, DeviceDense):
+            memory: Array = runtime().empty((rows, columns), dtype)
+            return memory
+        return np.empty((rows, columns), dtype)
+
     def _operand(self, X: Array) -> Array:
         self.passes += 1
         self.matvecs += X.shape[1]
@@ -106,7 +123,12 @@ class Problem:
         return self._scaled(X)
 
     def _scaled(self, X: Array) -> Array:
-        return X * X.real.dtype.type(2.0**self.shift) if self.shift else X
+        if not self.shift:
+            return X
+        if is_device(X):
+            return scale_by_power(device_dense.scaled_copy(X, 1.0), self.shift)
+        scaled: Array = X * X.real.dtype.type(2.0**self.shift)
+        return scaled
 
     def forward(self, X: Array, *, coarse: bool = False) -> Array:
         """2^shift A X; `coarse` products only make a basis better, and may be in fixed point."""

@@ -25,6 +25,7 @@ from .call import (
     certify_projection,
     certify_residual,
     choose_precision,
+    device_method,
     numerical_rank,
     relative_error,
     require_leave_one_out,
@@ -62,6 +63,7 @@ def range_finder(
     Parameters
     ----------
     A : array, sparse matrix, memmap or operator of shape (m, n)
+        On a GPU as `svd`.
     rank : int, optional
         Columns of Q; with `tol`, the most allowed.
     tol : float, optional
@@ -129,11 +131,14 @@ def range_finder(
         check_finite=check_finite,
         max_memory=max_memory,
         callback=callback,
+        device=True,
     )
+    method = device_method(call, method, plan.DEVICE_METHODS)
     require_leave_one_out(call, method)
     choose_precision(call, precision, method)
     try:
-        Q, info = _find(call, method)
+        with call.problem.place():
+            Q, info = _find(call, method)
     except NonFiniteError:
         if call.check_finite:
             raise
@@ -185,7 +190,7 @@ def _certify_sketch(call: Call, sample: Sample) -> tuple[error.Certificate, floa
     seen = error.frobenius(sample.probes) / math.sqrt(error.PROBES)
     floor = error.rounding_floor(seen, call.problem.dtype, Q.shape[1])
     if call.certificate != "leave_one_out":
-        residual = sample.probes - dense.gemm(Q, dense.gemm(Q.conj().T, sample.probes))
+        residual = error.minus_product(sample.probes, Q, dense.gemm(Q.conj().T, sample.probes))
         return certify_residual(call, sample, residual, floor, 0.0)
     known = certify_basis(call, sample, None)
     absolute = known.estimate + floor

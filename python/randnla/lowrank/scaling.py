@@ -11,6 +11,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from randnla._backend.device import is_device
+from randnla._backend.kernels import device_dense
+
 Array = npt.NDArray[Any]
 
 
@@ -40,6 +43,8 @@ def largest_magnitude(Y: Array) -> float:
     """The largest magnitude of a real or imaginary part; inf or nan if an entry is not finite."""
     if Y.size == 0:
         return 0.0
+    if is_device(Y):
+        return float(np.abs(device_dense.column_peaks(Y)[0]).max())
     if np.iscomplexobj(Y):
         # Not max(), which loses a NaN that comes second.
         return float(np.maximum(largest_magnitude(Y.real), largest_magnitude(Y.imag)))
@@ -60,7 +65,10 @@ def scale_by_power(Y: Array, exponent: int) -> Array:
     limit = 120 if real_dtype(Y.dtype) == np.float32 else 1000
     while exponent:
         step = max(-limit, min(limit, exponent))
-        Y *= Y.dtype.type(2.0**step)
+        if is_device(Y):
+            device_dense.scale_columns(Y, 2.0**step)
+        else:
+            Y *= Y.dtype.type(2.0**step)
         exponent -= step
     return Y
 
@@ -126,6 +134,11 @@ def fix_signs(U: Array, V: Array | None = None) -> None:
     positive. U diag(s) V^H is unchanged when V is given.
     """
     if U.size == 0:
+        return
+    if is_device(U):
+        signs = np.where(device_dense.column_peaks(U)[0] < 0, -1.0, 1.0)
+        for X in (U,) if V is None else (U, V):
+            device_dense.scale_columns(X, signs)
         return
     if U.dtype.kind != "c":
         negative = _negative(U)

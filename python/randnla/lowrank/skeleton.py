@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from randnla._backend.device import is_device, runtime
 from randnla._backend.kernels import dense, qr, streams
 from randnla.operators import Dense, LinearOperator, RowStream, Sparse
 from randnla.sketching import LeverageSampling
@@ -24,7 +25,8 @@ COMPRESSION_STREAM, DRAW_STREAM = 2, 3
 
 
 def widen(X: Array) -> Array:
-    """A small core in float64 (complex128), where it is factored whatever the dtype of A."""
+    """A small core in float64 (complex128) on the host, where it is factored whatever the dtype of A."""
+    X = runtime().to_host(X) if is_device(X) else X
     return X.astype(np.complex128 if np.iscomplexobj(X) else np.float64, copy=False)
 
 

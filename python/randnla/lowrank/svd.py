@@ -22,6 +22,7 @@ from .call import (
     certify_product,
     certify_projection,
     choose_precision,
+    device_method,
     require_leave_one_out,
     require_tolerance_method,
     smallest_rank,
@@ -61,7 +62,8 @@ def svd(
     ----------
     A : array, sparse matrix, memmap or operator of shape (m, n)
         Any layout; float32, float64, complex64, complex128; float16 is worked in float32, integers and
-        bools in float64.
+        bools in float64. On a GPU (`/guide/gpu`) for a fixed rank by "subspace", "power" or "proto", with
+        Gaussian sketches of at most 256 (float32) or 128 columns.
     rank : int, optional
         Number of triplets k, 0 <= k <= min(m, n); with `tol`, the largest allowed.
     tol : float, optional
@@ -172,18 +174,21 @@ def svd(
         check_finite=check_finite,
         max_memory=max_memory,
         callback=callback,
+        device=True,
     )
+    method = device_method(call, method, plan.DEVICE_METHODS)
     require_leave_one_out(call, method)
     choose_precision(call, precision, method)
     exponent = into_range(call.problem)
-    try:
-        U, s, V, info = decompose(call, method)
-    except NonFiniteError:
-        if call.check_finite:
-            raise
-        U, s, V, info = undefined(call)
-    info = restore_units(info, exponent, s)
-    return SVDResult(*namespace.restore_all(call.kind, U, s, V.conj().T), info=info)
+    with call.problem.place():
+        try:
+            U, s, V, info = decompose(call, method)
+        except NonFiniteError:
+            if call.check_finite:
+                raise
+            U, s, V, info = undefined(call)
+        info = restore_units(info, exponent, s)
+        return SVDResult(*namespace.restore_all(call.kind, U, s, V.conj().T), info=info)
 
 
 def decompose(call: Call, method: str) -> Factors:

@@ -13,13 +13,19 @@ from randnla._backend import namespace, validate
 from randnla._backend.errors import InputError
 from randnla.operators.base import LinearOperator, is_map
 from randnla.operators.dense import Dense
+from randnla.operators.device import DeviceDense
 from randnla.operators.row_stream import RowStream
 from randnla.operators.sparse import Sparse
 from randnla.operators.wrapped import Wrapped
 
 
 def as_operator(
-    A: Any, *, name: str = "A", check_finite: bool = True, max_memory: int | None = None
+    A: Any,
+    *,
+    name: str = "A",
+    check_finite: bool = True,
+    max_memory: int | None = None,
+    device: bool = False,
 ) -> LinearOperator:
     """`A` as an operator: operators pass through, arrays and sparse matrices are wrapped without a copy.
 
@@ -33,6 +39,8 @@ def as_operator(
         Whether drivers are to look for NaN and Inf; streams and foreign operators look themselves.
     max_memory : int, optional
         Bytes that blocks read from a memmap may take.
+    device : bool, default False
+        Whether the caller can work on a GPU: an array there becomes a `DeviceDense`. Else it is refused.
 
     Raises
     ------
@@ -51,6 +59,9 @@ def as_operator(
         return A
     if is_map(A):
         raise InputError(f"{name}: a random map is no input; apply it with @ or take its .to_dense()")
+    if device and namespace.kind_of(A).on_device:
+        entries, _ = validate.native_array(A, name=name, ndim=2)
+        return DeviceDense(entries)
     if namespace.is_sparse(A):
         return Sparse(A, name=name, check_finite=check_finite)
     if _is_memmap(A):

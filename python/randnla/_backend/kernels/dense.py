@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 from randnla import _core
 from randnla._backend import validate
+from randnla._backend.device import is_device
+from randnla._backend.kernels import device_dense
 
 Array = NDArray[Any]
 
@@ -56,6 +58,9 @@ def gemm(A: Array, B: Array, out: Array | None = None, *, alpha: float = 1.0, be
     InputError
         `out` shares memory with `A` or `B`.
     """
+    if is_device(A) or is_device(B):
+        result: Array = device_dense.gemm(A, B, out, alpha=alpha, beta=beta)
+        return result
     if out is None:
         out = np.empty((A.shape[0], B.shape[1]), np.result_type(A, B))
         beta = 0.0

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from randnla._backend.device import runtime, view
 from randnla._backend.errors import BreakdownError, InputError, NonFiniteError
 from randnla._backend.kernels import device_maps
+from randnla._backend.kernels.device_dense import gemm, gram, scaled_copy
 from randnla._backend.kernels.streams import KINDS
 
 Real = NDArray[np.float64]
@@ -23,6 +24,8 @@ Real = NDArray[np.float64]
 SHARE = 4  # rows of the sketch for each column
 NONZEROS = 8
 PASSES = 6
+MIDDLING = {4: 30, 8: 300}
+"""Exponents up to which a block is factored as it is."""
 
 
 def cholesky_qr(Y: Any, *, seed: int, name: str) -> tuple[Any, Real, str]:
@@ -45,6 +48,11 @@ def cholesky_qr(Y: Any, *, seed: int, name: str) -> tuple[Any, Real, str]:
         return runtime().empty((m, 0), Y.dtype), np.zeros((0, 0)), "sketch+cholesky"
     eps = float(np.finfo(Y.dtype).eps)
     triangle = sketched_triangle(Y, seed, name)
+    exponent = math.frexp(float(np.abs(triangle).max()))[1]
+    if abs(exponent) > MIDDLING[Y.itemsize]:
+        # Squares would leave the range.
+        Q, R, path = cholesky_qr(scaled_copy(Y, 2.0 ** min(-exponent, 1000)), seed=seed, name=name)
+        return Q, np.ldexp(R, max(exponent, -1000)), path
     lengths = np.linalg.norm(triangle, axis=0)
     scaled = triangle / np.where(lengths > 0, lengths, 1.0)
     if np.linalg.svd(scaled, compute_uv=False)[-1] < 32 * eps:
@@ -74,15 +82,6 @@ def sketched_triangle(Y: Any, seed: int, name: str) -> Real:
     return np.asarray(R * np.where(np.diagonal(R) < 0, -1.0, 1.0)[:, None])
 
 
-def gram(Q: Any) -> Real:
-    """``Q^T Q`` in float64."""
-    n, itemsize = Q.shape[1], Q.itemsize
-    out = runtime().empty((n, n), np.float64)
-    work = runtime().empty((max(1, runtime().extension.gram_work(*Q.shape, itemsize)),), Q.dtype)
-    runtime().call("gram_wide", Q.dtype, 1.0, view(Q), 0.0, view(out), work.data.ptr)
-    return runtime().to_host(out)
-
-
 def upper_factor(G: Real, eps: float) -> Real:
     """The upper Cholesky factor; of G shifted by its rounding where G is not definite."""
     try:
@@ -102,14 +101,7 @@ def solve(Y: Any, R: Real) -> tuple[Any, Real]:
 
 def with_noise(Y: Any, sizes: Real, seed: int) -> Any:
     """``Y + G diag(sizes)`` for a standard Gaussian G."""
-    m, n = Y.shape
-    out, noise = runtime().empty((m, n), Y.dtype), runtime().empty((m, n), Y.dtype)
+    noise = runtime().empty(Y.shape, Y.dtype)
     stream = {"kind": KINDS["gaussian"], "seed": seed, "stream": 1}
     device_maps.fill_dense_map(noise, row_start=0, col_start=0, scale=1.0, **stream)
-    work = runtime().empty((max(1, runtime().extension.multiply_work(m, n, n, Y.itemsize)),), Y.dtype)
-    weights = runtime().extension.Weights()
-    for A, diagonal, beta in ((Y, np.ones(n), 0.0), (noise, sizes, 1.0)):
-        core = runtime().to_device(np.diag(diagonal).astype(Y.dtype))
-        arguments = (1.0, view(A), view(core), beta, view(out), weights, work.data.ptr)
-        runtime().call("multiply", Y.dtype, *arguments)
-    return out
+    return gemm(noise, np.diag(sizes), scaled_copy(Y, 1.0), beta=1.0)

@@ -1,0 +1,163 @@
+// SPDX-FileCopyrightText: 2026 the randnla developers
+// SPDX-License-Identifier: BSD-3-Clause
+#include "randnla/cuda/api.hpp"
+#include "randnla/cuda/gpu.hpp"
+
+namespace randnla::cuda {
+namespace {
+
+constexpr int threads = 256;
+// Rows of a slab, which a block reads; at most so many slabs that the second kernel is short.
+constexpr index_t least_rows = 1024, most_slabs = 256;
+
+GPU_INLINE double magnitude(double x) {
+    return x < 0 ? -x : x;
+}
+
+// What is known of a column: its entry of largest magnitude, the first of equal ones, where it
+// stands, and the sum of squares. A NaN is larger than everything.
+struct Seen {
+    double peak = 0, squares = 0;
+    index_t row = -1;
+};
+GPU_INLINE bool exceeds(double a, index_t row_a, double b, index_t row_b) {
+    if (a != a || b != b) return a != a && (b == b || row_a < row_b);
+    return magnitude(a) > magnitude(b) || (magnitude(a) == magnitude(b) && row_a < row_b);
+}
+GPU_INLINE void join(Seen& s, double peak, index_t row, double squares) {
+    s.squares += squares;
+    if (row >= 0 && (s.row < 0 || exceeds(peak, row, s.peak, s.row))) {
+        s.peak = peak;
+        s.row = row;
+    }
+}
+
+template <class T>
+struct PeakArguments {
+    Matrix<const T> x;
+    double* partial;  // (3, slabs, columns): peaks, squares and rows
+    double* out;      // (2, columns)
+    index_t slab;     // rows of a slab
+    index_t slabs;
+};
+
+// A block reads a slab of some columns: 32 where rows are contiguous, a warp a row; else 8, a warp
+// a column. Ideal bytes: x once.
+template <class T, bool by_rows>
+__global__ void __launch_bounds__(threads) slab_kernel(PeakArguments<T> p) {
+    constexpr int columns = by_rows ? 32 : 8, lanes = threads / columns;
+    const int x = static_cast<int>(threadIdx.x), y = static_cast<int>(threadIdx.y);
+    const int column = by_rows ? x : y, lane = by_rows ? y : x;
+    const index_t j = static_cast<index_t>(blockIdx.x) * columns + column;
+    const index_t begin = static_cast<index_t>(blockIdx.y) * p.slab,
+                  end = begin + p.slab < p.x.rows ? begin + p.slab : p.x.rows;
+    Seen seen;
+    if (j < p.x.cols)
+        for (index_t i = begin + lane; i < end; i += lanes) {
+            const auto v =
+                static_cast<double>(gpu::load(p.x.data + i * p.x.row_stride + j * p.x.col_stride));
+            join(seen, v, i, v * v);
+        }
+    GPU_SHARED(double, peaks, threads);
+    GPU_SHARED(double, squares, threads);
+    GPU_SHARED(index_t, rows, threads);
+    const int at = lane * columns + column;
+    peaks[at] = seen.peak;
+    squares[at] = seen.squares;
+    rows[at] = seen.row;
+    __syncthreads();
+    if (lane != 0 || j >= p.x.cols) return;
+    for (int l = 1; l < lanes; ++l) {
+        const int other = l * columns + column;
+        join(seen, peaks[other], rows[other], squares[other]);
+    }
+    const index_t first = static_cast<index_t>(blockIdx.y) * p.x.cols + j, all = p.slabs * p.x.cols;
+    gpu::store(p.partial + first, seen.peak);
+    gpu::store(p.partial + all + first, seen.squares);
+    gpu::store(p.partial + 2 * all + first, static_cast<double>(seen.row));
+}
+
+// A thread joins the slabs of a column.
+template <class T>
+__global__ void __launch_bounds__(threads) join_kernel(PeakArguments<T> p) {
+    const index_t j = static_cast<index_t>(blockIdx.x) * threads + threadIdx.x,
+                  all = p.slabs * p.x.cols;
+    if (j >= p.x.cols) return;
+    Seen seen;
+    for (index_t s = 0; s < p.slabs; ++s) {
+        const double* from = p.partial + s * p.x.cols + j;
+        join(seen, gpu::load(from), static_cast<index_t>(gpu::load(from + 2 * all)),
+             gpu::load(from + all));
+    }
+    gpu::store(p.out + j, seen.peak);
+    gpu::store(p.out + p.x.cols + j, seen.squares);
+}
+
+template <class T>
+struct ScaleArguments {
+    Matrix<T> x;
+    const double* factors;
+};
+
+constexpr int turns = 32;  // entries of a thread, for one factor
+
+// Ideal bytes: x read and written once.
+template <class T, bool by_rows>
+__global__ void __launch_bounds__(threads) scale_kernel(ScaleArguments<T> s) {
+    constexpr int columns = by_rows ? 32 : 8, lanes = threads / columns;
+    const int x = static_cast<int>(threadIdx.x), y = static_cast<int>(threadIdx.y);
+    const index_t j = static_cast<index_t>(blockIdx.y) * columns + (by_rows ? x : y);
+    index_t i = static_cast<index_t>(blockIdx.x) * lanes * turns + (by_rows ? y : x);
+    if (j >= s.x.cols) return;
+    const T factor = static_cast<T>(gpu::load(s.factors + j));
+    for (int u = 0; u < turns && i < s.x.rows; ++u, i += lanes) {
+        T* const at = s.x.data + i * s.x.row_stride + j * s.x.col_stride;
+        gpu::store(at, gpu::load_changing(at) * factor);
+    }
+}
+
+index_t slabs_of(index_t rows) {
+    const index_t slabs = (rows + least_rows - 1) / least_rows;
+    return slabs < most_slabs ? slabs : most_slabs;
+}
+
+unsigned blocks(index_t count, index_t each) {
+    return static_cast<unsigned>((count + each - 1) / each);
+}
+
+}  // namespace
+
+index_t column_peaks_work(index_t rows, index_t cols) {
+    return 3 * slabs_of(rows) * cols;
+}
+
+template <class T>
+void column_peaks(Matrix<const T> x, double* out, double* work, StreamHandle stream) {
+    if (x.rows == 0 || x.cols == 0) return;
+    const index_t slabs = slabs_of(x.rows), slab = (x.rows + slabs - 1) / slabs;
+    const PeakArguments<T> p{x, work, out, slab, slabs};
+    const bool by_rows = x.col_stride == 1 || x.row_stride != 1;
+    gpu::launch(by_rows ? slab_kernel<T, true> : slab_kernel<T, false>,
+                dim3(blocks(x.cols, by_rows ? 32 : 8), static_cast<unsigned>(slabs)), dim3(32, 8),
+                0, static_cast<gpu::Stream>(stream), p);
+    gpu::launch(join_kernel<T>, blocks(x.cols, threads), threads, 0,
+                static_cast<gpu::Stream>(stream), p);
+}
+
+template <class T>
+void scale_columns(Matrix<T> x, const double* factors, StreamHandle stream) {
+    if (x.rows == 0 || x.cols == 0) return;
+    const bool by_rows = x.col_stride == 1 || x.row_stride != 1;
+    const index_t columns = by_rows ? 32 : 8, lanes = threads / columns;
+    gpu::launch(by_rows ? scale_kernel<T, true> : scale_kernel<T, false>,
+                dim3(blocks(x.rows, lanes * turns), blocks(x.cols, columns)), dim3(32, 8), 0,
+                static_cast<gpu::Stream>(stream), ScaleArguments<T>{x, factors});
+}
+
+#define RANDNLA_INSTANTIATE(T)                                                      \
+    template void column_peaks<T>(Matrix<const T>, double*, double*, StreamHandle); \
+    template void scale_columns<T>(Matrix<T>, const double*, StreamHandle);
+RANDNLA_INSTANTIATE(float)
+RANDNLA_INSTANTIATE(double)
+
+}  // namespace randnla::cuda

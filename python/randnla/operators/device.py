@@ -1,0 +1,58 @@
+# SPDX-FileCopyrightText: 2026 the randnla developers
+# SPDX-License-Identifier: BSD-3-Clause
+"""An array on a GPU as the operator of a driver."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from randnla._backend.errors import NonFiniteError
+from randnla._backend.kernels import dense, device_dense
+from randnla.operators.base import LinearOperator
+
+
+class DeviceDense(LinearOperator):
+    """A real matrix on a GPU, taken without a copy; its products are of blocks there and stay there.
+
+    Made by the functions that take such arrays; it is no operator for others.
+
+    Parameters
+    ----------
+    entries : cupy.ndarray of shape (m, n), float32 or float64
+    """
+
+    def __init__(self, entries: Any) -> None:
+        rows, cols = entries.shape
+        super().__init__((rows, cols), entries.dtype)
+        self.entries = entries
+
+    def _matmat(self, X: Any) -> Any:
+        return dense.gemm(self.entries, X)
+
+    def _rmatmat(self, Y: Any) -> Any:
+        return dense.gemm(self.entries.T, Y)
+
+    def _block(self, X: Any, rows: int, product: str, name: str) -> Any:
+        self._match(X.shape[0], rows, product, X.shape)
+        return X
+
+    @property
+    def T(self) -> DeviceDense:
+        """The transposed array, a view."""
+        return DeviceDense(self.entries.T)
+
+    def frobenius_norm(self) -> float | None:
+        """The Frobenius norm, of squares in float64; None where these may leave its range. One pass."""
+        m, n = self.shape
+        peaks, squares = device_dense.column_peaks(self.entries if m >= n else self.entries.T)
+        largest = float(np.abs(peaks).max(initial=0.0))
+        known = largest == 0.0 or 1e-130 < largest < 1e130
+        return math.sqrt(float(squares.sum())) if known else None
+
+    def require_finite(self, *, name: str = "A") -> None:
+        """Raise `NonFiniteError` where an entry is NaN or Inf."""
+        if not np.isfinite(device_dense.column_peaks(self.entries)[0]).all():
+            raise NonFiniteError(f"{name}: it holds NaN or Inf")

@@ -1,0 +1,64 @@
+# SPDX-FileCopyrightText: 2026 the randnla developers
+# SPDX-License-Identifier: BSD-3-Clause
+"""Largest entries, lengths and scalings of columns by the emulated device."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from layouts import matrix
+
+DTYPES = (np.float32, np.float64)
+
+
+def column_peaks(device: Any, X: Any) -> tuple[Any, Any, dict[str, int]]:
+    out = np.full((2, X.shape[1]), np.nan)
+    work = device.work(device.module.column_peaks_work(*X.shape), np.float64)
+    counters = device.call("column_peaks", X.dtype, device.view(X), device.vector(out), device.vector(work))
+    return out[0], out[1], counters
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("layout", ["C", "F", "strided"])
+@pytest.mark.parametrize("shape", [(1, 1), (70, 33), (2500, 5), (9, 70)])
+def test_peaks_and_squares(device: Any, shape: tuple[int, int], layout: str, dtype: Any) -> None:
+    X = matrix(shape, dtype, layout)
+    X[-1, 0] = -9.0
+    peaks, squares, _ = column_peaks(device, X)
+    rows = np.argmax(np.abs(X), axis=0)
+    np.testing.assert_array_equal(peaks, X[rows, np.arange(shape[1])].astype(np.float64))
+    np.testing.assert_allclose(squares, (X.astype(np.longdouble) ** 2).sum(axis=0), rtol=1e-13)
+
+
+@pytest.mark.parametrize("layout", ["C", "F"])
+@pytest.mark.parametrize("rows", [(3, 40), (40, 3), (5, 2047), (2047, 5), (1023, 1024)])
+def test_the_first_of_equal_peaks(device: Any, rows: tuple[int, int], layout: str) -> None:
+    """Within a lane, across lanes and across slabs of 1024 rows."""
+    X = np.zeros((2100, 3), order=layout)  # type: ignore[call-overload]
+    X[rows[0], 1], X[rows[1], 1] = 2.0, -2.0
+    peaks, _, _ = column_peaks(device, X)
+    np.testing.assert_array_equal(peaks, [0.0, 2.0 if rows[0] < rows[1] else -2.0, 0.0])
+
+
+@pytest.mark.parametrize("row", [0, 700, 2099])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_peaks_that_are_not_finite(device: Any, value: float, row: int) -> None:
+    X = np.ones((2100, 2))
+    X[5, 1] = np.inf
+    X[row, 1] = value
+    peaks, _, _ = column_peaks(device, X)
+    assert peaks[0] == 1.0
+    assert np.isnan(peaks[1]) if np.isnan(value) else np.isinf(peaks[1])
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("layout", ["C", "F", "strided"])
+@pytest.mark.parametrize("shape", [(1, 1), (131, 33), (9, 70)])
+def test_scale_columns(device: Any, shape: tuple[int, int], layout: str, dtype: Any) -> None:
+    X = matrix(shape, dtype, layout)
+    factors = np.linspace(-2, 3, shape[1])
+    expected = X * factors.astype(dtype)
+    device.call("scale_columns", dtype, device.view(X), device.vector(factors))
+    np.testing.assert_array_equal(X, expected)
