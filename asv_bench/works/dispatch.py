@@ -63,7 +63,7 @@ def _svd(m: int, n: int, k: int, dtype: str) -> Case:
 
     def error(who: str, result: Any) -> float:
         U, values, Vh = tuple(result)[:3]
-        best = np.hypot(data.tail(s, k), 4 * np.finfo(dtype).eps * np.linalg.norm(s))
+        best = np.hypot(data.tail(s, k), data.rounding(np.linalg.norm(s), min(m, n), dtype))
         orthonormal = 15 * np.finfo(dtype).eps * min(m, n)
         skew = max(data.skewness(U), data.skewness(Vh.T)) / orthonormal
         return max(data.frobenius_error(A, U, values, Vh) / best, skew)

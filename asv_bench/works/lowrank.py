@@ -124,7 +124,8 @@ def principal_components(m: int, n: int, k: int, dtype: str) -> Case:
 
     mean = A.mean(0, dtype=np.float64)
     wide = A.astype(np.float64) - mean
-    best = float(np.sqrt(np.sum(np.linalg.eigvalsh(wide.T @ wide)[:-k])))
+    left = float(np.sum(np.linalg.eigvalsh(wide.T @ wide)[:-k]))
+    best = float(np.hypot(np.sqrt(max(left, 0.0)), data.rounding(np.linalg.norm(wide), min(m, n), dtype)))
 
     def error(who: str, result: Any) -> float:
         """Distance of mean + scores components to the data over the least possible at rank k."""
