@@ -44,9 +44,9 @@ class Setting:
     horizons: tuple[int, ...] = (1, 2, 3, 5, 10)
     oversampling: tuple[float, ...] = (1.25, 1.5, 2.0, 2.5, 3.0)
     seeds: int = 4
-    orders: tuple[int, ...] = (250, 500, 1000, 2000)
+    orders: tuple[int, ...] = (250, 500, 1000)
     graph: int = 49
-    repeats: int = 2  # of what is timed
+    repeats: int = 1  # of what is timed
 
 
 SETTINGS = {

@@ -77,6 +77,26 @@ def test_both_iterations_recover_tensors_of_every_order(order, dtype, method):
     assert result.info.error_relative <= (tol if method == "als" else rounding)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("order", [3, 4, 5, 6])
+def test_strides_of_any_kind_give_the_components_of_the_copy(order, dtype):
+    """Every other slice of a larger tensor, one axis backwards, the axes turned."""
+    factors = components(4, 2, order, 0.1, order)
+    T = dense(np.array([3.0, 1.5]), factors).astype(dtype)
+    larger = np.full((8, *T.shape[1:]), np.nan, dtype)
+    larger[::2] = T
+    strided = larger[::2][:, ::-1].transpose()
+    assert not strided.flags.c_contiguous
+    assert not strided.flags.f_contiguous
+    for function in (cpca, ico, als, cp):
+        found, wanted = (function(X, 2, rng=0) for X in (strided, np.ascontiguousarray(strided)))
+        turned = [f[::-1] if k == order - 2 else f for k, f in enumerate(factors[::-1])]
+        same, true = (1e-10, 1e-6) if dtype == np.float64 else (1e-3, 1e-3)
+        assert match_components(found.factors, wanted.factors)[1].max() <= same
+        if function is not cpca:
+            assert match_components(found.factors, turned)[1].max() <= true
+
+
 def test_a_finish_by_least_squares_takes_back_the_inflated_noise():
     plain, finished, long = [], [], []
     for seed in range(8):
