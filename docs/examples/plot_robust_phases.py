@@ -70,9 +70,9 @@ right.set(xlabel="order n", ylabel="seconds")
 right.legend(frameon=False)
 
 # %%
-# Films like the one of the page on moving objects, with more and more of them: where boxes cover over a tenth
-# of the frames, a pixel is covered a third of the time, in runs. The slowest decay with twice the rows and
-# columns stands that, the default does not, and says so.
+# Films like the one of the page on moving objects, with more and more boxes. From a tenth of all pixels on,
+# the default does not find the background, and says so: errors that move lie in runs along rows and columns.
+# The slowest decay with twice as many rows and columns finds it.
 for key, cell in small.items():
     if key.startswith("video"):
         print(
