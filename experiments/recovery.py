@@ -64,7 +64,7 @@ SETTINGS = {
         graph=200,
         repeats=3,
     ),
-    "tiny": Setting(20, 2, (1, 3), (2.0, 4.0), 1, 20, (2.0, 4.0), (40, 80), 25, 1),
+    "tiny": Setting(20, 2, (1, 3), (4.0,), 1, 20, (4.0,), (40, 80), 25, 1),
 }
 OPTIONS = {"holdout": 0.0, "max_iters": 40}  # what is found is found in thirty
 TIMED = (1, 4)  # horizons
