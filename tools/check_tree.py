@@ -18,6 +18,7 @@ import cpp_functions
 
 FILE_LINES = 600
 FUNCTION_LINES = 60
+PROSE_COLUMNS = 100
 SPDX = ("SPDX-FileCopyrightText: 2026 the randnla developers", "SPDX-License-Identifier: BSD-3-Clause")
 SKIPPED_FOLDERS = {".git", ".venv", "build", "dist", "wheelhouse", "demo-output", "_build", "generated"}
 
@@ -253,6 +254,17 @@ def include_cycles(root: Path) -> Iterator[Violation]:
         yield from visit(name, ())
 
 
+def prose_violations(root: Path) -> Iterator[Violation]:
+    """Lines of the documentation that are too long, tables and code apart."""
+    for path in [*tree_files(root / "docs", ".md"), root / "CHANGELOG.md", root / "README.md"]:
+        fenced = False
+        for number, line in enumerate(path.read_text("utf-8").splitlines() if path.is_file() else (), 1):
+            if line.lstrip().startswith("```"):
+                fenced = not fenced
+            elif not fenced and len(line) > PROSE_COLUMNS and not line.lstrip().startswith(("|", "#")):
+                yield Violation(path, number, f"{len(line)} columns (cap {PROSE_COLUMNS})")
+
+
 CHECKS: tuple[Callable[[Path], Iterator[Violation]], ...] = (
     import_violations,
     room_violations,
@@ -261,6 +273,7 @@ CHECKS: tuple[Callable[[Path], Iterator[Violation]], ...] = (
     doubled_test_violations,
     flag_violations,
     cpp_violations,
+    prose_violations,
 )
 
 

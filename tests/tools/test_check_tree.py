@@ -57,6 +57,11 @@ PLANTED = [
     ("csrc/src/a.cpp", "#include <pybind11/stl.h>\n", "is allowed in csrc/bindings"),
     ("csrc/src/isa/a.cpp", "#include <algorithm>\n", "no standard templates in a file compiled"),
     ("cmake/x.cmake", "add_compile_options(-O2 -ffast-math)\n", "banned compiler option -ffast-math"),
+    (
+        "docs/guide/a.md",
+        "|" + 120 * "x" + "\n```\n" + 120 * "x" + "\n```\n" + 101 * "x",
+        "101 columns (cap 100)",
+    ),
     ("cmake/x.cmake", "add_compile_options(-march=native)\n", "banned compiler option -march=native"),
 ]
 
