@@ -110,6 +110,26 @@ def test_eigh(gpu: Any, dtype: Any) -> None:
         randnla.eigh(gpu.put(np.triu(A)), RANK, rng=6)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("power_iters", [0, 1, 2])
+def test_nystrom(gpu: Any, power_iters: int, dtype: Any) -> None:
+    V = np.linalg.qr(np.random.default_rng(4).standard_normal((N, N)))[0]
+    A = ((V * 0.5 ** np.arange(N)) @ V.T).astype(dtype)
+    A = (A + A.T) / 2
+    options: Any = {"oversample": 5, "power_iters": power_iters, "rng": 8}
+    found, expected = randnla.nystrom(gpu.put(A), RANK, **options), randnla.nystrom(A, RANK, **options)
+    w, V = gpu.seen(found.w), gpu.seen(found.V)
+    loose = 1e4 * float(np.finfo(dtype).eps)
+    np.testing.assert_allclose(w, expected.w, rtol=loose)
+    np.testing.assert_allclose(V, expected.V, atol=10 * loose)
+    assert np.linalg.norm(A - (V * w) @ V.T) <= found.info.error_estimate
+    assert (found.info.method, found.info.passes) == ("nystrom", expected.info.passes)
+    zero = randnla.nystrom(gpu.put(np.zeros((20, 20), dtype)), 2, rng=0)
+    assert not gpu.seen(zero.w).any()
+    with pytest.raises(InputError, match="spectral_function: expected None for an array on a GPU"):
+        randnla.nystrom(gpu.put(A), RANK, spectral_function=np.exp)
+
+
 def test_only_cores_cross(gpu: Any) -> None:
     """What host and device exchange does not depend on the size of A, but for nothing."""
     counts = []

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from randnla._backend.kernels import qr, streams
+from randnla._backend.device import is_device
+from randnla._backend.kernels import dense, qr, streams
 
 from .error import PROBES
 from .problem import Problem, Run
@@ -84,9 +85,14 @@ def first_sketch(
     A Gaussian sketch and its probes are one product, so the certificate costs no pass. `start` is a
     block to take in place of Omega: a basis of an earlier call.
     """
-    if start is None and sketch == "gaussian":
+    on_device = start is not None and is_device(start)
+    if on_device or (start is None and sketch == "gaussian"):
+        size = size if start is None else start.shape[1]
         both = problem.empty(size + PROBES, problem.shape[1])
-        basis_rows(problem, size, out=both[:size])
+        if start is None:
+            basis_rows(problem, size, out=both[:size])
+        else:
+            dense.gemm(start, np.eye(size), both[:size].T)
         probe_rows(problem, out=both[size:])
         Y, exponent = problem.first(both.T)
         return Y[:, :size], Y[:, size:], both[size:].T, exponent

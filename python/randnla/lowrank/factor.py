@@ -9,14 +9,15 @@ import math
 import numpy as np
 import scipy.sparse
 
+from randnla._backend.device import is_device
 from randnla._backend.errors import BreakdownError, InputError
-from randnla._backend.kernels import dense, qr
+from randnla._backend.kernels import dense, device_dense, qr
 
 from . import skeleton
 from .basis import orthonormalize
 from .error import frobenius
 from .problem import Problem, Run
-from .scaling import Array, normalize, scale_by_power, unit_roundoff
+from .scaling import Array, largest_magnitude, normalize, scale_by_power, unit_roundoff
 from .skeleton import widen as widen
 
 
@@ -172,6 +173,14 @@ def _require_semidefinite(core: Array, magnitude: float, roundoff: float, n: int
         )
 
 
+def plus_multiple(Y: Array, factor: float, Q: Array) -> Array:
+    """``Y + factor Q``, a new array."""
+    if is_device(Y):
+        return dense.gemm(Q, factor * np.eye(Q.shape[1]), device_dense.scaled_copy(Y, 1.0), beta=1.0)
+    total: Array = Y + Y.real.dtype.type(factor) * Q
+    return total
+
+
 def nystrom_core(problem: Run, Q: Array, Y: Array) -> tuple[Array, Array]:
     """Eigenpairs, largest first and clamped at 0, of the Nystrom approximation from Y = A Q."""
     w, P, U = nystrom_factors(problem, Q, Y)
@@ -189,7 +198,7 @@ def nystrom_factors(
     core definite and is taken off the eigenvalues again.
     """
     size = Q.shape[1]
-    if not Y.any():
+    if largest_magnitude(Y) == 0.0:
         return np.zeros(size), Q, np.eye(size)
     # A_nu = A + nu I, Y_nu = A_nu Q = P T, C^H C = Q^H Y_nu:
     #   A_nu ~ Y_nu (Q^H Y_nu)^-1 Y_nu^H = F F^H,  F = P (T C^-1),
@@ -209,6 +218,6 @@ def nystrom_factors(
         break
     else:
         raise BreakdownError("A: the Nystrom core Q^H A Q is not positive semidefinite at any shift")
-    P, T = orthonormalize(problem, Y + Y.real.dtype.type(shift) * Q)
+    P, T = orthonormalize(problem, plus_multiple(Y, shift, Q))
     U, s, _ = qr.small_svd(qr.triangular_solve_right(widen(T), C))
     return np.maximum(s**2 - shift, 0.0), P, U

@@ -15,7 +15,7 @@ from randnla._backend.results import EighResult
 
 from . import error, factor, jackknife
 from .basis import Sample, basis_rows, first_sketch, iterate, orthonormalize
-from .call import Call, begin, smallest_rank
+from .call import Call, begin, device_method, smallest_rank
 from .eigh import (
     Pairs,
     checked_start,
@@ -53,7 +53,8 @@ def nystrom(
     Parameters
     ----------
     A : array, sparse matrix, memmap or operator of shape (n, n)
-        Symmetric (Hermitian) positive semidefinite.
+        Symmetric (Hermitian) positive semidefinite. On a GPU (`/guide/gpu`) for a fixed rank, with Gaussian
+        sketches of at most 256 (float32) or 128 columns.
     rank : int, optional
         Number of pairs k; with `tol`, the largest allowed.
     tol : float, optional
@@ -131,12 +132,15 @@ def nystrom(
         check_finite=check_finite,
         max_memory=max_memory,
         callback=callback,
+        device=True,
     )
     require_square(call)
+    device_method(call, "auto", ("nystrom",))
     start = checked_start(call, warm_start)
     _require_exchangeable(call, start, spectral_function)
     try:
-        w, V, info = _decompose(call, start, spectral_function)
+        with call.problem.place():
+            w, V, info = _decompose(call, start, spectral_function)
     except NonFiniteError:
         if call.check_finite:
             raise
@@ -149,6 +153,8 @@ def _require_exchangeable(call: Call, start: Array | None, function: SpectralFun
         return
     if not callable(function):
         raise InputError(f"spectral_function: expected a function of an array, got {type(function).__name__}")
+    if call.problem.kind == "device":
+        raise InputError("spectral_function: expected None for an array on a GPU")
     if call.tol is not None or start is not None or call.sketch != "gaussian":
         raise InputError("spectral_function: needs a fixed rank and a Gaussian sketch without warm_start")
 
@@ -191,7 +197,7 @@ def _orthonormal_test_matrix(call: Call, start: Array | None, size: int, triangl
     problem = call.problem
     if start is None:
         if call.sketch == "gaussian":
-            start = basis_rows(problem, size).T.astype(problem.dtype)
+            start = basis_rows(problem, size).T.astype(problem.dtype, copy=False)
         else:
             S = call.sketch(size, problem.shape[1])
             problem.sketch = str(S.kind)
