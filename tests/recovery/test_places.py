@@ -94,6 +94,23 @@ def test_a_pilot_of_no_power_is_as_none():
     assert len({*zip(t, i, j, strict=True)}) == 128
 
 
+@pytest.mark.parametrize("scale", [1e-300, 2.0**-1060, 1e300])
+def test_the_scale_of_a_pilot_does_not_matter(scale):
+    A = coherent(20, 3, 0)
+    first, scaled = (draw_places(3, 20, 200, pilot=LowRank(A.U, c, A.V), rng=0) for c in (A.C, A.C * scale))
+    assert all(np.array_equal(x, y) for x, y in zip(first, scaled, strict=True))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("part", [0, 1, 2])
+def test_a_pilot_that_is_not_finite_is_named(part, value):
+    A = coherent(20, 3, 0)
+    parts = [A.U.copy(), A.C.copy(), A.V.copy()]
+    parts[part].flat[-1] = value
+    with pytest.raises(randnla.NonFiniteError, match=r"^pilot: "):
+        draw_places(3, 20, 200, pilot=LowRank(*parts), rng=0)
+
+
 @pytest.mark.parametrize(
     ("change", "pattern"),
     [

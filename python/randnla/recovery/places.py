@@ -54,6 +54,8 @@ def draw_places(
     ------
     InputError
         An argument does not fit.
+    NonFiniteError
+        The pilot holds NaN or Inf.
 
     Notes
     -----
@@ -79,6 +81,8 @@ def draw_places(
         raise InputError(f"pilot: expected a LowRank or None, got {validate.shown(pilot)}")
     if pilot is not None and pilot.shape != (n, n):
         raise InputError(f"pilot: expected shape {(n, n)}, got {pilot.shape}")
+    for part in () if pilot is None else (pilot.U, pilot.C, pilot.V):
+        validate.require_finite(np.asarray(part), name="pilot")
     seed = seed_from(rng)
     rows = columns = np.full((horizon, n), 1 / (2 * horizon * n))
     if pilot is not None:
