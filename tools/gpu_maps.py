@@ -31,8 +31,10 @@ MAPS: dict[str, Any] = {
 }
 FACTORIZATIONS: dict[str, Callable[[Any], tuple[Any, ...]]] = {
     "qr": lambda A: tuple(randnla.qr(A, rng=7)),
-    "svd": lambda A: tuple(randnla.svd(A, 5, rng=7)),
-    "eigh": lambda A: tuple(randnla.eigh(A, 5, rng=7)),
+    "svd": lambda A: tuple(randnla.svd(A, 5, rng=7, method="subspace")),
+    "range_finder": lambda A: tuple(randnla.range_finder(A, 5, rng=7, method="subspace")),
+    "eigh": lambda A: tuple(randnla.eigh(A, 5, rng=7, method="subspace")),
+    "nystrom": lambda A: tuple(randnla.nystrom(A, 5, rng=7)),
 }
 DENSE = ("gaussian", "sign")  # the float32 sign map has the bits, but is not held to them
 
@@ -65,7 +67,7 @@ def check(to_device: Callable[[Any], Any], to_host: Callable[[Any], Any], shape:
                 wrong += bad
     for name, factorize in FACTORIZATIONS.items():
         for dtype in (np.float32, np.float64):
-            A = decaying(n if name == "eigh" else m, n).astype(dtype)
+            A = decaying(n if name in ("eigh", "nystrom") else m, n).astype(dtype)
             limit = 4096 * np.finfo(dtype).eps
             pairs = zip(map(to_host, factorize(to_device(A))), factorize(A), strict=True)
             bad = any(abs(found - expected).max() > limit for found, expected in pairs)

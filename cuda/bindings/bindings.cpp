@@ -107,9 +107,10 @@ template <class T>
 void bind_columns(py::module_& m, const std::string& suffix) {
     const py::call_guard<py::gil_scoped_release> unlocked;
     m.def(("column_peaks" + suffix).c_str(),
-          [](const Tuple& x, std::uintptr_t out, std::uintptr_t work, std::uintptr_t stream) {
-              column_peaks<T>(matrix<const T>(x), pointer<double>(out), pointer<double>(work),
-                              pointer<void>(stream));
+          [](const Tuple& x, double scale, std::uintptr_t out, std::uintptr_t work,
+             std::uintptr_t stream) {
+              column_peaks<T>(matrix<const T>(x), scale, pointer<double>(out),
+                              pointer<double>(work), pointer<void>(stream));
           },
           unlocked);
     m.def(("scale_columns" + suffix).c_str(),

@@ -37,6 +37,7 @@ struct PeakArguments {
     Matrix<const T> x;
     double* partial;  // (3, slabs, columns): peaks, squares and rows
     double* out;      // (2, columns)
+    double scale;     // of the entries
     index_t slab;     // rows of a slab
     index_t slabs;
 };
@@ -55,7 +56,8 @@ __global__ void __launch_bounds__(threads) slab_kernel(PeakArguments<T> p) {
     if (j < p.x.cols)
         for (index_t i = begin + lane; i < end; i += lanes) {
             const auto v =
-                static_cast<double>(gpu::load(p.x.data + i * p.x.row_stride + j * p.x.col_stride));
+                static_cast<double>(gpu::load(p.x.data + i * p.x.row_stride + j * p.x.col_stride)) *
+                p.scale;
             join(seen, v, i, v * v);
         }
     GPU_SHARED(double, peaks, threads);
@@ -132,10 +134,10 @@ index_t column_peaks_work(index_t rows, index_t cols) {
 }
 
 template <class T>
-void column_peaks(Matrix<const T> x, double* out, double* work, StreamHandle stream) {
+void column_peaks(Matrix<const T> x, double scale, double* out, double* work, StreamHandle stream) {
     if (x.rows == 0 || x.cols == 0) return;
     const index_t slabs = slabs_of(x.rows), slab = (x.rows + slabs - 1) / slabs;
-    const PeakArguments<T> p{x, work, out, slab, slabs};
+    const PeakArguments<T> p{x, work, out, scale, slab, slabs};
     const bool by_rows = x.col_stride == 1 || x.row_stride != 1;
     gpu::launch(by_rows ? slab_kernel<T, true> : slab_kernel<T, false>,
                 dim3(blocks(x.cols, by_rows ? 32 : 8), static_cast<unsigned>(slabs)), dim3(32, 8),
@@ -154,8 +156,8 @@ void scale_columns(Matrix<T> x, const double* factors, StreamHandle stream) {
                 static_cast<gpu::Stream>(stream), ScaleArguments<T>{x, factors});
 }
 
-#define RANDNLA_INSTANTIATE(T)                                                      \
-    template void column_peaks<T>(Matrix<const T>, double*, double*, StreamHandle); \
+#define RANDNLA_INSTANTIATE(T)                                                              \
+    template void column_peaks<T>(Matrix<const T>, double, double*, double*, StreamHandle); \
     template void scale_columns<T>(Matrix<T>, const double*, StreamHandle);
 RANDNLA_INSTANTIATE(float)
 RANDNLA_INSTANTIATE(double)

@@ -80,7 +80,7 @@ def apply_sparse_map(device: Any) -> tuple[dict[str, int], int]:
 @kernel
 def column_peaks(device: Any) -> tuple[dict[str, int], int]:
     work = np.full(device.module.column_peaks_work(2048, 32), np.nan)
-    return call(device, "column_peaks", numbers(2048, 32), np.full((1, 64), np.nan)[0], work)
+    return call(device, "column_peaks", numbers(2048, 32), 1.0, np.full((1, 64), np.nan)[0], work)
 
 
 @kernel

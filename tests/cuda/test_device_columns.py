@@ -13,10 +13,11 @@ from layouts import matrix
 DTYPES = (np.float32, np.float64)
 
 
-def column_peaks(device: Any, X: Any) -> tuple[Any, Any, dict[str, int]]:
+def column_peaks(device: Any, X: Any, scale: float = 1.0) -> tuple[Any, Any, dict[str, int]]:
     out = np.full((2, X.shape[1]), np.nan)
     work = device.work(device.module.column_peaks_work(*X.shape), np.float64)
-    counters = device.call("column_peaks", X.dtype, device.view(X), device.vector(out), device.vector(work))
+    addresses = device.vector(out), device.vector(work)
+    counters = device.call("column_peaks", X.dtype, device.view(X), scale, *addresses)
     return out[0], out[1], counters
 
 
@@ -51,6 +52,13 @@ def test_peaks_that_are_not_finite(device: Any, value: float, row: int) -> None:
     peaks, _, _ = column_peaks(device, X)
     assert peaks[0] == 1.0
     assert np.isnan(peaks[1]) if np.isnan(value) else np.isinf(peaks[1])
+
+
+def test_squares_beyond_the_range_are_those_of_a_multiple(device: Any) -> None:
+    X = np.ldexp(np.arange(1.0, 7.0).reshape(3, 2), 900)
+    peaks, squares, _ = column_peaks(device, X, 2.0**-900)
+    np.testing.assert_array_equal(peaks, [5.0, 6.0])
+    np.testing.assert_array_equal(squares, [35.0, 56.0])
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

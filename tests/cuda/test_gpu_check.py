@@ -28,7 +28,7 @@ def gpu_maps() -> Any:
 
 def test_the_products_it_compares_agree(gpu: Any, capsys: pytest.CaptureFixture[str]) -> None:
     module = gpu_maps()
-    assert module.check(gpu.put, gpu.seen, (64, 12)) == 0
+    assert module.check(gpu.put, gpu.seen, (64, 20)) == 0
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 2 * (3 * len(module.MAPS) - 1) + 2 * len(module.FACTORIZATIONS)
     assert all(line.startswith("agrees") for line in lines)
@@ -43,7 +43,7 @@ def test_it_sees_a_wrong_product(gpu: Any) -> None:
         return off
 
     lines = 2 * (3 * len(module.MAPS) - 1) + 2 * len(module.FACTORIZATIONS)
-    assert module.check(gpu.put, wrong, (64, 12)) == lines
+    assert module.check(gpu.put, wrong, (64, 20)) == lines
 
 
 @pytest.mark.skipif(shutil.which("nvidia-smi") is not None, reason="there is a GPU: run the script itself")

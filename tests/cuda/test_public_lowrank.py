@@ -130,6 +130,33 @@ def test_nystrom(gpu: Any, power_iters: int, dtype: Any) -> None:
         randnla.nystrom(gpu.put(A), RANK, spectral_function=np.exp)
 
 
+@pytest.mark.parametrize("shape", [(0, 5), (5, 0), (0, 0)])
+def test_empty(gpu: Any, shape: tuple[int, int]) -> None:
+    U, s, Vh = randnla.svd(gpu.put(np.ones((6, 6)))[: shape[0], : shape[1]], 0, rng=0)
+    assert (U.shape, s.shape, Vh.shape) == ((shape[0], 0), (0,), (0, shape[1]))
+    if shape == (0, 0):
+        assert randnla.eigh(gpu.put(np.ones((2, 2)))[:0, :0], 0).w.shape == (0,)
+        assert randnla.nystrom(gpu.put(np.ones((2, 2)))[:0, :0], 0).w.shape == (0,)
+
+
+@pytest.mark.parametrize("power", [-600, 600])
+def test_exact_certificate_of_far_units(gpu: Any, power: int) -> None:
+    A = matrix(np.float64)
+    near, far = (
+        randnla.svd(gpu.put(X), RANK, oversample=0, rng=0, certificate="exact").info
+        for X in (A, np.ldexp(A, power))
+    )
+    np.testing.assert_allclose(np.ldexp(far.error_estimate, -power), near.error_estimate, rtol=1e-12)
+
+
+def test_vectors_are_whole_arrays(gpu: Any) -> None:
+    for V in (
+        randnla.eigh(gpu.put(symmetric(np.float64)), 3, rng=0).V,
+        randnla.svd(gpu.put(matrix(np.float64)), 3).U,
+    ):
+        assert V.flags.c_contiguous or V.flags.f_contiguous
+
+
 def test_only_cores_cross(gpu: Any) -> None:
     """What host and device exchange does not depend on the size of A, but for nothing."""
     counts = []
@@ -148,7 +175,10 @@ def test_what_it_refuses(gpu: Any) -> None:
         ({"rank": 2, "method": "gram"}, "method: expected one of 'auto', 'subspace', 'power', 'proto'"),
         ({"rank": 2, "check_finite": False}, "check_finite: expected True for an array on a GPU"),
         ({"rank": 2, "certificate": "leave_one_out"}, "certificate: expected 'auto', 'probe' or 'exact'"),
-        ({"rank": 2, "precision": "two_slices"}, "precision: 'two_slices' needs a float32 array in memory"),
+        (
+            {"rank": 2, "precision": "two_slices"},
+            "precision: expected 'full' for an array on a GPU, got",
+        ),
     ):
         with pytest.raises(InputError, match=message):
             randnla.svd(gpu.put(A), **options)

@@ -56,6 +56,19 @@ def test_units(gpu: Any, dtype: Any, power: int) -> None:
     np.testing.assert_array_equal(gpu.seen(far.R), np.ldexp(gpu.seen(here.R), power))
 
 
+@pytest.mark.parametrize(("dtype", "power"), [(np.float32, -140), (np.float64, -1060)])
+def test_denormal_numbers(gpu: Any, dtype: Any, power: int) -> None:
+    A = np.ldexp(matrix("normal", 150, 6).astype(dtype), power)
+    result = randnla.qr(gpu.put(A), rng=0)
+    Q, R = gpu.seen(result.Q).astype(np.float64), gpu.seen(result.R).astype(np.float64)
+    eps = float(np.finfo(dtype).eps)
+    assert np.linalg.norm(Q.T @ Q - np.eye(6)) <= 50 * eps * np.sqrt(6)
+    # R is rounded to the multiples of the least number.
+    least = float(np.finfo(dtype).smallest_subnormal)
+    off = np.ldexp(A.astype(np.float64) - Q @ R, -power)
+    assert abs(off).max() <= 100 * eps + 6 * np.ldexp(least, -power)
+
+
 def test_only_cores_cross(gpu: Any) -> None:
     """Host and device exchange a sketch and a few n by n cores, whatever the number of rows."""
     counts = []

@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "randnla/sorted_sums.hpp"
 
-#ifdef __AVX2__
+#if defined(__AVX512F__) || (defined(__AVX2__) && defined(__FMA__))
 // GCC bug 105593: the "undefined" operands of its own header raise these warnings here.
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wuninitialized"

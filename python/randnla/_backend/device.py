@@ -69,8 +69,13 @@ class Runtime:
         return self.cupy.empty(shape, dtype, order)
 
     def call(self, name: str, dtype: Any, *arguments: Any) -> None:
-        """Queue the kernel `name` of an element type on the current stream."""
-        getattr(self.extension, name + SUFFIXES[np.dtype(dtype)])(*arguments, self.stream())
+        """Queue the kernel `name` of an element type on the current stream.
+
+        Arrays are handed on as matrices, those of one axis by their address; what only this call refers to
+        lives until the kernel is queued.
+        """
+        passed = [_passed(a, self.cupy.ndarray) for a in arguments]
+        getattr(self.extension, name + SUFFIXES[np.dtype(dtype)])(*passed, self.stream())
 
     def to_host(self, A: Any) -> Array:
         """A small array as a NumPy array; waits for the stream."""
@@ -117,6 +122,12 @@ def _open() -> Runtime:
     if importlib.util.find_spec("cupy") is None:
         raise InputError("arrays on a GPU need CuPy for their memory: pip install 'randnla[gpu]'")
     return Runtime(importlib.import_module("randnla._cuda"), importlib.import_module("cupy"))
+
+
+def _passed(argument: Any, array_type: Any) -> Any:
+    if not isinstance(argument, array_type):
+        return argument
+    return view(argument) if argument.ndim == 2 else argument.data.ptr
 
 
 def view(A: Any) -> tuple[int, int, int, int, int]:

@@ -285,6 +285,8 @@ def choose_precision(call: Call, precision: Any, method: str) -> None:
     if precision == "full":
         return
     problem = call.problem
+    if problem.kind == "device":
+        raise InputError(f"precision: expected 'full' for an array on a GPU, got {precision!r}")
     if not (isinstance(problem.op, Dense) and problem.dtype == np.float32):
         raise InputError(
             f"precision: {precision!r} needs a float32 array in memory, "

@@ -19,7 +19,7 @@ from . import adaptive, definite, error, factor, gram, plan
 from .basis import Sample, basis_rows, first_sketch, iterate, orthonormalize
 from .call import Call, account, begin, certify_product, device_method, numerical_rank, smallest_rank
 from .krylov import sample_krylov
-from .scaling import Array, fix_signs, in_units, real_dtype, restore
+from .scaling import Array, first_columns, fix_signs, in_units, real_dtype, restore
 
 Pairs = tuple[Array, Array, Info]
 
@@ -130,14 +130,14 @@ def eigh(
     require_square(call)
     method = device_method(call, method, plan.DEVICE_METHODS[:1])
     start = checked_start(call, warm_start)
-    try:
-        with call.problem.place():
+    with call.problem.place():
+        try:
             w, V, info = _decompose(call, method, start)
-    except NonFiniteError:
-        if call.check_finite:
-            raise
-        w, V, info = undefined(call)
-    return EighResult(*namespace.restore_all(call.kind, w, V), info=info)
+        except NonFiniteError:
+            if call.check_finite:
+                raise
+            w, V, info = undefined(call)
+        return EighResult(*namespace.restore_all(call.kind, w, V), info=info)
 
 
 def require_square(call: Call) -> None:
@@ -183,7 +183,7 @@ def start_block(call: Call, start: Array | None, size: int) -> Array | None:
 def _decompose(call: Call, method: str, start: Array | None) -> Pairs:
     problem = call.problem
     n = problem.shape[0]
-    if n == 0:
+    if n == 0 and problem.kind != "device":
         method = "full"
     if call.tol is not None:
         return _to_tolerance(call, method)
@@ -268,7 +268,7 @@ def finish(
     candidates: int = 1,
 ) -> Pairs:
     """Truncate to k pairs, certify, fix signs; the probes may have chosen among `candidates`."""
-    problem, V = call.problem, V[:, :k]
+    problem, V = call.problem, first_columns(V, k)
     ritz = method == "krylov" or (method == "subspace" and "definite core" not in problem.path)
     known = _exact(call, w, exponent, k) if ritz else None
     if known is None:

@@ -138,14 +138,14 @@ def nystrom(
     device_method(call, "auto", ("nystrom",))
     start = checked_start(call, warm_start)
     _require_exchangeable(call, start, spectral_function)
-    try:
-        with call.problem.place():
+    with call.problem.place():
+        try:
             w, V, info = _decompose(call, start, spectral_function)
-    except NonFiniteError:
-        if call.check_finite:
-            raise
-        w, V, info = undefined(call)
-    return EighResult(*namespace.restore_all(call.kind, w, V), info=info)
+        except NonFiniteError:
+            if call.check_finite:
+                raise
+            w, V, info = undefined(call)
+        return EighResult(*namespace.restore_all(call.kind, w, V), info=info)
 
 
 def _require_exchangeable(call: Call, start: Array | None, function: SpectralFunction | None) -> None:

@@ -84,6 +84,14 @@ def normalize(Y: Array) -> int:
     return exponent
 
 
+def first_columns(V: Array, k: int) -> Array:
+    """The first k columns: a view, or on a device, where libraries take whole arrays, a copy."""
+    if is_device(V) and k < V.shape[1]:
+        copy: Array = device_dense.scaled_copy(V[:, :k], 1.0)
+        return copy
+    return V[:, :k]
+
+
 def in_units(value: float, exponent: int) -> float:
     """value * 2^exponent, infinite where float64 ends."""
     try:

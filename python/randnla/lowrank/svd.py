@@ -193,7 +193,7 @@ def svd(
 
 def decompose(call: Call, method: str) -> Factors:
     """U, s, V and info by the method asked for, signs fixed."""
-    if min(call.problem.shape) == 0:
+    if min(call.problem.shape) == 0 and call.problem.kind != "device":
         method = "full"
     if call.tol is not None:
         U, s, V, info = _to_tolerance(call, method)

@@ -45,12 +45,17 @@ class DeviceDense(LinearOperator):
         return DeviceDense(self.entries.T)
 
     def frobenius_norm(self) -> float | None:
-        """The Frobenius norm, of squares in float64; None where these may leave its range. One pass."""
+        """The Frobenius norm, of squares in float64; one pass, or two where these leave its range."""
         m, n = self.shape
-        peaks, squares = device_dense.column_peaks(self.entries if m >= n else self.entries.T)
+        narrow = self.entries if m >= n else self.entries.T
+        peaks, squares = device_dense.column_peaks(narrow)
         largest = float(np.abs(peaks).max(initial=0.0))
-        known = largest == 0.0 or 1e-130 < largest < 1e130
-        return math.sqrt(float(squares.sum())) if known else None
+        if largest == 0.0 or 1e-130 < largest < 1e130:
+            return math.sqrt(float(squares.sum()))
+        power = max(-1000, min(1000, -math.frexp(largest)[1])) if math.isfinite(largest) else 0
+        squares = device_dense.column_peaks(narrow, 2.0**power)[1]
+        norm = math.ldexp(math.sqrt(float(squares.sum())), -power)
+        return norm if norm > 1e-290 else None  # below, it is rounded
 
     def require_finite(self, *, name: str = "A") -> None:
         """Raise `NonFiniteError` where an entry is NaN or Inf."""

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import numpy as np
@@ -134,7 +135,8 @@ def qr(
         seed=seed,
         stream_version=None if seed is None else STREAM_VERSION,
     )
-    Q, R = namespace.restore_all(kind, Q, R)
+    with runtime().on(matrix) if is_device(matrix) else contextlib.nullcontext():
+        Q, R = namespace.restore_all(kind, Q, R)
     return QRResult(Q, R, info=info)
 
 

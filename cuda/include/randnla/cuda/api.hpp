@@ -90,14 +90,14 @@ template <class T>
 void gather_rows(const std::int64_t* rows, T scale, Matrix<const T> a, Matrix<T> out,
                  StreamHandle stream);
 
-// Of every column of x, which has rows: the entry of largest magnitude, the first of equal ones and
-// NaN if there is one, then the sums of squares. out is (2, columns); work has
+// Of every column of scale x, which has rows: the entry of largest magnitude, the first of equal
+// ones and NaN if there is one, then the sums of squares. out is (2, columns); work has
 // column_peaks_work(rows, columns) numbers.
 template <class T>
-void column_peaks(Matrix<const T> x, double* out, double* work, StreamHandle stream);
+void column_peaks(Matrix<const T> x, double scale, double* out, double* work, StreamHandle stream);
 index_t column_peaks_work(index_t rows, index_t cols);
 
-// x[:, j] *= factors[j], for up to 2^19 columns.
+// x[:, j] *= factors[j], for up to 524280 columns.
 template <class T>
 void scale_columns(Matrix<T> x, const double* factors, StreamHandle stream);
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from randnla._backend.device import is_device, runtime, view
+from randnla._backend.device import is_device, runtime
 
 Real = NDArray[np.float64]
 
@@ -23,7 +23,7 @@ def gemm(A: Any, B: Any, out: Any = None, *, alpha: float = 1.0, beta: float = 0
     count = runtime().extension.multiply_work(A.shape[0], B.shape[1], A.shape[1], dtype.itemsize)
     work = runtime().empty((max(1, count),), dtype)
     weights = runtime().extension.Weights()
-    runtime().call("multiply", dtype, alpha, view(A), view(B), beta, view(out), weights, work.data.ptr)
+    runtime().call("multiply", dtype, alpha, A, B, beta, out, weights, work)
     return out
 
 
@@ -37,24 +37,24 @@ def gram(Q: Any) -> Real:
     n, itemsize = Q.shape[1], Q.itemsize
     out = runtime().empty((n, n), np.float64)
     work = runtime().empty((max(1, runtime().extension.gram_work(*Q.shape, itemsize)),), Q.dtype)
-    runtime().call("gram_wide", Q.dtype, 1.0, view(Q), 0.0, view(out), work.data.ptr)
+    runtime().call("gram_wide", Q.dtype, 1.0, Q, 0.0, out, work)
     return runtime().to_host(out)
 
 
-def column_peaks(X: Any) -> tuple[Real, Real]:
+def column_peaks(X: Any, scale: float = 1.0) -> tuple[Real, Real]:
     """Of every column, on the host: the entry of largest magnitude (the first of equal ones; NaN, if there
-    is one) and the sum of squares."""
+    is one) and the sum of squares, both of ``scale X``."""
     m, n = X.shape
     if m == 0 or n == 0:
         return np.zeros(n), np.zeros(n)
-    out = runtime().empty((2, n), np.float64)
+    out = runtime().empty((2 * n,), np.float64)
     work = runtime().empty((int(runtime().extension.column_peaks_work(m, n)),), np.float64)
-    runtime().call("column_peaks", X.dtype, view(X), out.data.ptr, work.data.ptr)
-    peaks, squares = runtime().to_host(out)
+    runtime().call("column_peaks", X.dtype, X, scale, out, work)
+    peaks, squares = runtime().to_host(out).reshape(2, n)
     return peaks, squares
 
 
 def scale_columns(X: Any, factors: Any) -> None:
     """``X[:, j] *= factors[j]`` in place; one number stands for all columns."""
     values = np.broadcast_to(np.asarray(factors, np.float64), X.shape[1])
-    runtime().call("scale_columns", X.dtype, view(X), runtime().to_device(values).data.ptr)
+    runtime().call("scale_columns", X.dtype, X, runtime().to_device(values))

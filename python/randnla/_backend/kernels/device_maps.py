@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from randnla._backend.device import runtime, view
+from randnla._backend.device import runtime
 
 
 def _dense_map(kind: int, seed: int, stream: int, row_start: int, col_start: int, scale: float) -> Any:
@@ -26,7 +26,7 @@ def fill_dense_map(
 ) -> None:
     """Entries with the bits of the core."""
     entries = _dense_map(kind, seed, stream, row_start, col_start, scale)
-    runtime().call("fill_dense_map", out.dtype, entries, view(out))
+    runtime().call("fill_dense_map", out.dtype, entries, out)
 
 
 def apply_dense_map(
@@ -44,7 +44,7 @@ def apply_dense_map(
     """Products to rounding, each entry summed in one order whatever the device."""
     entries = _dense_map(kind, seed, stream, row_start, col_start, scale)
     # The kernel multiplies from the right: S A = (A^T S^T)^T.
-    runtime().call("apply_dense_map", A.dtype, entries, adjoint, view(A.T), view(out.T), 0)
+    runtime().call("apply_dense_map", A.dtype, entries, adjoint, A.T, out.T, 0)
 
 
 def apply_sign_map(
@@ -61,7 +61,7 @@ def apply_sign_map(
 ) -> None:
     """Products of float32 sign maps in fixed point, with the bits of the core."""
     entries = _dense_map(kind, seed, stream, row_start, col_start, scale)
-    runtime().call("apply_sign_map", A.dtype, entries, adjoint, view(A), view(out))
+    runtime().call("apply_sign_map", A.dtype, entries, adjoint, A, out)
 
 
 def apply_sparse_map(
@@ -71,7 +71,7 @@ def apply_sparse_map(
     entries = runtime().extension.SparseMap(
         kind=kind, seed=seed, stream=stream, rows=d, nnz=nnz, element_bits=8 * A.itemsize
     )
-    runtime().call("apply_sparse_map", A.dtype, entries, scale, view(A), view(out), adjoint)
+    runtime().call("apply_sparse_map", A.dtype, entries, scale, A, out, adjoint)
 
 
 def hadamard_limit(itemsize: int) -> int:
@@ -83,11 +83,11 @@ def apply_hadamard(
     A: Any, out: Any, positions: NDArray[np.int64], *, seed: int, stream: int, scale: float, adjoint: bool
 ) -> None:
     """The SRHT; the drawn positions, 8 bytes each, go to the device."""
-    rows = runtime().to_device(positions).data.ptr
-    runtime().call("apply_hadamard", A.dtype, seed, stream, rows, adjoint, scale, view(A), view(out))
+    rows = runtime().to_device(positions)
+    runtime().call("apply_hadamard", A.dtype, seed, stream, rows, adjoint, scale, A, out)
 
 
 def gather_rows(A: Any, out: Any, indices: NDArray[np.int64], *, scale: float) -> None:
     """``out = scale A[indices]``; the indices, 8 bytes each, go to the device."""
     rows = runtime().to_device(indices)
-    runtime().call("gather_rows", A.dtype, rows.data.ptr, scale, view(A), view(out))
+    runtime().call("gather_rows", A.dtype, rows, scale, A, out)

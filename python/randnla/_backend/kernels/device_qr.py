@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from randnla._backend.device import runtime, view
+from randnla._backend.device import runtime
 from randnla._backend.errors import BreakdownError, InputError, NonFiniteError
 from randnla._backend.kernels import device_maps
 from randnla._backend.kernels.device_dense import gemm, gram, scaled_copy
@@ -24,8 +24,8 @@ Real = NDArray[np.float64]
 SHARE = 4  # rows of the sketch for each column
 NONZEROS = 8
 PASSES = 6
-MIDDLING = {4: 30, 8: 300}
-"""Exponents up to which a block is factored as it is."""
+MIDDLING = {4: (30, 120), 8: (300, 1000)}
+"""Exponents up to which a block is factored as it is, and which a factor may have, by element size."""
 
 
 def cholesky_qr(Y: Any, *, seed: int, name: str) -> tuple[Any, Real, str]:
@@ -49,10 +49,12 @@ def cholesky_qr(Y: Any, *, seed: int, name: str) -> tuple[Any, Real, str]:
     eps = float(np.finfo(Y.dtype).eps)
     triangle = sketched_triangle(Y, seed, name)
     exponent = math.frexp(float(np.abs(triangle).max()))[1]
-    if abs(exponent) > MIDDLING[Y.itemsize]:
-        # Squares would leave the range.
-        Q, R, path = cholesky_qr(scaled_copy(Y, 2.0 ** min(-exponent, 1000)), seed=seed, name=name)
-        return Q, np.ldexp(R, max(exponent, -1000)), path
+    middling, most = MIDDLING[Y.itemsize]
+    if abs(exponent) > middling:
+        # Squares would leave the range. A second step takes what lies further out than one factor reaches.
+        power = max(-most, min(most, -exponent))
+        Q, R, path = cholesky_qr(scaled_copy(Y, 2.0**power), seed=seed, name=name)
+        return Q, np.ldexp(R, -power), path
     lengths = np.linalg.norm(triangle, axis=0)
     scaled = triangle / np.where(lengths > 0, lengths, 1.0)
     if np.linalg.svd(scaled, compute_uv=False)[-1] < 32 * eps:
@@ -95,7 +97,7 @@ def solve(Y: Any, R: Real) -> tuple[Any, Real]:
     """``Y R^-1`` and the R that was used: rounded to the dtype of `Y`."""
     R = R.astype(Y.dtype).astype(np.float64)
     X = runtime().empty(Y.shape, Y.dtype)
-    runtime().call("solve_upper", Y.dtype, view(Y), view(runtime().to_device(R)), view(X))
+    runtime().call("solve_upper", Y.dtype, Y, runtime().to_device(R), X)
     return X, R
 
 
