@@ -37,7 +37,8 @@ class Boundary:
     normals : (B, D) array, optional
         Outward, tangent to the manifold, of any length; estimated from the points unless given.
     ghosts : int, default 16
-        Layers of ghost points beyond the boundary; 0 leaves the kernel cut off there.
+        Layers of ghost points beyond the boundary; 0 leaves the kernel cut off there, which means a
+        derivative of zero: other values of "neumann" need ghosts.
 
     Raises
     ------
@@ -80,6 +81,11 @@ class Boundary:
         if values.dtype.kind == "c" or (values.ndim == 1 and values.shape != given.shape):
             raise InputError(f"values: expected {given.size} real numbers or one, got {values.shape}")
         validate.require_finite(np.atleast_1d(values), name="values")
+        if self.kind == "neumann" and self.ghosts == 0 and values.any():
+            got = values[np.nonzero(values)].flat[0]
+            raise InputError(
+                f'values: expected 0 for kind="neumann" with ghosts=0, got {got}; others need ghosts'
+            )
         object.__setattr__(self, "indices", given.astype(np.int64))
         object.__setattr__(self, "values", np.broadcast_to(values.astype(np.float64), given.shape).copy())
         if self.normals is not None:
