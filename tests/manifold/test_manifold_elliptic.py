@@ -7,7 +7,7 @@ import pytest
 from manifold_cases import half_circle, half_torus, torus_grid, torus_points, torus_problem
 from scipy.spatial import cKDTree
 
-from randnla import ConvergenceWarning, InputError
+from randnla import ConvergenceWarning, InputError, NonFiniteError
 from randnla.manifold import Boundary, diffusion_map, laplacian, solve_elliptic
 from randnla.manifold.geometry import outward_normals
 
@@ -247,3 +247,66 @@ def test_certificates_at_boundaries_and_of_features():
     assert np.sqrt(np.mean((found.u[:, 0] - u) ** 2)) < 3 * found.info.error_estimate < 0.6
     with pytest.raises(InputError, match=r"^certify: expected"):
         solve_elliptic(X, f, a=1.0, certify="yes")
+
+
+@pytest.mark.parametrize("ghosts", [0, 16])
+def test_no_certificate_where_the_kernel_reaches_no_neighbor(ghosts):
+    X, t = half_circle(200)
+    u = np.sin(2 * t + 0.4) + t
+    f = 4 * np.sin(2 * t + 0.4) + u
+    edge = Boundary([0, 199], values=u[[0, 199]], ghosts=ghosts)
+    found = solve_elliptic(X, f, a=1.0, boundary=edge, neighbors=42, bandwidth=1e-9, certify=True)
+    assert np.abs(found.u - u).max() > 1
+    assert found.info.error_estimate == found.info.error_relative == np.inf
+
+
+@pytest.mark.parametrize("exponent", [-1000, -560, 530, 990])
+@pytest.mark.parametrize("ghosts", [0, 16])
+def test_residuals_and_certificates_are_those_of_other_units(ghosts, exponent):
+    X, t = half_circle(200)
+    u = np.sin(2 * t + 0.4) + t
+    f = 4 * np.sin(2 * t + 0.4) + u
+
+    def solve(unit, **options):
+        values = np.ldexp(u[[0, 199]], unit)
+        edge = Boundary([0, 199], values=values, ghosts=ghosts)
+        F = np.c_[np.ldexp(f, unit), np.ldexp(f, unit) / 2]
+        return solve_elliptic(X, F, a=1.0, boundary=edge, neighbors=42, rng=0, **options)
+
+    plain, other = solve(0, certify=True), solve(exponent, certify=True)
+    np.testing.assert_allclose(np.ldexp(other.u, -exponent), plain.u, rtol=1e-10)
+    assert 0 < other.info.residual <= 1e-8
+    moved = float(np.ldexp(other.info.error_estimate, -exponent))
+    assert moved == pytest.approx(plain.info.error_estimate, rel=1e-10)
+    plain, other = solve(0, method="features"), solve(exponent, method="features")
+    assert other.info.residual == pytest.approx(plain.info.residual, rel=1e-6)
+
+
+def test_a_column_of_tiny_numbers_is_measured_beside_others():
+    X, t, p = torus_grid(16)
+    f, kappa, _ = torus_problem(t, p)
+    with pytest.warns(ConvergenceWarning, match="residual"):
+        found = solve_elliptic(X, np.c_[np.zeros(256), 1e-170 * f], a=1.0, kappa=kappa, maxiter=1)
+    with pytest.warns(ConvergenceWarning, match="residual"):
+        plain = solve_elliptic(X, f, a=1.0, kappa=kappa, maxiter=1)
+    assert found.info.residual == pytest.approx(plain.info.residual, rel=1e-6)
+
+
+@pytest.mark.parametrize("ghosts", [0, 16])
+def test_right_hand_sides_at_known_values_are_not_read(ghosts):
+    X, t = half_circle(200)
+    u = np.sin(2 * t + 0.4) + t
+    f = 4 * np.sin(2 * t + 0.4) + u
+    edge = Boundary([0, 199], values=u[[0, 199]], ghosts=ghosts)
+    g = f.copy()
+    g[[0, 199]] = np.nan, np.inf
+    given = g.copy()
+    for method in ("direct", "features"):
+        plain, other = (
+            solve_elliptic(X, F, a=1.0, boundary=edge, neighbors=42, method=method, rng=0) for F in (f, g)
+        )
+        assert np.array_equal(plain.u, other.u)
+        assert plain.info.residual == other.info.residual
+    assert np.array_equal(g, given, equal_nan=True)
+    with pytest.raises(NonFiniteError, match=r"^f: 2 entries are NaN or Inf, the first at index 0"):
+        solve_elliptic(X, g, a=1.0, boundary=Boundary([0, 199], kind="neumann"), neighbors=42)

@@ -112,6 +112,10 @@ def test_arguments(call, keywords, message):
         ({"indices": [1], "ghosts": -1}, r"^ghosts: expected an integer >= 0, got -1"),
         ({"indices": [1], "values": [1.0, 2.0]}, r"^values: expected 1 real numbers or one"),
         ({"indices": [1], "values": np.nan}, r"^values: 1 entry is NaN or Inf"),
+        (
+            {"indices": [1, 2], "values": [0.0, 0.5], "kind": "neumann", "ghosts": 0},
+            r'^values: expected 0 for kind="neumann" with ghosts=0, got 0.5',
+        ),
         ({"indices": [1], "normals": [[0.0, 0.0]]}, r"^normals: expected nonzero vectors"),
         ({"indices": [1], "normals": [[1.0], [1.0]]}, r"^normals: expected 1 real rows"),
     ],
@@ -133,12 +137,39 @@ def test_a_graph_in_two_parts_has_two_constants():
     jittered = X + 0.05 * np.random.default_rng(0).standard_normal(X.shape)  # no ties among distances
     two = np.concatenate([jittered, jittered + 128.0])
     with pytest.raises(
-        InputError, match=r"^points: expected a connected graph.*got 2 parts; raise neighbors"
+        InputError, match=r"^points: expected a connected graph.*got 2 such of 2 parts; raise neighbors"
     ):
         solve_elliptic(two, np.r_[F, F], neighbors=24)
     found = solve_elliptic(two, np.r_[F, F], a=1.0, kappa=np.r_[KAPPA, KAPPA], neighbors=24)
     assert found.info.converged
     assert np.abs(found.u[:N] - found.u[N:]).max() <= 1e-6
+
+
+@pytest.mark.parametrize("method", ["direct", "features"])
+@pytest.mark.parametrize("preconditioner", [None, "sparsified"])
+def test_a_part_of_the_graph_without_a_known_value_is_singular(method, preconditioner):
+    t = 2 * np.pi * np.arange(200) / 200
+    two = np.concatenate([np.c_[np.cos(t), np.sin(t)], np.c_[np.cos(t) + 10.0, np.sin(t)]])
+    f, message = np.ones(400), r"^points: expected a connected graph.*got 1 such of 2 parts; raise neighbors"
+    options = {"neighbors": 20, "method": method, "preconditioner": preconditioner, "rng": 0}
+    for ghosts in (0, 16):
+        with pytest.raises(InputError, match=message):
+            solve_elliptic(two, f, boundary=Boundary([0], ghosts=ghosts), **options)
+    half = np.repeat([0.0, 1.0], 200)
+    with pytest.raises(InputError, match=message):
+        solve_elliptic(two, f, a=half, **options)
+    found = solve_elliptic(two, f, a=half, boundary=Boundary([0], ghosts=0), neighbors=20)
+    assert found.info.converged  # each part has what it needs
+    assert laplacian(two, boundary=Boundary([0, 7]), neighbors=20).info.rank == 398
+
+
+def test_entries_of_zero_connect_nothing():
+    t = 2 * np.pi * np.arange(200) / 200
+    circle = np.c_[np.cos(t), np.sin(t)]
+    with pytest.raises(InputError, match=r"^points: expected a connected graph.*got 199 such of 200 parts"):
+        solve_elliptic(circle, np.cos(t), bandwidth=1e-9, boundary=Boundary([0], ghosts=0))
+    with pytest.raises(InputError, match=r"^points: expected a connected graph.*got 200 such of 200 parts"):
+        solve_elliptic(circle, np.cos(t), bandwidth=1e-9)
 
 
 def test_points_that_coincide_share_their_weight():

@@ -23,12 +23,14 @@ from .cloud import Array, checked_points
 from .direct import solve_directly
 from .evaluation import Fitted, LocalPolynomials
 from .features import BASES, COUNT, fit_features, make_features
-from .operators import laplacian
+from .operators import LaplacianResult, laplacian
 from .precondition import PRECONDITIONERS
-from .system import Elliptic, pose
+from .system import Elliptic, exponents, pose
 
 METHODS = ("direct", "features", "network")
 TOLERANCE = 1e-8
+REACH = 0.5
+"""Share of a kernel that falls on neighbors, below which a change of the bandwidth tells nothing."""
 FACTORED_FROM = 20_000
 """Points of a surface from which factoring its small graph is cheaper than the steps that this saves."""
 
@@ -80,7 +82,7 @@ def solve_elliptic(
     points : (N, D) array
         Real; one point a row.
     f : (N,) or (N, k) array
-        At the points. With ghost points or none, values at Dirichlet points are not read.
+        At the points. Values at Dirichlet points are not read, with ghost points or none.
     a : float or (N,) array, default 0
         Nonnegative. Where it is zero and no value of u is given, u has mean zero over the manifold, and f is
         freed of its mean.
@@ -129,12 +131,13 @@ def solve_elliptic(
         `u`, `evaluate`, `laplacian`. `info.residual` is the relative residual of the discrete equations,
         computed anew from u: of the linear algebra for "direct", the misfit for the others. How far the
         discrete equations are from the manifold's it does not tell; with `certify`, ``info.error_estimate``
-        does: the larger root mean square over the manifold of what u moves by, an estimate, no bound.
+        does: the larger root mean square over the manifold of what u moves by, an estimate, no bound;
+        inf for a bandwidth so small that most of the kernel falls on the point itself.
 
     Raises
     ------
     InputError
-        An argument does not fit; the graph falls apart where constants are free.
+        An argument does not fit; a connected part of the graph has a = 0 and no known value, beside others.
     NonFiniteError
         An argument holds NaN or Inf.
 
@@ -165,7 +168,6 @@ def solve_elliptic(
     certify = validate.flag(certify, name="certify")
     array = checked_points(points, check_finite=check_finite)
     kind = namespace.kind_of(f)
-    right, vector = _right_hand_side(f, len(array), check_finite=check_finite)
     absorbed = checked_coefficient(a, len(array), name="a", check_finite=check_finite)
     if not (absorbed >= 0).all():
         raise InputError(f"a: expected nonnegative numbers, got {absorbed.min()}")
@@ -174,6 +176,7 @@ def solve_elliptic(
     )
     d = checked_dimension(dimension, array.shape[1])
     edge = checked_boundary(boundary, array)
+    right, vector = _right_hand_side(f, len(array), edge, check_finite=check_finite)
     tolerance = TOLERANCE if tol is None else validate.tolerance(tol)
     steps = None if maxiter is None else validate.integer(maxiter, name="maxiter", low=0)
     seed = seed_from(rng)
@@ -193,34 +196,50 @@ def solve_elliptic(
     info = _account(problem, u, method, info, tolerance, seed)
     if certify:
         others = (pose(array, operator(bandwidth=x * L.bandwidth), absorbed, right, edge) for x in (0.5, 2.0))
-        info = info.replace(**_discretization(problem, u, [solved(other)[0] for other in others]))
+        moved = [solved(other)[0] for other in others]
+        info = info.replace(**_discretization(problem, u, moved, reached=_reaches(L, kappa)))
     return EllipticResult(namespace.restore(kind, u[:, 0] if vector else u), evaluate, laplacian=L, info=info)
 
 
-def _discretization(problem: Elliptic, u: Array, others: list[Array]) -> dict[str, Any]:
-    """Root mean square of the largest move from u, of the worst column."""
+def _discretization(problem: Elliptic, u: Array, others: list[Array], *, reached: bool) -> dict[str, Any]:
+    """Root mean square of the largest move from u, of the worst column; inf unless neighbors are reached."""
 
     def size(x: Array) -> float:
-        return float(np.sqrt(np.max(problem.mean(x**2), initial=0.0)))
+        unit = exponents(x)
+        return float(np.max(np.ldexp(np.sqrt(problem.mean(np.ldexp(x, -unit) ** 2)), unit), initial=0.0))
 
     error, whole = max(size(other - u) for other in others), size(u)
+    if not reached:
+        error = np.inf
     return {
         "error_estimate": error,
         "error_kind": "root mean square",
-        "error_relative": error / whole if whole > 0 else 0.0,
+        "error_relative": error / whole if whole > 0 else (np.inf if error > 0 else 0.0),
         "certificate": "three bandwidths",
     }
 
 
-def _right_hand_side(f: Any, n: int, *, check_finite: bool) -> tuple[Array, bool]:
-    """f as columns, and whether it is one vector."""
+def _reaches(L: LaplacianResult, kappa: Any) -> bool:
+    """Whether the kernel has half of its weight off the point itself, for the median point.
+
+    Below, it tells little but that point, at half and at twice the bandwidth as well: u does not move.
+    """
+    away = L.bandwidth * L.stiffness.diagonal() / (np.asarray(kappa) * L.mass)
+    return bool(np.median(away) >= REACH)
+
+
+def _right_hand_side(f: Any, n: int, edge: Boundary | None, *, check_finite: bool) -> tuple[Array, bool]:
+    """f as columns, with zeros where u is known, and whether it is one vector."""
     array = validate.as_array(f, name="f", ndim=(1, 2))
     if array.dtype.kind == "c" or len(array) != n:
         raise InputError(f"f: expected {n} rows of real numbers, got shape {array.shape}, {array.dtype}")
+    right = array.astype(np.float64)
+    if edge is not None and edge.kind == "dirichlet":
+        right[edge.indices] = 0.0
     if check_finite:
-        validate.require_finite(array, name="f")
-    vector = array.ndim == 1
-    return (array[:, None] if vector else array).astype(np.float64), vector
+        validate.require_finite(right, name="f")
+    vector = right.ndim == 1
+    return right[:, None] if vector else right, vector
 
 
 @dataclass(frozen=True)

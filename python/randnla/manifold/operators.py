@@ -156,7 +156,7 @@ def _closed(
 
 def _result(made: Kernel, stiffness: Any, mass: Array, offset: Array, path: str) -> LaplacianResult:
     info = Info(
-        rank=made.graph.size - made.graph.components(),
+        rank=len(mass) - made.graph.components(),
         method="diffusion maps",
         path=path,
         entries=len(made.values),

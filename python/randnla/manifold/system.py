@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import scipy.sparse
+from scipy.sparse.csgraph import connected_components
 
 from randnla._backend.errors import InputError
 
@@ -63,21 +64,40 @@ class Elliptic:
         return np.asarray(self.L.mass)
 
     def residual(self, u: Array) -> float:
-        """Largest relative residual over the right-hand sides, in the norm that volumes weigh."""
-        x = (self.L.stiffness @ u) / self.L.mass[:, None] + self.L.offset[:, None] + self.a[:, None] * u
+        """Largest relative residual over the right-hand sides, in the norm that volumes weigh.
+
+        Column by column in units of the data, of which the squares may leave the range of numbers.
+        """
+        along = np.max(np.abs(np.concatenate([self.values, self.L.offset])))
+        unit = -exponents(np.concatenate([self.f, np.full((1, self.f.shape[1]), along)]))
+        f, u = np.ldexp(self.f, unit), np.ldexp(u, unit)
+        offset = np.ldexp(self.L.offset[:, None], unit)
+        known = np.zeros_like(u)
+        known[self.fixed] = np.ldexp(self.values[:, None], unit)
         root = np.sqrt(self.volumes()[self.free])[:, None]
-        left = np.linalg.norm(root * (x - self.f)[self.free], axis=0)
-        size = np.linalg.norm(root * self.right(), axis=0) + self._known()
+
+        def norms(x: Array) -> Array:
+            return np.asarray(np.linalg.norm(root * x[self.free], axis=0))
+
+        def operator(x: Array) -> Array:
+            return np.asarray((self.L.stiffness @ x) / self.L.mass[:, None])
+
+        left = norms(operator(u) + offset + self.a[:, None] * u - f)
+        size = norms(f - offset) + norms(operator(known))
         return float(np.max(left / np.where(size > 0, size, 1.0), initial=0.0))
 
-    def _known(self) -> float:
-        if not self.fixed.size or not self.values.any():
-            return 0.0
-        u = np.zeros(len(self.a))
-        u[self.fixed] = self.values
-        return float(
-            np.linalg.norm((np.sqrt(self.L.mass) * ((self.L.stiffness @ u) / self.L.mass))[self.free])
-        )
+    def loose(self) -> tuple[int, int]:
+        """Connected parts, and how many of them have a = 0 and no known value: they are singular."""
+        whole = self.L.symmetric and self.L.info.rank == len(self.a) - 1 and self.L.stiffness.data.all()
+        if whole or (self.a > 0).all():
+            return 1, int(self.mean_free)
+        reached = self.L.stiffness.astype(bool)  # entries of zero connect nothing
+        reached.eliminate_zeros()
+        count, part = connected_components(reached, directed=False)
+        held = np.zeros(count, bool)
+        held[part[self.a > 0]] = True
+        held[part[self.fixed]] = True
+        return int(count), int(count - np.count_nonzero(held))
 
 
 def pose(points: Array, L: LaplacianResult, a: Array, f: Array, boundary: Boundary | None) -> Elliptic:
@@ -87,13 +107,17 @@ def pose(points: Array, L: LaplacianResult, a: Array, f: Array, boundary: Bounda
     if boundary is not None and boundary.kind == "dirichlet":
         fixed, values = boundary.indices, boundary.values
     problem = Elliptic(points, L, a, f, np.setdiff1d(every, fixed), fixed, values)
-    if problem.mean_free:
-        parts = len(a) - (L.info.rank or 0)
-        if parts > 1:
-            raise InputError(
-                f"points: expected a connected graph where a is 0 and no value is given, got {parts} parts; "
-                "raise neighbors"
-            )
-        if L.symmetric:
-            return Elliptic(points, L, a, f - problem.mean(f), problem.free, fixed, values)
+    parts, loose = problem.loose()
+    if loose and parts > 1:
+        raise InputError(
+            "points: expected a connected graph where a is 0 and no value is given, "
+            f"got {loose} such of {parts} parts; raise neighbors"
+        )
+    if problem.mean_free and L.symmetric:
+        return Elliptic(points, L, a, f - problem.mean(f), problem.free, fixed, values)
     return problem
+
+
+def exponents(x: Array) -> Array:
+    """By column the e with the largest magnitude in [2^(e-1), 2^e); 0 for zeros."""
+    return np.asarray(np.frexp(np.max(np.abs(x), axis=0, initial=0.0))[1])
