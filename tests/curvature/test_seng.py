@@ -228,6 +228,21 @@ def test_a_sketch_of_all_coordinates_changes_nothing() -> None:
     assert np.array_equal(together(again.step({"w": pair})["w"]), found[2])
 
 
+@pytest.mark.parametrize("sketch", [None, 8])
+def test_the_quadratic_form_is_that_of_the_direction(sketch) -> None:
+    rng = np.random.default_rng(0)
+    a, g = dense_batch(rng, 20, 25, 30)
+    V = rng.standard_normal((30, 25))
+    for seed in range(40):
+        layers = {"w": Dense(25, 30, bias=False)}
+        engine = SENG(layers, damping=Relative(0.1), sketch=sketch, dtype=np.float64, rng=seed)
+        engine.accumulate("w", a, g)
+        engine.refresh()
+        direction = np.asarray(engine.precondition({"w": V})["w"])
+        scale = np.linalg.norm(V) * np.linalg.norm(direction)
+        assert abs(engine.quadform({"w": V}) - float((V * direction).sum())) <= 1e-13 * scale
+
+
 def test_a_window_averages_batches_with_falling_weights() -> None:
     rng = np.random.default_rng(0)
     batches = [dense_batch(rng, n) for n in (5, 8, 6, 7)]

@@ -12,6 +12,7 @@ import scipy.sparse
 
 import randnla
 from randnla import InputError, NonFiniteError, RowStream, StateError
+from randnla._backend import state as plain_state
 from randnla.curvature import LeastSquares, Logistic, Multinomial
 from randnla.optim import SketchyKatyusha, SketchySAGA, SketchySGD, SketchySVRG
 from randnla.optim.rows import Gathered
@@ -219,8 +220,6 @@ def test_history_callback_and_plain_steps():
     assert model.loss(X, y, w) - minimum(model, X, y) < 1e-3
     np.testing.assert_array_equal(optimizer.step(w, np.full(6, np.nan)), w)
     assert optimizer.health.skipped_gradients == 1
-    with pytest.raises(StateError, match="expected a fit before"):
-        optimizer.state_dict()
     twin = pickle.loads(pickle.dumps(optimizer))
     g = model.gradient(X, y, w)
     np.testing.assert_array_equal(twin.step(w, g), optimizer.step(w, g))
@@ -245,17 +244,14 @@ def test_history_callback_and_plain_steps():
         (lambda X, y: SketchySGD().resume(X, y), StateError, "expected a fit, or a loaded state"),
         (lambda X, y: SketchySGD().objective(X, y), StateError, "expected a fit first"),
         (lambda X, y: SketchySGD().predict_mean(X), StateError, "expected a fit first"),
-        (lambda X, y: SketchySGD().state_dict(), StateError, "expected a fit before"),
+        (lambda X, y: SketchySGD().state_dict(), StateError, "expected a fit or a step before"),
         (
             lambda X, y: SketchySGD(epochs=1).fit(X, y).resume(X[:, :2], y),
             InputError,
             "expected 4 columns",
         ),
-        (
-            lambda X, y: SketchySAGA(epochs=1).fit(X, y).resume(X[1:], y[1:]),
-            InputError,
-            "expected 50 rows",
-        ),
+        (lambda X, y: SketchySAGA(epochs=1).fit(X, y).resume(X[1:], y[1:]), InputError, "expected 50 rows"),
+        (lambda X, y: SketchySGD(epochs=1).fit(X, y).resume(X[1:], y[1:]), InputError, "expected 50 rows"),
         (lambda X, y: SketchySGD().step(np.ones(3), np.ones(2)), InputError, "grad: expected shape"),
     ],
 )
@@ -353,6 +349,93 @@ def test_steps_of_a_loop_of_ones_own_reach_the_minimum(method):
     for key, value in vars(pickle.loads(before)).items():
         if key != "preconditioner":
             np.testing.assert_array_equal(after[key], value)
+
+
+def looped(optimizer, w, X, y, model, start, stop):
+    """Steps of a loop of one's own, each of which depends on its number alone."""
+    for k in range(start, stop):
+        rows = np.random.default_rng(k).permutation(len(X))[:50]
+        given = {"hessian_root": model.hessian_root(X[k::3], w)} if k % 4 == 0 else {}
+        if isinstance(optimizer, SketchySGD):
+            w = optimizer.step(w, model.gradient(X[rows], y[rows], w), **given)
+            continue
+        given["samples"] = len(X)
+        if isinstance(optimizer, SketchySAGA):
+            A = X[rows]
+            w = optimizer.step(w, model.slopes(A @ w, model.targets(y[rows])), rows, A, **given)
+        else:
+            w = optimizer.step(w, lambda at, i: model.gradient(X[i], y[i], at), rows, **given)
+    return w
+
+
+@ALL
+@pytest.mark.parametrize("fitted", [False, True])
+@pytest.mark.parametrize("model", [Logistic(ridge=1e-3), "logistic"], ids=["model", "word"])
+def test_resumed_steps_are_those_without_a_stop(method, fitted, model):
+    X, y = problem(300, 6)
+    y, own = y.astype(float), Logistic(ridge=1e-3)
+    ridge = {} if isinstance(model, Logistic) else {"ridge": 1e-3}
+    optimizer, w = method(model, epochs=2, batch=50, rng=0, **ridge), np.zeros(6)
+    if fitted:
+        w = optimizer.fit(X, y).coef_.copy()
+    w = looped(optimizer, w, X, y, own, 0, 5)
+    state = optimizer.state_dict()
+    whole = looped(optimizer, w, X, y, own, 5, 12)
+    other = method(model, batch=17, rng=99, **ridge)
+    other.load_state_dict(state)
+    np.testing.assert_array_equal(looped(other, w, X, y, own, 5, 12), whole)
+    assert not np.array_equal(whole, w)
+    if not fitted:
+        with pytest.raises(StateError, match="expected a fit, or a loaded state"):
+            other.resume(X, y)
+
+
+def test_epochs_between_steps_move_the_anchor():
+    """The full gradient is that of the last epoch: differences from an older anchor would be wrong."""
+    X, y = problem(300, 6)
+    y, model = y.astype(float), Logistic(ridge=1e-3)
+    optimizer = SketchySVRG(model, epochs=1, batch=50, rng=0).fit(X, y)
+    looped(optimizer, optimizer.coef_.copy(), X, y, model, 1, 3)
+    optimizer.resume(X, y)
+    looped(optimizer, optimizer.coef_.copy(), X, y, model, 3, 4)
+    np.testing.assert_array_equal(optimizer._anchor, optimizer.coef_)
+    np.testing.assert_allclose(
+        optimizer.engine.full_gradient, model.gradient(X, y, optimizer.coef_), rtol=1e-12, atol=1e-15
+    )
+
+
+def test_states_of_steps_that_do_not_fit_are_refused():
+    X, y = problem(300, 6)
+    optimizer = SketchySVRG(Logistic(ridge=1e-3), rng=0)
+    w = looped(optimizer, np.zeros(6), X, y.astype(float), Logistic(ridge=1e-3), 0, 3)
+    good = optimizer.state_dict()
+    broken = {"loop/anchor": np.zeros(5), "w": np.zeros(6), "loop/seen": -1, "samples": -1}
+    for key, value in broken.items():
+        state = {k: v for k, v in good.items() if k not in ("digest", "schema", "stream_version")}
+        with pytest.raises(StateError, match=f"{key.removeprefix('loop/')}: expected"):
+            optimizer.load_state_dict(plain_state.seal({**state, key: value}))
+    state = {k: v for k, v in good.items() if k not in ("digest", "schema", "stream_version", "loop/seen")}
+    with pytest.raises(StateError, match="seen"):
+        optimizer.load_state_dict(plain_state.seal(state))
+    assert optimizer.state_dict()["digest"] == good["digest"]
+    assert w.shape == (6,)
+
+
+def test_plain_steps_take_the_ridge_of_a_model():
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((200, 8)) * 0.1
+    y, model = rng.standard_normal(200), LeastSquares(ridge=1.0)
+    found = []
+    for optimizer in (SketchySGD(model, rng=0), SketchySGD("least_squares", ridge=1.0, rng=0)):
+        w = np.zeros(8)
+        for k in range(60):
+            root = model.hessian_root(X, w) if k == 0 else None
+            w = optimizer.step(w, model.gradient(X, y, w), hessian_root=root)
+        assert optimizer.engine.ridge == 1.0
+        found.append(w)
+    np.testing.assert_array_equal(*found)
+    start = np.linalg.norm(model.gradient(X, y, np.zeros(8)))
+    assert np.linalg.norm(model.gradient(X, y, found[0])) <= 1e-6 * start
 
 
 def test_steps_of_several_outputs_keep_a_table_of_them():

@@ -67,6 +67,7 @@ class SketchyFit:
         self.model: Any = None
         self.history: list[dict[str, Any]] = []
         self._w = np.zeros(0)
+        self._samples = 0  # of the fit
 
     # -- what subclasses give ------------------------------------------------------------------------------
 
@@ -156,7 +157,7 @@ class SketchyFit:
         targets = model.checked_targets(y, rows.n)
         self.model, self.engine = model, self._engine(rows.n, model)
         self._w = np.zeros(model.shape(rows.p))
-        self.history = []
+        self.history, self._samples = [], rows.n
         return self._run(rows, targets, self.epochs, callback)
 
     def resume(
@@ -178,9 +179,8 @@ class SketchyFit:
         rows = rows_of(X)
         if self.model.shape(rows.p) != self._w.shape:
             raise InputError(f"X: expected {self._w.shape[0]} columns as before, got {rows.p}")
-        known = getattr(self.engine, "samples", rows.n)
-        if rows.n != known:
-            raise InputError(f"X: expected {known} rows as before, got {rows.n}")
+        if rows.n != self._samples:
+            raise InputError(f"X: expected {self._samples} rows as before, got {rows.n}")
         return self._run(rows, self.model.checked_targets(y, rows.n), epochs, callback)
 
     def _model_for(self, y: Any, n: int) -> LinearModel:
@@ -284,35 +284,38 @@ class SketchyFit:
     # -- state ---------------------------------------------------------------------------------------------
 
     def state_dict(self) -> dict[str, Any]:
-        """Plain scalars and arrays from which `load_state_dict` and `resume` go on, bit for bit.
+        """Plain scalars and arrays from which `load_state_dict`, `resume` and `step` go on, bit for bit.
 
         Raises
         ------
         StateError
-            There has been no fit.
+            There has been neither a fit nor a step.
         """
-        if self.model is None:
-            raise StateError(f"{self._KIND}: expected a fit before its state is taken")
+        if self.engine is None:
+            raise StateError(f"{self._KIND}: expected a fit or a step before its state is taken")
+        fitted = self.model is not None
         own = {
             "kind": self._KIND,
-            "model": type(self.model).__name__,
-            "outputs": self.model.outputs,
-            "ridge": self.model.ridge,
+            "model": type(self.model).__name__ if fitted else _word(self.loss),
+            "outputs": self.model.outputs if fitted else 0,
+            "ridge": self.model.ridge if fitted else self.engine.ridge,
+            "samples": self._samples,
             "batch": self.batch,
             "hessian_batch": str(self.hessian_batch),
             "refresh_every": str(self.refresh_every),
             "seed": self.seed,
             "history": json.dumps(self.history),
             "w": self._w.copy(),
-            **self._extra_state(),
         }
-        return plain_state.seal({**own, **joined({"engine": self.engine.state_dict()})})
+        parts = {"engine": self.engine.state_dict(), "loop": self._loop_state()}
+        return plain_state.seal({**own, **joined(parts)})
 
-    def _extra_state(self) -> dict[str, Any]:
+    def _loop_state(self) -> dict[str, Any]:
+        """What a loop of one's own has here beside the engine."""
         return {}
 
-    def _take_extra(self, fields: dict[str, Any]) -> None:
-        """Take `_extra_state` back."""
+    def _take_loop(self, fields: dict[str, Any]) -> None:
+        """Take `_loop_state` back; anything raised is a StateError."""
 
     def load_state_dict(self, state: Any) -> None:
         """Become what a state describes; the loss must be that of this optimizer.
@@ -323,13 +326,15 @@ class SketchyFit:
             A field is missing, altered, or of another optimizer; nothing has changed.
         """
         types = {"model": str, "outputs": int, "ridge": float, "batch": int, "hessian_batch": str}
-        types |= {"refresh_every": str, "seed": int, "history": str, "w": np.ndarray}
-        types |= {key: type(value) for key, value in self._extra_state().items()}
+        types |= {"samples": int, "refresh_every": str, "seed": int, "history": str, "w": np.ndarray}
         fields = plain_state.opened(state, self._KIND, types, parts=True)
         inner = parted({key: value for key, value in fields.items() if "/" in str(key)})
         made = object.__new__(type(self))
         vars(made).update(vars(self))
-        made.model = _model_of(fields)
+        if fields["samples"] < 0:
+            raise StateError(f"samples: expected a number >= 0, got {fields['samples']}")
+        fitted = fields["samples"] > 0
+        made.model = _model_of(fields) if fitted else None
         if _word(self.loss) != fields["model"]:
             raise StateError(f"model: expected {_word(self.loss)}, got {fields['model']}")
         made.engine = getattr(engines, self._KIND.removeprefix("optim.")).from_state_dict(
@@ -338,9 +343,12 @@ class SketchyFit:
         pre = made.engine.preconditioner
         made.rank, made.rho = getattr(pre, "rank", self.rank), made.engine.rho
         made.preconditioner = next(word for word, kind in PRECONDITIONERS.items() if type(pre) is kind)
-        shape = fields["w"].shape
-        if not shape or made.model.shape(shape[0]) != shape or math.prod(shape) != made.engine.dim:
-            raise StateError(f"w: expected {made.engine.dim} weights, got shape {shape}")
+        shape, dim = fields["w"].shape, made.engine.dim
+        if fitted and (not shape or made.model.shape(shape[0]) != shape or math.prod(shape) != dim):
+            raise StateError(f"w: expected {dim} weights, got shape {shape}")
+        if not fitted and shape != (0,):
+            raise StateError(f"w: expected none without a fit, got shape {shape}")
+        made._samples = fields["samples"]
         made._w = plain_state.array_of(fields, "w", shape, np.float64)
         try:
             made.batch = validate.integer(fields["batch"], name="batch", low=1)
@@ -350,7 +358,8 @@ class SketchyFit:
             made.seed = validate.integer(fields["seed"], name="seed", low=0)
         except (InputError, ValueError, TypeError) as problem:
             raise StateError(f"state: {problem}") from problem
-        made._take_extra(fields)
+        with plain_state.reading():
+            made._take_loop(inner.get("loop", {}))
         vars(self).update(vars(made))
 
     def __repr__(self) -> str:

@@ -115,7 +115,8 @@ class SketchySGD(SketchyFit):
             An argument does not fit, or there has been no curvature.
         """
         if self.engine is None:
-            ridge = 0.0 if isinstance(self.ridge, str) else self.ridge
+            given = self.loss.ridge if isinstance(self.loss, LinearModel) else self.ridge
+            ridge = 0.0 if isinstance(given, str) else given  # "auto" is of a number of samples
             self.engine = engines.SketchySGD(ridge=ridge, **self._settings())
         if hessian_root is not None:
             self.engine.update(hessian_root, fresh=fresh)

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from randnla import curvature as engines
+from randnla._backend import state as plain_state
 from randnla._backend import validate
 from randnla._backend.errors import NonFiniteError
 from randnla.curvature import LinearModel
@@ -61,6 +62,7 @@ class SketchySVRG(AnchoredFit):
         return engines.SketchySVRG(samples=n, ridge=model.ridge, **self._settings(model.outputs))
 
     def _epoch(self, rows: Rows, y: Array) -> Iterator[tuple[int, float]]:
+        self._anchor = None  # the full gradient of the engine is going to be of another
         w, anchor = self._w, self._w.copy()
         if not self._snapshot(rows, y, anchor):
             yield self._skip(rows.n)
@@ -75,11 +77,14 @@ class SketchySVRG(AnchoredFit):
             w -= rate * down.reshape(w.shape)
             yield len(index), value
 
-    def _begin(self) -> None:
-        self._anchor = None
+    def _loop_state(self) -> dict[str, Any]:
+        return {"anchor": np.zeros(0) if self._anchor is None else self._anchor.copy(), "seen": self._seen}
 
-    def _take_extra(self, fields: dict[str, Any]) -> None:
-        self._anchor = None
+    def _take_loop(self, fields: dict[str, Any]) -> None:
+        shape = (self.engine.dim,) if fields["anchor"].size else (0,)
+        anchor = plain_state.array_of(fields, "anchor", shape, np.float64)
+        self._seen = validate.integer(fields["seen"], name="seen", low=0)
+        self._anchor = anchor if anchor.size else None
 
     def step(
         self,

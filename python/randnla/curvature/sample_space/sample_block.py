@@ -167,11 +167,11 @@ class SampleBlock:
         return np.asarray(held.vectors @ ((held.vectors.T @ products) / (held.values + held.shift)))
 
     def quadform(self, V: Array) -> float:
-        """``<V, inverse applied to V>``, of the inverse as sketched."""
+        """``<V, precondition(V)>`` in float64; of a sketch that may be negative."""
         held = self._known()
-        products = held.gradients.widened().dot(V.astype(np.float64))
-        square = float(np.square(V, dtype=np.float64).sum())
-        return (square - float(products @ self._coefficients(products))) / held.shift
+        gradients, X = held.gradients.widened(), V.astype(np.float64)
+        taken = gradients.combine(self._coefficients(gradients.dot(X)))
+        return float(np.vdot(X, X - taken)) / held.shift
 
     def logdet(self) -> float:
         """Of the damped curvature."""

@@ -31,7 +31,8 @@ class SENG(KFAC):
         Terms kept of the gradient of a sample of a layer that is used at several positions, as convolutions:
         its matrix of output gradients is projected on as many singular vectors. None keeps all.
     sketch : int or None, default None
-        Coordinates of either side that ``U U^T`` and ``U V`` are computed from. None takes all.
+        Coordinates of either side that ``U U^T`` and ``U V`` are computed from. None takes all; else
+        directions are not symmetric in V, and `quadform`, of V and its direction, may be negative.
     window : int, default 1
         Batches whose samples make up U, with weights that fall by `ema` from one to the one before.
     ema : float in [0, 1), default 0.95
