@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -11,15 +12,15 @@ from numpy.typing import NDArray
 
 from randnla._backend import validate
 from randnla._backend.errors import InputError
-from randnla._backend.kernels import weighted_draws
 from randnla._backend.results import Estimate, Info
 from randnla._backend.rng import STREAM_VERSION
 
-from . import arguments
+from . import arguments, weights
 from .source import Source, accept
 from .sq_matrix import SQMatrix
 from .sq_vector import SQVector
 from .stacks import RowStack, VectorRows, whole
+from .terms import Terms, terms
 
 Array = NDArray[Any]
 
@@ -30,7 +31,8 @@ class SQCombination:
     Parameters
     ----------
     rows : SQMatrix or sequence of SQVector
-        The terms: the rows of a matrix, or vectors of one size. Not copied: later updates show.
+        The terms: the rows of a matrix, or vectors of one size. Not copied: later updates show in entries
+        and draws alike, for which the sums over the terms are made anew at the next draw.
     coefficients : array of shape (terms,)
         The w. Terms of weight zero cost nothing.
 
@@ -39,7 +41,8 @@ class SQCombination:
     size : int
     bound : float
         Squared norm of what proposals come from, ``terms * sum |w[t]|^2 ||rows[t]||^2`` over the terms of
-        nonzero weight. Over ``||v||^2`` it is phi, the number of proposals a draw takes on average.
+        nonzero weight. Over ``||v||^2`` it is phi, the number of proposals a draw takes on average. Zero or
+        infinite where float64 ends; draws and norms go on.
     tries, draws : int
         Proposals and draws so far.
 
@@ -69,28 +72,53 @@ class SQCombination:
 
     def __init__(self, rows: Any, coefficients: Any) -> None:
         stack = _stack_of(rows)
-        self._open(stack, arguments.vector(coefficients, stack.count, name="coefficients"))
+        w = np.array(arguments.vector(coefficients, stack.count, name="coefficients"))
+        self._open(stack, lambda: w, (stack,))
 
     @classmethod
-    def of_stack(cls, stack: RowStack, coefficients: Array, *, conjugate: bool = False) -> SQCombination:
-        """``sum_t w[t] * rows[t]``, or with the conjugates of the rows, of rows put together elsewhere."""
+    def of_stack(
+        cls, stack: RowStack, weigh: Callable[[], Array], *read: RowStack, conjugate: bool = False
+    ) -> SQCombination:
+        """``sum_t w[t] * rows[t]``, or with the conjugates of the rows, of rows put together elsewhere.
+
+        ``weigh()`` gives the w as they are, of the rows in `read`.
+        """
         made = cls.__new__(cls)
-        made._open(stack, np.asarray(coefficients), conjugate=conjugate)
+        made._open(stack, weigh, (stack, *read), conjugate=conjugate)
         return made
 
-    def _open(self, stack: RowStack, coefficients: Array, *, conjugate: bool = False) -> None:
-        self._stack, self._w, self._conjugate = stack, coefficients, conjugate
+    def _open(
+        self,
+        stack: RowStack,
+        weigh: Callable[[], Array],
+        read: tuple[RowStack, ...],
+        *,
+        conjugate: bool = False,
+    ) -> None:
+        self._stack, self._weigh, self._read, self._conjugate = stack, weigh, read, conjugate
+        self._held = self._measure()
         self.size = stack.length
-        self.dtype = np.result_type(stack.dtype, coefficients.dtype)
-        terms = (np.abs(coefficients) * stack.norms) ** 2
-        self._squares = np.where(coefficients == 0, 0.0, terms)
-        self._kept = np.flatnonzero(self._squares > 0)
-        self.bound = float(self._kept.size * self._squares.sum())
-        self._forest = weighted_draws.Forest.equal(1, stack.count)
-        top = float(self._squares.max(initial=0.0))
-        self._forest.arena[: stack.count] = self._squares / top if top > 0 else 0.0
-        self._forest.build()
+        self.dtype = np.result_type(stack.dtype, self._held.coefficients.dtype)
         self.tries = self.draws = 0
+
+    def _measure(self) -> Terms:
+        return terms(self._version, self._weigh(), *self._stack.lengths())
+
+    @property
+    def _version(self) -> int:
+        return sum(stack.version for stack in self._read)
+
+    @property
+    def _terms(self) -> Terms:
+        """Of the rows as they are."""
+        if self._held.version != self._version:
+            self._held = self._measure()
+        return self._held
+
+    @property
+    def bound(self) -> float:
+        """Squared norm of what proposals come from."""
+        return self._terms.bound
 
     def __len__(self) -> int:
         return self.size
@@ -107,19 +135,21 @@ class SQCombination:
 
     def _combine(self, block: Array) -> Array:
         block = block.conj() if self._conjugate else block
-        return np.asarray(self._w @ block)
+        return np.asarray(self._terms.coefficients @ block)
 
     def propose(
         self, source: Source, first: int, count: int, streams: tuple[int, int]
     ) -> tuple[Array, Array]:
         """Proposals first .. first + count - 1 and the chances to accept them."""
-        t = self._forest.draw(np.zeros(1, np.int64), count, seed=source.seed, stream=streams[0], first=first)
+        held = self._terms
+        t = held.draw(count, source, streams[0], first)
         columns = self._stack.draw(t, source, streams[1], first)
         different, place = np.unique(columns, return_inverse=True)
-        block = self._stack.at(different)
-        above = self._kept.size * (np.abs(self._w[self._kept, None] * block[self._kept]) ** 2).sum(axis=0)
+        block = self._stack.at(different) * self._stack.units()[:, None]
+        block = held.units[:, None] * (block.conj() if self._conjugate else block)
+        above = held.count * (np.abs(block) ** 2).sum(axis=0)
         with np.errstate(divide="ignore", invalid="ignore"):
-            ratio = np.abs(self._combine(block)) ** 2 / above
+            ratio = np.abs(block.sum(axis=0)) ** 2 / above
         return columns[None], ratio[place]
 
     def sample(self, size: int = 1, *, rng: Any = None) -> Array:
@@ -146,7 +176,7 @@ class SQCombination:
 
     def draw(self, size: int, source: Source) -> Array:
         """What `sample` gives, for use inside algorithms."""
-        if size and not self.bound > 0:
+        if size and not self._terms.weight > 0:
             raise InputError("coefficients, rows: expected a term that is not zero, all are")
         streams = source.take(), source.take()
         found, tries = accept(size, source, lambda first, count: self.propose(source, first, count, streams))
@@ -171,12 +201,13 @@ class SQCombination:
         samples = validate.integer(samples, name="samples", low=2)
         source = Source(rng)
         info = Info(method="acceptance", seed=source.seed, stream_version=STREAM_VERSION)
-        if not self.bound > 0:
+        held = self._terms
+        if not held.weight > 0:
             return Estimate(0.0, 0.0, info=info)
         ratios = self.propose(source, 0, samples, (source.take(), source.take()))[1]
         mean, deviation = float(ratios.mean()), float(ratios.std(ddof=1)) / samples**0.5
-        value = (self.bound * mean) ** 0.5
-        return Estimate(value, value * deviation / (2 * mean) if mean else 0.0, info=info)
+        value = weights.length(held.weight * mean, held.exponent)
+        return Estimate(value, value * (deviation / (2 * mean)) if mean else 0.0, info=info)
 
 
 def _stack_of(rows: Any) -> RowStack:

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from randnla._backend import validate
 from randnla._backend.errors import InputError
-from randnla._backend.kernels import weighted_draws
 
 from . import arguments
 from .combination import SQCombination
@@ -21,6 +20,7 @@ from .source import Source, accept
 from .sq_matrix import SQMatrix
 from .sq_vector import SQVector
 from .stacks import RowStack, Stacked, VectorRows
+from .terms import Terms, terms
 
 Array = NDArray[Any]
 
@@ -33,14 +33,15 @@ class SQFactored:
     Parameters
     ----------
     left, right : RowStack
-        L (a, m) and R (b, n).
+        L (a, m) and R (b, n). Later updates of what they are made of show, in entries and draws alike.
     middle : array of shape (a, b)
 
     Attributes
     ----------
     shape : (m, n)
     bound : float
-        Squared Frobenius norm of what proposals come from; over that of B it is phi.
+        Squared Frobenius norm of what proposals come from; over that of B it is phi. Zero or infinite where
+        float64 ends.
     tries, draws : int
         Proposals and draws so far.
 
@@ -68,14 +69,28 @@ class SQFactored:
         self.left, self.middle, self.right = left, np.asarray(middle), right
         self.shape = (left.length, right.length)
         self.dtype = np.result_type(left.dtype, right.dtype, self.middle.dtype, np.float64)
-        weight = (np.abs(self.middle) * left.norms[:, None] * right.norms) ** 2
-        self._terms = int(np.count_nonzero(weight))
-        self.bound = float(self._terms * weight.sum())
-        top = float(weight.max(initial=0.0))
-        self._forest = weighted_draws.Forest.equal(1, weight.size)
-        self._forest.arena[: weight.size] = weight.ravel() / top if top > 0 else 0.0
-        self._forest.build()
+        self._held = self._measure()
         self.tries = self.draws = 0
+
+    def _measure(self) -> Terms:
+        (ours, up), (others, down) = self.left.lengths(), self.right.lengths()
+        return terms(self._version, self.middle, ours[:, None] * others, up[:, None] + down)
+
+    @property
+    def _version(self) -> int:
+        return self.left.version + self.right.version
+
+    @property
+    def _terms(self) -> Terms:
+        """Of the rows as they are."""
+        if self._held.version != self._version:
+            self._held = self._measure()
+        return self._held
+
+    @property
+    def bound(self) -> float:
+        """Squared Frobenius norm of what proposals come from."""
+        return self._terms.bound
 
     @property
     def H(self) -> SQFactored:
@@ -95,12 +110,16 @@ class SQFactored:
     def row(self, i: int) -> SQCombination:
         """Row i, with the same access."""
         at = arguments.index(i, self.shape[0], name="i")
-        return SQCombination.of_stack(self.right, self.left.at(at)[:, 0].conj() @ self.middle)
+        return SQCombination.of_stack(
+            self.right, lambda: self.left.at(at)[:, 0].conj() @ self.middle, self.left
+        )
 
     def column(self, j: int) -> SQCombination:
         """Column j, with the same access."""
         at = arguments.index(j, self.shape[1], name="j")
-        return SQCombination.of_stack(self.left, self.middle @ self.right.at(at)[:, 0], conjugate=True)
+        return SQCombination.of_stack(
+            self.left, lambda: self.middle @ self.right.at(at)[:, 0], self.right, conjugate=True
+        )
 
     def __matmul__(self, b: Any) -> Array:
         """``B @ b``, reading all of L and R."""
@@ -111,8 +130,10 @@ class SQFactored:
 
     def apply(self, b: Any) -> SQCombination:
         """``B @ b`` with oversampling and query access: R is read, L is not."""
-        vector = arguments.vector(b, self.shape[1], name="b")
-        return SQCombination.of_stack(self.left, self.middle @ (self.right.dense() @ vector), conjugate=True)
+        vector = np.array(arguments.vector(b, self.shape[1], name="b"))
+        return SQCombination.of_stack(
+            self.left, lambda: self.middle @ (self.right.dense() @ vector), self.right, conjugate=True
+        )
 
     def to_dense(self) -> Array:
         """B, (m, n)."""
@@ -129,7 +150,7 @@ class SQFactored:
             The terms cancel: nothing was accepted in some hundred thousand proposals.
         """
         size = validate.integer(size, name="size", low=0)
-        if size and not self.bound > 0:
+        if size and not self._terms.weight > 0:
             raise InputError("B: expected a term that is not zero, all are")
         source = Source(rng)
         streams = source.take(), source.take(), source.take()
@@ -142,18 +163,17 @@ class SQFactored:
     def _propose(
         self, source: Source, first: int, count: int, streams: tuple[int, int, int]
     ) -> tuple[Array, Array]:
-        pair = self._forest.draw(
-            np.zeros(1, np.int64), count, seed=source.seed, stream=streams[0], first=first
-        )
-        a, b = np.divmod(pair, self.right.count)
+        held = self._terms
+        a, b = np.divmod(held.draw(count, source, streams[0], first), self.right.count)
         i = self.left.draw(a, source, streams[1], first)
         j = self.right.draw(b, source, streams[2], first)
-        L, R = self.left.at(i), self.right.at(j)
-        value = np.einsum("ak,ab,bk->k", L.conj(), self.middle, R, optimize=True)
+        L = self.left.at(i) * self.left.units()[:, None]
+        R = self.right.at(j) * self.right.units()[:, None]
+        value = np.einsum("ak,ab,bk->k", L.conj(), held.units, R, optimize=True)
         above = np.einsum(
-            "ak,ab,bk->k", np.abs(L) ** 2, np.abs(self.middle) ** 2, np.abs(R) ** 2, optimize=True
+            "ak,ab,bk->k", np.abs(L) ** 2, np.abs(held.units) ** 2, np.abs(R) ** 2, optimize=True
         )
-        return np.stack([i, j]), np.abs(value) ** 2 / (self._terms * above)
+        return np.stack([i, j]), np.abs(value) ** 2 / (held.count * above)
 
 
 def outer(u: SQVector, v: SQVector) -> SQFactored:
@@ -162,6 +182,7 @@ def outer(u: SQVector, v: SQVector) -> SQFactored:
     Parameters
     ----------
     u, v : SQVector
+        As they are: later updates do not show.
 
     Returns
     -------
@@ -249,7 +270,8 @@ def product(X: SQMatrix, Y: SQMatrix, samples: int, *, rng: Any = None) -> SQFac
     Returns
     -------
     SQFactored
-        ``(S X)^H (S Y)`` of shape (p, q); no entry is read before it is asked for.
+        ``(S X)^H (S Y)`` of shape (p, q); no entry is read before it is asked for. S stays after an update of
+        X or Y, which shows.
 
     Raises
     ------

@@ -35,6 +35,7 @@ class _Tastes:
     found: Core
     frame: Frame
     keep: Array  # (k,), the share of each direction
+    version: int  # of the ratings
     info: Info
 
 
@@ -72,7 +73,9 @@ class Recommender:
     -----
     *Algorithm*: Tang (STOC 2019) in the form of Chia, Gilyen, Li, Lin, Tang and Wang (STOC 2020), Section
     6.1: an item is drawn from ``A_i R^H h(C C^H) R`` by its square. The directions belong to the ratings as
-    they were at the last `refresh`, the user's row is read as it is.
+    they were at the last `refresh`, the user's row is read as it is. With `form` "sampled" they are made of
+    rows that are not held but read, so that the first `query` after an update starts with a `refresh` of the
+    seed of the last.
 
     *Cost*: a query takes the entries of the user's row and 4 items rank flops; `refresh` what `low_rank_svd`
     takes with "right".
@@ -112,7 +115,7 @@ class Recommender:
 
     def refresh(self, *, rng: Any = None) -> None:
         """Find the directions of the ratings as they now are."""
-        source, before = Source(rng), self.A.entries_read
+        source, before, version = Source(rng), self.A.entries_read, self.A.version
         r, c = self._sizes
         found = core(
             self.A,
@@ -146,7 +149,7 @@ class Recommender:
             path=f"{found.path}, {self._form}",
             stream_version=STREAM_VERSION,
         )
-        self._tastes = _Tastes(found, turned, keep, info)
+        self._tastes = _Tastes(found, turned, keep, version, info)
 
     @property
     def info(self) -> Info:
@@ -154,7 +157,10 @@ class Recommender:
         return self._tastes.info
 
     def update(self, user: Any, item: Any, rating: Any) -> None:
-        """Set ratings; `query` sees them at once, the directions at the next `refresh`."""
+        """Set ratings; `query` sees them at once, the directions at the next `refresh`.
+
+        With `form` "sampled" that is the next `query`.
+        """
         self.A.update(user, item, rating)
 
     def query(self, user: int, size: int = 10, *, rng: Any = None) -> Recommendation:
@@ -174,11 +180,13 @@ class Recommender:
         Raises
         ------
         InputError
-            The user is out of range, or their row of the approximation is zero.
+            The user is out of range, or their row of the approximation is zero, or all ratings are by now.
         """
         at = validate.integer(user, name="user", low=0, high=self.A.shape[0] - 1)
         size = validate.integer(size, name="size", low=0)
         source, before = Source(rng), self.A.entries_read
+        if self._tastes.frame.orthonormal is None and self._tastes.version != self.A.version:
+            self.refresh(rng=self._tastes.info.seed)
         row = in_units(self.A.rows([at])[0], self.A.exponent)
         tastes = self._tastes
         V = tastes.frame.orthonormal
@@ -201,14 +209,14 @@ class Recommender:
             path=f"{tastes.found.path}, {self._form}",
             stream_version=STREAM_VERSION,
         )
-        return Recommendation(items, np.ldexp(scores.real, self.A.exponent), info=info)
+        return Recommendation(items, in_units(scores, -self.A.exponent), info=info)
 
     def _combination(self, tastes: _Tastes, row: Array) -> SQCombination:
         """A_i V h V^H with V = R^H T, from the entries of the row that are not zero."""
         R, held = tastes.found.R, np.flatnonzero(row)
         inner = R.at(held).conj() @ row[held]  # conj(R) A_i, so that A_i R^H is its conjugate
         T = tastes.frame.T * np.ldexp(1.0, -self.A.exponent)
-        return SQCombination.of_stack(R, ((inner @ T) * tastes.keep) @ T.conj().T)
+        return SQCombination.of_stack(R, lambda: ((inner @ T) * tastes.keep) @ T.conj().T)
 
 
 def recommend(

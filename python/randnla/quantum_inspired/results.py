@@ -30,6 +30,8 @@ class ProductResult(Result):
 class Recommendation(Result):
     """Items drawn for a user (size,), and their entries in the user's row of the approximation.
 
+    Scores of complex ratings are complex; items are drawn by their squared moduli.
+
     Examples
     --------
     >>> Recommendation([3, 5], [0.9, 0.8])

@@ -33,15 +33,15 @@ def default_size(rank: int | None, available: int) -> int:
     return max(1, rank, min(wanted, available // 2))
 
 
-def sketch_rows(A: SQMatrix, size: int, source: Source) -> MatrixRows:
+def sketch_rows(A: SQMatrix, size: int, source: Source, *, fixed: bool = False) -> MatrixRows:
     """R = S A of `size` rows, E R^H R = A^H A: row i by p_i = ||A_i||^2 / ||A||_F^2, over sqrt(size p_i).
 
-    All rows of R are of the same length, ||A||_F / sqrt(size).
+    All rows of R are of the same length, ||A||_F / sqrt(size). `fixed` ones refuse to be used once A changed.
     """
     if not A.weight > 0:
-        return MatrixRows(A, np.zeros(0, np.int64), np.zeros(0))
+        return MatrixRows(A, np.zeros(0, np.int64), np.zeros(0), fixed=fixed)
     rows = A.draw_rows(size, source, source.take())
-    return MatrixRows(A, rows, np.sqrt(A.weight / (size * A.row_weights(rows))))
+    return MatrixRows(A, rows, np.sqrt(A.weight / (size * A.row_weights(rows))), fixed=fixed)
 
 
 @dataclass
@@ -84,7 +84,7 @@ def core(
 
     Singular values below `threshold` times the largest, or lost in rounding, are dropped.
     """
-    R = sketch_rows(A, rows, source)
+    R = sketch_rows(A, rows, source, fixed=True)
     route = method if method != "auto" else ("rows" if A.shape[1] <= WHOLE_ROWS else "double")
     picked: Array | None = None
     scales: Array | None = None

@@ -43,6 +43,8 @@ class SQMatrix:
     kind : {"dense", "sparse", "rows"}
     entries_read : int
         Entries of A that were read so far by whatever was done with it, building not counted.
+    version : int
+        How often `update` was called: what was derived from the matrix is out of date when it changed.
 
     Raises
     ------
@@ -79,6 +81,7 @@ class SQMatrix:
 
     def _open(self, store: Store) -> None:
         self._store = store
+        self.version = 0
         self._top = Forest.equal(1, store.shape[0])
         self._sum()
 
@@ -312,6 +315,7 @@ class SQMatrix:
             raise InputError(f"j: expected as many columns as rows, got {columns.size} and {rows.size}")
         values = arguments.numbers(value, rows.size, self.dtype)
         before = self.weight
+        self.version += 1
         self._stale = True
         fits = store.update(rows, columns, values)
         if fits:

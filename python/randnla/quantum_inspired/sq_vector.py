@@ -43,6 +43,8 @@ class SQVector:
     method : str
     entries_read : int
         Entries that were read by `query`.
+    version : int
+        How often `update` was called: what was derived from the vector is out of date when it changed.
 
     Raises
     ------
@@ -79,7 +81,7 @@ class SQVector:
         if validate.flag(check_finite, name="check_finite"):
             validate.require_finite(array, name="v")
         self._values = np.array(array)
-        self.entries_read = 0
+        self.entries_read = self.version = 0
         self._build()
 
     def _build(self) -> None:
@@ -121,8 +123,19 @@ class SQVector:
 
     def norm(self) -> float:
         """The 2-norm."""
+        return weights.length(self.weight, self._exponent)
+
+    @property
+    def weight(self) -> float:
+        """The squared norm in units of ``4**exponent``."""
         self._refresh()
-        return weights.length(self._total, self._exponent)
+        return self._total
+
+    @property
+    def exponent(self) -> int:
+        """Weights are squares in units of two to this power."""
+        self._refresh()
+        return self._exponent
 
     def query(self, i: Any) -> Any:
         """Entry i, or the entries of an array of indices."""
@@ -188,6 +201,7 @@ class SQVector:
         index = arguments.index(i, self.size, name="i")
         values = arguments.numbers(value, index.size, self.dtype)
         forest = None if self._stale else self._forest
+        self.version += 1
         self._stale = True
         self._values[index] = values
         if forest is None:

@@ -11,11 +11,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from randnla._backend.errors import InputError
+
 from .source import Source
 from .sq_matrix import SQMatrix
 from .sq_vector import SQVector
 
 Array = NDArray[Any]
+_LOWEST = -1022
 
 
 class RowStack(ABC):
@@ -24,7 +27,19 @@ class RowStack(ABC):
     count: int
     length: int
     dtype: np.dtype[Any]
-    norms: Array  # (count,), float64
+
+    @property
+    @abstractmethod
+    def version(self) -> int:
+        """Grows with every update of what the rows are made of."""
+
+    @abstractmethod
+    def lengths(self) -> tuple[Array, Array]:
+        """Norms of the rows as they are, (count,) times two to the powers (count,)."""
+
+    def units(self) -> Array:
+        """What to multiply each row by for a length in [1/2, 1), (count,); powers of two."""
+        return np.ldexp(1.0, -self.lengths()[1])
 
     @abstractmethod
     def draw(self, which: Array, source: Source, stream: int, first: int) -> Array:
@@ -44,15 +59,41 @@ class RowStack(ABC):
 
 
 class MatrixRows(RowStack):
-    """Rows of a matrix, each times a positive number."""
+    """Rows of a matrix, each times a positive number: as they are, or `fixed`, as they were or not at all."""
 
-    def __init__(self, A: SQMatrix, rows: Array, scales: Array) -> None:
-        self.A, self.rows = A, rows
+    def __init__(self, A: SQMatrix, rows: Array, scales: Array, *, fixed: bool = False) -> None:
+        self._A, self.rows, self.scales = A, rows, scales
+        self._made = A.version if fixed else None
         self.count, self.length = rows.size, A.shape[1]
         self.dtype = A.dtype
-        self.scales = scales
-        # Row norms may leave float64 where scaled ones do not: the power of two is multiplied in once.
-        self.norms = np.ldexp(scales, A.exponent) * np.sqrt(A.row_weights(rows))
+
+    @property
+    def A(self) -> SQMatrix:
+        """The matrix, if it may be used."""
+        self.require_current()
+        return self._A
+
+    def require_current(self) -> None:
+        """Look whether fixed rows are those of the matrix.
+
+        Raises
+        ------
+        InputError
+            The matrix was updated since.
+        """
+        if self._made is not None and self._A.version != self._made:
+            raise InputError(
+                f"A: expected the matrix as it was sampled, at version {self._made}, got one updated since, "
+                f"at version {self._A.version}; make the result anew"
+            )
+
+    @property
+    def version(self) -> int:
+        return self._A.version
+
+    def lengths(self) -> tuple[Array, Array]:
+        A = self.A
+        return _apart(self.scales * np.sqrt(A.row_weights(self.rows)), A.exponent)
 
     def draw(self, which: Array, source: Source, stream: int, first: int) -> Array:
         return self.A.draw_columns(self.rows[which], source, stream, first=first)
@@ -80,7 +121,14 @@ class VectorRows(RowStack):
         self.vectors = list(vectors)
         self.count, self.length = len(self.vectors), self.vectors[0].size
         self.dtype = np.result_type(*(v.dtype for v in self.vectors))
-        self.norms = np.array([v.norm() for v in self.vectors])
+
+    @property
+    def version(self) -> int:
+        return sum(v.version for v in self.vectors)
+
+    def lengths(self) -> tuple[Array, Array]:
+        exponents = np.array([v.exponent for v in self.vectors])
+        return _apart(np.sqrt([v.weight for v in self.vectors]), exponents)
 
     def draw(self, which: Array, source: Source, stream: int, first: int) -> Array:
         # The numbers of a draw are those of its position, whichever vector it falls to.
@@ -107,14 +155,21 @@ class Stacked(RowStack):
         self.ends = np.cumsum([part.count for part in self.parts])
         self.count, self.length = int(self.ends[-1]), self.parts[0].length
         self.dtype = np.result_type(*(part.dtype for part in self.parts))
-        self.norms = np.concatenate([part.norms for part in self.parts])
+
+    @property
+    def version(self) -> int:
+        return sum(part.version for part in self.parts)
+
+    def lengths(self) -> tuple[Array, Array]:
+        lengths, exponents = zip(*(part.lengths() for part in self.parts), strict=True)
+        return np.concatenate(lengths), np.concatenate(exponents)
 
     def draw(self, which: Array, source: Source, stream: int, first: int) -> Array:
         # A part draws for every position, from its first row where the position is not its own: which
         # numbers a draw has depends on its position alone.
         out = np.empty(which.size, np.int64)
         for part, start, mine in self._split(which):
-            usable = int(np.argmax(part.norms > 0))
+            usable = int(np.argmax(part.lengths()[0] > 0))
             drawn = part.draw(np.where(mine, which - start, usable), source, stream, first)
             out[mine] = drawn[mine]
         return out
@@ -139,6 +194,14 @@ class Stacked(RowStack):
             if np.any(mine):
                 found.append((part, start, mine))
         return found
+
+
+def _apart(lengths: Array, exponents: Any) -> tuple[Array, Array]:
+    """Lengths in [1/2, 1) and powers of two, those of which two to the opposite is a number as well."""
+    parts, powers = np.frexp(lengths)
+    powers = np.where(parts > 0, powers + exponents, 0)
+    held = np.maximum(powers, _LOWEST)
+    return np.ldexp(parts, powers - held), held
 
 
 def whole(A: SQMatrix) -> MatrixRows:

@@ -32,7 +32,7 @@ BLOCK = (50, 100)  # rows and columns that the error of an odd transformation is
 
 
 class EvenSVT:
-    """``f(A^H A) ~ R^H M R + shift I``; made by `even_svt`.
+    """``f(A^H A) ~ R^H M R + shift I``; made by `even_svt`, of A as it is: after an update it is refused.
 
     Attributes
     ----------
@@ -60,10 +60,11 @@ class EvenSVT:
         T = turned.T * units
         self.factored = SQFactored(found.R, (T * gains) @ T.conj().T, found.R)
         self.vectors, self.gains, self.shift, self.info = turned.orthonormal, gains, shift, info
-        self.shape = self.factored.shape
+        self.shape, self._rows = self.factored.shape, found.R
 
     def __matmul__(self, b: Any) -> Array:
         """``f(A^H A) @ b``, b (n,) or (n, l)."""
+        self._rows.require_current()
         array = validate.as_array(b, name="b", ndim=(1, 2))
         if array.shape[0] != self.shape[1]:
             raise InputError(f"b: expected {self.shape[1]} rows, got {array.shape[0]}")
@@ -87,7 +88,7 @@ class EvenSVT:
 
 
 class OddSVT:
-    """``f(A) = U f(Sigma) V^H ~ L^H M R``; made by `odd_svt`.
+    """``f(A) = U f(Sigma) V^H ~ L^H M R``; made by `odd_svt`, of A as it is: after an update it is refused.
 
     Attributes
     ----------

@@ -28,8 +28,8 @@ def _largest_part(values: Array) -> float:
     return max(float(np.abs(values.real).max()), float(np.abs(values.imag).max()))
 
 
-def in_units(values: Array, exponent: int) -> Array:
-    """values 2^-exponent in float64 or complex128."""
+def in_units(values: Array, exponent: int | Array) -> Array:
+    """values 2^-exponent, one for all or one for each, in float64 or complex128."""
     if values.dtype.kind == "c":
         out = np.empty(values.shape, np.complex128)
         out.real = np.ldexp(values.real.astype(np.float64), -exponent)
