@@ -11,7 +11,7 @@ import pytest
 
 import randnla
 from randnla import recovery
-from randnla.recovery import TransitionResult, complete, learn_transition
+from randnla.recovery import TransitionResult, complete, draw_places, learn_transition
 from randnla.recovery.hankel import Hankel, Samples
 from randnla.recovery.irls import Capacitance, Triplets, leading
 
@@ -34,6 +34,13 @@ def drawn(A, T, r, rho, seed):
     index = np.random.default_rng(seed).choice(n * n * T, int(rho * r * (2 * n - r)), replace=False)
     t, i, j = np.unravel_index(index, (T, n, n))
     return t + 1, i, j, powers_of(A, T)[t, i, j]
+
+
+def places_of(A, T, r, rho, seed):
+    """The same of places by `draw_places`."""
+    n = len(A)
+    t, i, j = draw_places(T, n, int(rho * r * (2 * n - r)), rng=seed)
+    return t, i, j, powers_of(A, T)[t - 1, i, j]
 
 
 def distance(X, A):
@@ -225,15 +232,40 @@ def test_operators_from_noisy_samples_err_like_the_noise(T):
     assert np.median(errors) <= 10 * np.median(oracle)
 
 
+def test_sequences_that_are_no_powers_are_told():
+    """The samples are met by matrices of the right rank, X_2 not being X_1^2."""
+    for T, rho, seed in ((2, 2.5, 0), (2, 2, 0), (3, 2, 0)):
+        A = symmetric(30, 3, seed)
+        t, i, j, v = places_of(A, T, 3, rho, seed)
+        with pytest.warns(randnla.ConvergenceWarning, match="powers of the operator that was found miss"):
+            found = learn_transition((t, i, j, v), T, 3, shape=A.shape, rng=seed)
+        assert found.info.residual <= 1e-10
+        assert not found.info.converged
+        assert distance(found.A.to_dense(), A) >= 1e-2
+        seen = powers_of(found.A.to_dense(), T)[t - 1, i, j]
+        weight = float(found.info.path.split()[1]) ** (1.0 - t)
+        misfit = np.linalg.norm(weight * (seen - v)) / np.linalg.norm(weight * v)
+        assert found.misfit == pytest.approx(misfit, rel=1e-4)
+        assert found.info.error_relative >= found.misfit >= 1e-2
+    for seed in range(3):
+        A = symmetric(30, 3, seed)
+        found = learn_transition(places_of(A, 2, 3, 3, seed), 2, 3, shape=A.shape, rng=seed)
+        assert found.info.converged
+        assert found.misfit <= 1e-8
+        assert distance(found.A.to_dense(), A) <= 1e-8
+
+
 def test_growth_is_found_where_squares_are_no_numbers():
     i, j = np.divmod(np.arange(64), 8)
     A = symmetric(8, 1, 0)
-    for p in (-600, 600):  # squares of the samples under- and overflow
+    for p in (-500, 500):  # squares of the samples of A^2 under- and overflow
         unit = 2.0**p
-        samples = np.repeat([1, 2], 64), np.tile(i, 2), np.tile(j, 2), unit * np.tile(A.ravel(), 2)
+        values = np.concatenate([unit * A.ravel(), unit**2 * A.ravel()])
+        samples = np.repeat([1, 2], 64), np.tile(i, 2), np.tile(j, 2), values
         found = learn_transition(samples, 2, 1, shape=A.shape, holdout=0.0, rng=0)
         assert distance(found.A.to_dense() / unit, A) <= 1e-12
-        assert found.info.path == "growth 1"
+        assert found.info.converged
+        assert float(found.info.path.split()[1]) == pytest.approx(unit, rel=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,8 @@ import numpy as np
 
 from randnla._backend import validate
 from randnla._backend.errors import ConvergenceWarning, InputError
+from randnla._backend.kernels import dense
+from randnla._backend.kernels.sparse import sampled_product
 from randnla._backend.kernels.weighted_draws import uniforms
 from randnla._backend.results import Info, SVDResult
 from randnla._backend.rng import STREAM_VERSION, seed_from
@@ -131,7 +133,7 @@ def learn_transition(
     Returns
     -------
     TransitionResult
-        A as a `LowRank`, and `info`.
+        A as a `LowRank`, `misfit` and `info`; `info.error_relative` is no less than `misfit`.
 
     Raises
     ------
@@ -141,13 +143,15 @@ def learn_transition(
     Warns
     -----
     ConvergenceWarning
-        As by `complete`.
+        As by `complete`, and where `misfit` exceeds the root of `tol`: the sequence that was found is not one
+        of powers.
 
     Notes
     -----
     *Algorithm*: Kuemmerle, Maggioni and Tang (2022). The block Hankel matrix of the powers has the rank of A;
     each step is least squares weighted by its singular values, solved on the tangent space through a
-    capacitance matrix by products alone.
+    capacitance matrix by products alone. Nothing there says that X_2 is X_1^2: this is checked at the end.
+    For two times the matrix is ``[X_1 X_2]``, which has ``rank (3 n - rank)`` unknowns.
 
     *Cost*: O(n rank^2 T^2 + rank T samples) a product, some tens of them at each iteration; memory
     O(n rank T + samples).
@@ -178,7 +182,21 @@ def learn_transition(
     first = _first(found.X)
     at = irls.leading(first, min((info.rank or 0) + irls.SPARE, *given.shape), None, info.seed or 0)
     at = at.cut(info.rank or 0)
-    return TransitionResult(LowRank(at.U, at.s, at.V), info=info.replace(path=f"growth {rate:.6g}"))
+    misfit = _misfit(at, rate, scaled)
+    if info.converged and misfit > tol**0.5:
+        warnings.warn(
+            f"learn_transition: powers of the operator that was found miss the samples by {misfit:.2e}; "
+            "there are too few samples",
+            ConvergenceWarning,
+            stacklevel=2,
+        )
+    info = info.replace(
+        path=f"growth {rate:.6g}",
+        converged=bool(info.converged and misfit <= tol**0.5),
+        error_relative=None if info.error_relative is None else max(info.error_relative, misfit),
+        certificate=f"{info.certificate}, powers at all samples",
+    )
+    return TransitionResult(LowRank(at.U, at.s, at.V), misfit=misfit, info=info)
 
 
 def _first(X: Hankel) -> Hankel:
@@ -187,6 +205,18 @@ def _first(X: Hankel) -> Hankel:
     empty = np.zeros(0, np.int64)
     alone = Samples(empty, empty, empty, np.zeros(0, s.values.dtype), 1, s.shape)
     return Hankel(alone, X.L[:m], np.ascontiguousarray(X.R[:, :n]), X.sparse[:1])
+
+
+def _misfit(at: irls.Triplets, rate: float, samples: Samples) -> float:
+    """Root mean square of A^t / rate^(t - 1) less the samples, over that of the samples, for A = U s V^H."""
+    left, right = at.U * at.s, np.ascontiguousarray(at.V.conj())
+    step = at.V.conj().T @ left / rate
+    rest = samples.values.copy()
+    for pattern in samples.patterns:
+        rest[pattern.order] -= sampled_product(pattern.starts, pattern.indices, left, right)
+        left = dense.gemm(left, step)
+    size = _root_mean_square(samples.values)
+    return _root_mean_square(rest) / size if size else 0.0
 
 
 def _growth(growth: Any, s: Samples) -> float:

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from randnla._backend.results import Info, Result
 
@@ -14,6 +14,14 @@ from randnla._backend.results import Info, Result
 class TransitionResult(Result):
     """``A ~ U diag(s) V^H``, the operator, as a `LowRank`.
 
+    Attributes
+    ----------
+    A : LowRank
+    misfit : float
+        Root mean square of the powers of A less the samples, over that of the samples, each power over
+        ``growth**(t - 1)``.
+    info : Info
+
     Examples
     --------
     >>> TransitionResult(3.0)
@@ -21,4 +29,7 @@ class TransitionResult(Result):
     """
 
     A: Any
+    misfit: float = field(default=0.0, kw_only=True)
     info: Info = field(default_factory=Info, kw_only=True)
+
+    _not_factors: ClassVar[tuple[str, ...]] = ("misfit", "info")
