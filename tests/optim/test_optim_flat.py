@@ -81,7 +81,9 @@ def test_a_gradient_that_is_refused_changes_nothing(bad):
     slopes["a"][0][0, 0] = bad
     assert optimizer.step(w, slopes) is w
     assert optimizer.skipped == 1
-    assert optimizer.state_dict()["digest"] == before["digest"]
+    after = optimizer.state_dict()
+    assert (before.pop("skipped"), after.pop("skipped")) == (0, 1)
+    assert plain_state.digest(after) == plain_state.digest(before)
 
 
 def test_resumes_bit_for_bit_and_refuses_other_states():
@@ -112,5 +114,5 @@ def test_what_does_not_fit_is_refused():
     with pytest.raises(InputError, match="grad: expected the arrays"):
         optimizer.step(w, {"a": slopes["a"]})
     optimizer.step(w, slopes)
-    with pytest.raises(InputError, match="w: expected 11 numbers as before, got 3"):
+    with pytest.raises(InputError, match="w: expected the arrays"):
         optimizer.step(w["b"], slopes["b"])

@@ -76,6 +76,32 @@ def test_damping_may_change_and_nan_is_no_step():
     np.testing.assert_allclose(optimizer.step(w, g), -g / (2.0 + g @ g), rtol=1e-12)
 
 
+def test_refused_gradients_are_counted_on_resume_and_in_health():
+    one, two, w = MFAC(window=3), MFAC(window=3), np.ones(12)
+    w = one.step(one.step(w, slopes_of(0)), np.full(12, np.nan))
+    assert one.skipped == one.health.skipped_gradients == 1
+    two.load_state_dict(one.state_dict())
+    assert two.skipped == two.health.skipped_gradients == 1
+    two.step(w, np.full(12, 1e200))  # its squares overflow
+    assert two.skipped == two.health.skipped_gradients == 2
+
+
+def test_other_shapes_and_none_are_refused():
+    one, two, w = MFAC(window=3), MFAC(window=3), np.ones((2, 3))
+    with pytest.raises(InputError, match="w: expected at least one array"):
+        one.step({}, {})
+    assert one.engine is None
+    one.step(w, w)
+    two.load_state_dict(one.state_dict())
+    for optimizer in (one, two):
+        before = optimizer.state_dict()["digest"]
+        for other in (w.T, w.ravel(), np.ones((2, 4)), {"u": w}):
+            with pytest.raises(InputError, match=r"w: expected (shape|the arrays)"):
+                optimizer.step(other, other)
+        assert optimizer.state_dict()["digest"] == before
+        optimizer.step(w, w)
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [

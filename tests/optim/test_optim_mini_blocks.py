@@ -129,3 +129,14 @@ def test_arguments_that_do_not_fit_are_named() -> None:
     ):
         with pytest.raises(InputError, match=message):
             call()
+
+
+def test_other_shapes_than_those_it_was_made_for_are_refused() -> None:
+    w, turned = {"a": np.ones((2, 3))}, {"a": np.ones((3, 2))}
+    optimizer = MiniBlockFisher(w)
+    before = optimizer.state_dict()["digest"]
+    for other in (turned, {"a": np.ones(6)}, {"b": np.ones((2, 3))}, {"a": (np.ones((2, 3)), np.ones(2))}):
+        with pytest.raises(InputError, match=r"w: expected (shape|the arrays)"):
+            optimizer.step(other, other)
+    assert optimizer.state_dict()["digest"] == before
+    optimizer.step(w, w)

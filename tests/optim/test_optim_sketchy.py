@@ -404,6 +404,20 @@ def test_epochs_between_steps_move_the_anchor():
     )
 
 
+def test_plain_steps_take_tensors_and_give_them_back():
+    torch = pytest.importorskip("torch")
+    X, y = problem(60, 4)
+    model, w = Logistic(ridge=1e-3), np.ones(4)
+    one, two = SketchySGD(model, rng=0), SketchySGD(model, rng=0)
+    g, root = model.gradient(X, y, w), model.hessian_root(X, w)
+    made = one.step(torch.tensor(w, requires_grad=True), torch.tensor(g), hessian_root=root)
+    assert isinstance(made, torch.Tensor)
+    np.testing.assert_array_equal(made.numpy(), two.step(w, g, hessian_root=root))
+    assert torch.equal(one.step(made, torch.full((4,), torch.nan)), made)
+    with pytest.raises(InputError, match="grad: expected shape"):
+        one.step(made, torch.ones(3))
+
+
 def test_states_of_steps_that_do_not_fit_are_refused():
     X, y = problem(300, 6)
     optimizer = SketchySVRG(Logistic(ridge=1e-3), rng=0)

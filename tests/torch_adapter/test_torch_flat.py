@@ -52,6 +52,8 @@ def test_states_that_do_not_fit_are_refused_and_change_nothing(kind):
         {**good, "param_groups": [{**group, "lr": -1.0}]},
         {**good, "param_groups": [{**group, "momentum": "x"}]},
         {**good, "state": None},
+        {**good, "skipped": -1},
+        {key: value for key, value in good.items() if key != "skipped"},
     ]
     for case in cases:
         with pytest.raises(StateError):
@@ -61,6 +63,25 @@ def test_states_that_do_not_fit_are_refused_and_change_nothing(kind):
         assert now["flats"][0]["engine"]["digest"] == good["flats"][0]["engine"]["digest"]
     optimizer.load_state_dict(good)
     optimizer.step(closure)
+
+
+@pytest.mark.parametrize("kind", [MFAC, SketchySGD, MiniBlockFisher])
+def test_steps_that_were_skipped_are_counted_on_resume(kind):
+    model = model_of()
+    optimizer, other = kind(model.parameters()), kind(model.parameters())
+    for value in (1.0, torch.nan):
+
+        def closure(value=value):
+            optimizer.zero_grad()
+            loss = model(torch.full((2, 3), value)).square().mean()
+            if kind is not SketchySGD:
+                loss.backward()
+            return loss
+
+        optimizer.step(closure)
+    assert optimizer.skipped == 1
+    other.load_state_dict(optimizer.state_dict())
+    assert other.skipped == 1
 
 
 @pytest.mark.parametrize("outputs", [False, True])
@@ -97,6 +118,7 @@ def test_states_of_mini_blocks_that_do_not_fit_are_refused_and_change_nothing():
         {**good, "param_groups": [{"params": group["params"]}]},
         {**good, "param_groups": [{**group, "lr": -1.0}]},
         {**good, "state": None},
+        {**good, "skipped": None},
     ):
         with pytest.raises(StateError):
             optimizer.load_state_dict(case)

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
@@ -16,7 +17,7 @@ from randnla._backend.kernels import dense
 from randnla.curvature.resumable import joined, parted
 
 from .protocols import Array
-from .trees import leaves, rebuilt, require_alike
+from .trees import leaves, rebuilt, require_alike, require_shapes, shapes_of
 
 
 class FlatOptimizer:
@@ -37,6 +38,7 @@ class FlatOptimizer:
         self.step_count = 0
         self.skipped = 0  # steps with NaN or Inf in a gradient, which changed nothing
         self._velocity: Array | None = None
+        self._shapes: dict[str, tuple[int, ...]] = {}  # of the parameters, once there has been a step
 
     # -- what a subclass knows -----------------------------------------------------------------------------
 
@@ -71,12 +73,16 @@ class FlatOptimizer:
         Raises
         ------
         InputError
-            The structures differ, or are not those of the steps before.
+            The structures differ, hold nothing, or have other shapes than in the steps before.
         """
         tree = w if isinstance(w, Mapping) else {"w": namespace.to_host(w, name="w")}
         here = leaves(tree)
         slopes = leaves(grad if isinstance(grad, Mapping) else {"w": grad}, "grad")
+        if not here:
+            raise InputError("w: expected at least one array, got none")
         require_alike(slopes, here, "grad")
+        if self._shapes:
+            require_shapes(here, self._shapes)
         for name, parts in (("w", here), ("grad", slopes)):
             if any(part.dtype.kind == "c" for part in parts.values()):
                 raise InputError(f"{name}: expected real numbers, got complex ones")
@@ -84,11 +90,11 @@ class FlatOptimizer:
         dtype = np.dtype(np.float64 if wide else np.float32)
         g = np.concatenate([part.ravel() for part in slopes.values()]).astype(dtype, copy=False)
         x = np.concatenate([part.ravel() for part in here.values()]).astype(dtype, copy=False)
-        if self._velocity is not None and len(self._velocity) != len(x):
-            raise InputError(f"w: expected {len(self._velocity)} numbers as before, got {len(x)}")
         if self.weight_decay:
             g = g + dtype.type(self.weight_decay) * x
         update = self._update(g)
+        if self.engine is not None:
+            self._shapes = shapes_of(here)
         if update is None:
             return w
         x = x - dtype.type(self._rate()) * update
@@ -119,7 +125,8 @@ class FlatOptimizer:
 
     def state_dict(self) -> dict[str, Any]:
         """Plain scalars and arrays from which `load_state_dict` goes on, bit for bit."""
-        fields: dict[str, Any] = {"kind": self._KIND, "step_count": self.step_count}
+        fields: dict[str, Any] = {"kind": self._KIND, "step_count": self.step_count, "skipped": self.skipped}
+        fields["shapes"] = json.dumps(self._shapes)
         if self.engine is not None:
             velocity = np.zeros(0) if self._velocity is None else self._velocity.copy()
             fields |= joined({"engine": self.engine.state_dict(), "flat": {"velocity": velocity}})
@@ -133,7 +140,8 @@ class FlatOptimizer:
         StateError
             A field is missing, altered, or of another optimizer; nothing has changed.
         """
-        fields = plain_state.opened(state, self._KIND, {"step_count": int}, parts=True)
+        types = {"step_count": int, "skipped": int, "shapes": str}
+        fields = plain_state.opened(state, self._KIND, types, parts=True)
         parts = parted({key: value for key, value in state.items() if "/" in str(key)})
         engine = velocity = None
         if parts:
@@ -143,4 +151,7 @@ class FlatOptimizer:
             if given.ndim != 1 or given.dtype.kind != "f" or not np.isfinite(given).all():
                 raise StateError("velocity: expected a vector of finite numbers")
             engine, velocity = self._restored(parts["engine"]), given if given.size else None
-        self.engine, self._velocity, self.step_count = engine, velocity, fields["step_count"]
+        with plain_state.reading("shapes"):
+            self._shapes = {key: tuple(shape) for key, shape in json.loads(fields["shapes"]).items()}
+        self.engine, self._velocity = engine, velocity
+        self.step_count, self.skipped = fields["step_count"], fields["skipped"]

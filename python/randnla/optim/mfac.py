@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from randnla import curvature
@@ -96,8 +97,8 @@ class MFAC(FlatOptimizer):
 
     @property
     def health(self) -> curvature.Health | None:
-        """How the curvature is, None before the first step."""
-        return None if self.engine is None else self.engine.health
+        """How the curvature is, with `skipped` as its ``skipped_gradients``; None before the first step."""
+        return None if self.engine is None else replace(self.engine.health, skipped_gradients=self.skipped)
 
     def __repr__(self) -> str:
         return f"MFAC({self.lr!r}, window={self.window}, damping={self.damping}, momentum={self.momentum})"

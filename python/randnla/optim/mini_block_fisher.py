@@ -15,7 +15,7 @@ from randnla.curvature.mini_blocks.partition import Partition, default_partition
 from randnla.curvature.resumable import joined, parted
 
 from .protocols import Array, Parameters
-from .trees import leaves, rebuilt, require_alike
+from .trees import leaves, rebuilt, require_alike, require_shapes, shapes_of
 
 
 class MiniBlockFisher:
@@ -89,7 +89,8 @@ class MiniBlockFisher:
         validate.integer(largest, name="largest", low=1)
         here = leaves(w)
         own = {f"{layer}.0": part for layer, part in (partition or {}).items()}
-        rest = {name: array.shape for name, array in here.items() if name not in own}
+        self._shapes = shapes_of(here)
+        rest = {name: shape for name, shape in self._shapes.items() if name not in own}
         biases = {name: f"{name[:-2]}.1" for name in rest if name.endswith(".0")}
         found = default_partition(rest, biases, largest=largest, shared=shared)
         made = {(name,): part for name, part in own.items()} | found
@@ -133,6 +134,7 @@ class MiniBlockFisher:
         """
         here, slopes = leaves(w), leaves(grad)
         require_alike(slopes, here, "grad")
+        require_shapes(here, self._shapes)
         rates = {key: _rate(value, self.step_count, key) for key, value in self._rates.items()}
         given = {name: _unit(slopes, names) for name, names in self._units.items()}
         count = self.step_count

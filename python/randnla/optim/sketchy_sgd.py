@@ -7,9 +7,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
-import numpy as np
-
 from randnla import curvature as engines
+from randnla._backend import namespace, validate
 from randnla._backend.errors import InputError
 from randnla.curvature import LinearModel
 
@@ -94,7 +93,7 @@ class SketchySGD(SketchyFit):
             w -= rate * down.reshape(w.shape)
             yield len(index), value
 
-    def step(self, w: Any, grad: Any, *, hessian_root: Any = None, fresh: Any = None) -> Array:
+    def step(self, w: Any, grad: Any, *, hessian_root: Any = None, fresh: Any = None) -> Any:
         """One step of a loop of one's own.
 
         Parameters
@@ -106,7 +105,7 @@ class SketchySGD(SketchyFit):
 
         Returns
         -------
-        array of shape (p,)
+        array of shape (p,), of the kind of w
             The next w; the same numbers where a gradient holds NaN or Inf.
 
         Raises
@@ -114,16 +113,17 @@ class SketchySGD(SketchyFit):
         InputError, StateError
             An argument does not fit, or there has been no curvature.
         """
+        here, slope = (validate.as_array(x, name=name, ndim=1) for x, name in ((w, "w"), (grad, "grad")))
+        if slope.shape != here.shape:
+            raise InputError(f"grad: expected shape {here.shape} as of w, got {slope.shape}")
         if self.engine is None:
             given = self.loss.ridge if isinstance(self.loss, LinearModel) else self.ridge
             ridge = 0.0 if isinstance(given, str) else given  # "auto" is of a number of samples
             self.engine = engines.SketchySGD(ridge=ridge, **self._settings())
         if hessian_root is not None:
             self.engine.update(hessian_root, fresh=fresh)
-        here = np.asarray(w)
-        if np.shape(grad) != here.shape:
-            raise InputError(f"grad: expected shape {here.shape} as of w, got {np.shape(grad)}")
-        if not np.isfinite(grad).all():
+        if not validate.is_finite(slope):
             self._skip()
-            return here.copy()
-        return np.asarray(here - self.engine.learning_rate * self.engine.direction(grad))
+            return namespace.restore(namespace.kind_of(w), here.copy())
+        made = here - self.engine.learning_rate * self.engine.direction(slope)
+        return namespace.restore(namespace.kind_of(w), made)

@@ -68,3 +68,22 @@ def require_alike(given: dict[str, Array], like: dict[str, Array], name: str) ->
     for key, array in like.items():
         if given[key].shape != array.shape:
             raise InputError(f"{name}: expected shape {array.shape} of {key} as in w, got {given[key].shape}")
+
+
+def shapes_of(parts: dict[str, Array]) -> dict[str, tuple[int, ...]]:
+    """The shapes of all parts."""
+    return {name: array.shape for name, array in parts.items()}
+
+
+def require_shapes(parts: dict[str, Array], shapes: Mapping[str, tuple[int, ...]]) -> None:
+    """Parameters w have the names and shapes of before.
+
+    Raises
+    ------
+    InputError
+    """
+    if parts.keys() != shapes.keys():
+        raise InputError(f"w: expected the arrays {sorted(shapes)} as before, got {sorted(parts)}")
+    for key, shape in shapes.items():
+        if parts[key].shape != shape:
+            raise InputError(f"w: expected shape {shape} of {key} as before, got {parts[key].shape}")

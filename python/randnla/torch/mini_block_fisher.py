@@ -249,6 +249,7 @@ class MiniBlockFisher(torch.optim.Optimizer):  # type: ignore[misc]
     def state_dict(self) -> dict[str, Any]:
         """As in torch, with the state of the engine; from it `load_state_dict` goes on bit for bit."""
         state: dict[str, Any] = super().state_dict()
+        state["skipped"] = self.skipped
         engine = self._build().state_dict()
         state["engine"] = {
             key: torch.from_numpy(value) if isinstance(value, np.ndarray) else value
@@ -269,6 +270,7 @@ class MiniBlockFisher(torch.optim.Optimizer):  # type: ignore[misc]
 
     def _load(self, rest: dict[str, Any]) -> None:
         engine, saved = rest.pop("engine", None), rest.get("param_groups", ())
+        skipped = validate.integer(rest.pop("skipped", None), name="skipped", low=0)
         if not isinstance(engine, dict) or len(saved) != len(self.param_groups):
             raise StateError(f"engine, param_groups: expected those of {len(self.param_groups)} groups")
         for group in saved:
@@ -284,6 +286,7 @@ class MiniBlockFisher(torch.optim.Optimizer):  # type: ignore[misc]
         except (ValueError, LookupError, TypeError, AttributeError) as error:
             held.load_state_dict(before)
             raise StateError(f"param_groups: {error}") from error
+        self.skipped = skipped
 
     def __getstate__(self) -> dict[str, Any]:
         own = ("host_copy", "skipped", "engine", "_units", "_shared", "_largest", "_own", "_settings")

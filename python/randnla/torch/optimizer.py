@@ -139,8 +139,9 @@ class FlatOptimizer(torch.optim.Optimizer):  # type: ignore[misc]
     # -- state ---------------------------------------------------------------------------------------------
 
     def state_dict(self) -> dict[str, Any]:
-        """As in torch, with "flats": the engine and the velocity of every group, by its position."""
+        """As in torch, with "skipped", and "flats": engine and velocity of every group, by its position."""
         state: dict[str, Any] = super().state_dict()
+        state["skipped"] = self.skipped
         state["flats"] = {
             i: {
                 "velocity": None if flat.velocity is None else flat.velocity.clone(),
@@ -163,6 +164,7 @@ class FlatOptimizer(torch.optim.Optimizer):  # type: ignore[misc]
 
     def _load(self, rest: dict[str, Any]) -> None:
         flats = rest.pop("flats", None)
+        skipped = validate.integer(rest.pop("skipped", None), name="skipped", low=0)
         saved = rest.get("param_groups", ())
         if not isinstance(flats, dict) or len(saved) != len(self.param_groups):
             raise StateError(f"flats, param_groups: expected those of {len(self.param_groups)} groups")
@@ -184,7 +186,7 @@ class FlatOptimizer(torch.optim.Optimizer):  # type: ignore[misc]
                 self._restored(engine, {**saved[i], "params": group["params"]}), gradient, velocity
             )
         super().load_state_dict(rest)
-        self._flats = made
+        self._flats, self.skipped = made, skipped
 
     def __getstate__(self) -> dict[str, Any]:
         own = {key: self.__dict__[key] for key in ("host_copy", "skipped", "_flats")}
