@@ -298,3 +298,20 @@ def test_an_interrupt_at_any_line_of_an_update_of_a_matrix_leaves_one_that_holds
             break
     assert not stopped
     assert turn > 20
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_an_entry_beyond_its_bound_is_refused_where_a_draw_comes_by_it(dtype):
+    def entries(i, j):
+        return np.where(j == 0, 10.0, 0.1).astype(dtype)
+
+    def matrix(bound):
+        norms, bounds = np.full(3, np.sqrt(100 + 0.01 * 99)), np.full(3, bound)
+        return SQMatrix.from_rows((3, 100), entries=entries, row_norms=norms, row_bounds=bounds, dtype=dtype)
+
+    counts = np.bincount(matrix(10.0).sample_columns(np.zeros(500, int), rng=0), minlength=100)
+    assert counts[0] > 450
+    for bound, stated in ((9.99, "9.99"), (0.2, "0.2")):
+        pattern = rf"row_bounds: expected upper bounds .* got {stated} for row 1, whose entry 0 has 10"
+        with pytest.raises(InputError, match=pattern):
+            matrix(bound).sample_columns(np.ones(500, int), rng=0)

@@ -409,3 +409,26 @@ def test_iterations_that_end_with_neither_say_so():
     ):
         with pytest.raises(InputError, match=pattern):
             solve_sdp(**keywords)
+
+
+@pytest.mark.parametrize("n", [20, 60, 200])
+def test_a_direction_at_the_edge_of_rounding_is_within_the_bound_of_an_evolution(n):
+    for seed in range(5):
+        rng = np.random.default_rng(seed)
+        G = np.linalg.qr(rng.standard_normal((n, 6)))[0]
+        for eps in (0.0, 1e-15, 1e-10, 1e-9, 3e-9, 1e-8, 3e-8, 1e-7, 3e-7):
+            H = (G[:, :3] * [1, 0.9, 0.8]) @ G[:, :3].T + eps * np.outer(G[:, 5], G[:, 5])
+            H = (H + H.T) / 2
+            for t in (1.0, -3.0):
+                found = simulate_hamiltonian(H, G[:, 5], t, rank=3, rng=seed)
+                exact = G[:, 5] * np.exp(1j * eps * t)
+                assert np.linalg.norm(found.x - exact) <= found.info.error_estimate
+                assert eps > 1e-8 or found.info.error_estimate < abs(t) * 1.5e-7 * n**0.25
+
+
+def test_complex_labels_and_bounds_are_refused():
+    X = np.random.default_rng(0).standard_normal((4, 3))
+    with pytest.raises(InputError, match=r"labels: expected real numbers, got complex128"):
+        svm(X, np.array([1, -1, 1, -1]) + 0j)
+    with pytest.raises(InputError, match=r"bounds: expected real numbers, got complex128"):
+        solve_sdp([np.diag([1.0, -1.0])], [-0.5 + 3j], tol=0.1)

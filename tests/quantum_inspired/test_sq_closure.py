@@ -248,3 +248,22 @@ def test_chi_square_helper_sees_a_bias():
     counts[0] = 6500
     assert p_value(counts, weights) < ALPHA
     assert stats.chi2.sf(20, 19) > ALPHA
+
+
+def test_inner_products_read_the_entries_they_draw():
+    x = SQVector(np.arange(1.0, 2001.0))
+    y = SQVector(np.ones(2000))
+    inner_product(x, y, samples=100, rng=0)
+    assert (x.entries_read, y.entries_read) == (100, 100)
+    x.to_dense = None  # not called
+    value, error = inner_product(x, y, samples=5000, rng=0)
+    assert abs(value - 2001000.0) < 7.13 * error
+
+
+def test_what_is_no_vector_is_refused_by_name():
+    x, A = SQVector([1.0, 2.0]), SQMatrix(np.eye(2))
+    for y, kind in ((A, "SQMatrix"), (outer(x, x), "SQFactored")):
+        with pytest.raises(InputError, match=rf"y: expected an SQVector, SQCombination or array, got {kind}"):
+            inner_product(x, y)
+        with pytest.raises(InputError, match=rf"x: expected an SQVector, SQCombination or array, got {kind}"):
+            bilinear_form(y, A, x)

@@ -47,9 +47,13 @@ def lengths(values: Any, count: int, *, name: str) -> Array | None:
     return array.astype(np.float64)
 
 
-def vector(b: Any, size: int, *, name: str) -> Array:
-    """A finite vector of a given length."""
+def vector(b: Any, size: int, *, name: str, real: bool = False) -> Array:
+    """A finite vector of a given length, or a real one in float64."""
     array = validate.as_array(b, name=name, ndim=1)
+    if real:
+        if array.dtype.kind == "c":
+            raise InputError(f"{name}: expected real numbers, got {array.dtype}")
+        array = array.astype(np.float64)
     if array.size != size:
         raise InputError(f"{name}: expected {size} entries, got {array.size}")
     validate.require_finite(array, name=name)

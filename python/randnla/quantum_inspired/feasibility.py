@@ -108,7 +108,7 @@ def solve_sdp(
     source = Source(rng)
     matrices = _checked(constraints, source)
     n = matrices[0].shape[0]
-    b = arguments.vector(bounds, len(matrices), name="bounds").astype(np.float64)
+    b = arguments.vector(bounds, len(matrices), name="bounds", real=True)
     tol = validate.tolerance(tol)
     scale = max(A.norm() for A in matrices) if bound is None else validate.real(bound, name="bound", low=0.0)
     if not 0 < scale < math.inf:

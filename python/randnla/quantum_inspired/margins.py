@@ -152,7 +152,7 @@ def svm(
 
 
 def _checked(labels: Any, gamma: Any, points: int) -> tuple[Array, float]:
-    y = arguments.vector(labels, points, name="labels").astype(np.float64)
+    y = arguments.vector(labels, points, name="labels", real=True)
     if not np.all(np.abs(y) == 1):
         raise InputError(f"labels: expected 1 and -1, got {y[np.abs(y) != 1][0]}")
     value = validate.real(gamma, name="gamma")

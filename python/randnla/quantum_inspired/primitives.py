@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from randnla._backend.results import Estimate, Info
 from randnla._backend.rng import STREAM_VERSION
 
 from . import arguments
+from .combination import SQCombination
 from .results import ProductResult
 from .sketch import sketch_rows
 from .source import Source
@@ -85,12 +87,7 @@ def inner_product(x: SQVector, y: Any, *, samples: int = 1000, groups: int = 1, 
         raise InputError(f"x: expected an SQVector, got {type(x).__name__}")
     samples = validate.integer(samples, name="samples", low=2)
     groups = validate.integer(groups, name="groups", low=1, high=samples // 2)
-    read = getattr(y, "query", None)
-    if read is None:
-        array = arguments.vector(y, x.size, name="y")
-        read = array.__getitem__
-    elif len(y) != x.size:
-        raise InputError(f"y: expected {x.size} entries, as x has, got {len(y)}")
+    read = _reader(y, x.size, "y")
     source = Source(rng)
     info = Info(
         method="sampling",
@@ -104,7 +101,7 @@ def inner_product(x: SQVector, y: Any, *, samples: int = 1000, groups: int = 1, 
         return Estimate(0.0, 0.0, info=info.replace(entries=0, error_estimate=0.0))
     i = x.draw(samples, source, source.take())
     # norm^2 / x_i as norm (norm / x_i): neither leaves float64 where the result does not.
-    values = norm * (norm / x.to_dense()[i]) * np.asarray(read(i))
+    values = norm * (norm / x.query(i)) * np.asarray(read(i))
     value, deviation = median_of_means(values, groups)
     return Estimate(value, deviation, info=info.replace(error_estimate=deviation))
 
@@ -167,13 +164,15 @@ def bilinear_form(
     )
 
 
-def _reader(v: Any, size: int, name: str) -> Any:
-    read = getattr(v, "query", None)
-    if read is None:
+def _reader(v: Any, size: int, name: str) -> Callable[[Array], Any]:
+    """The entries of a vector at some indices."""
+    if not isinstance(v, (SQVector, SQCombination)):
+        if isinstance(v, SQMatrix) or hasattr(v, "query"):
+            raise InputError(f"{name}: expected an SQVector, SQCombination or array, got {type(v).__name__}")
         return arguments.vector(v, size, name=name).__getitem__
     if len(v) != size:
         raise InputError(f"{name}: expected {size} entries, got {len(v)}")
-    return read
+    return v.query
 
 
 def approximate_product(X: Any, Y: Any, samples: int, *, rng: Any = None) -> ProductResult:

@@ -122,7 +122,8 @@ class SQMatrix:
             Norms of the rows; without them all rows are made once.
         row_bounds : array of shape (m,), optional
             Upper bounds of the moduli of each row. With them a column is drawn by rejection from the uniform
-            distribution, at n bound**2 / norm**2 entries on average, instead of from the whole row.
+            distribution, at n bound**2 / norm**2 entries on average, instead of from the whole row. Draws
+            that come by an entry beyond its bound are refused.
         dtype : dtype
             float32, float64, complex64 or complex128.
 

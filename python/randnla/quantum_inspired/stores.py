@@ -228,8 +228,24 @@ class RowStore(Store):
             points = source.uniforms(stream, rows.size, first, row=2 * attempt)[left]
             columns = np.minimum((points * self.shape[1]).astype(np.int64), self.shape[1] - 1)
             values = weights.squares(self.entries(rows[left], columns), self.exponent)
+            self._require_below(values, rows[left], columns)
             chance = source.uniforms(stream, rows.size, first, row=2 * attempt + 1)[left]
             good = chance * self._bounds[rows[left]] < values
             out[left[good]] = columns[good]
             left = left[~good]
         raise InputError("row_bounds: expected bounds near the largest entry of a row; nothing was accepted")
+
+    def _require_below(self, squares: Array, rows: Array, columns: Array) -> None:
+        """Refuse entries that were read to be beyond the bound of their row by more than rounding."""
+        assert self._bounds is not None
+        slack = 1 + 16 * float(np.finfo(self.dtype).eps)
+        beyond = np.flatnonzero(squares > slack * self._bounds[rows])
+        if beyond.size:
+            k = beyond[0]
+            bound, size = (
+                weights.length(float(square), self.exponent) for square in (self._bounds[rows[k]], squares[k])
+            )
+            raise InputError(
+                f"row_bounds: expected upper bounds of the moduli of the rows, got {bound:.6g} for row "
+                f"{rows[k]}, whose entry {columns[k]} has {size:.6g}"
+            )
