@@ -162,6 +162,44 @@ def test_a_rectangular_matrix_is_completed():
     assert found.U.shape == (250, 4)
 
 
+@pytest.mark.parametrize("axis", [0, 1])
+def test_rows_and_columns_with_fewer_samples_than_the_rank_are_told(axis):
+    rng = np.random.default_rng(0)
+    A = rng.standard_normal((60, 2)) @ rng.standard_normal((2, 50))
+    for count in range(3):
+        mask = rng.random(A.shape) < 0.3
+        line = mask[7] if axis == 0 else mask[:, 7]
+        line[:] = False
+        line[:count] = True
+        samples = (*np.nonzero(mask), A[mask])
+        if count == 2:
+            found = complete(samples, A.shape, 2, holdout=0.0, rng=0)
+            assert found.info.converged
+            assert distance(found.to_dense(), A) <= 1e-7
+            continue
+        words = "1 rows and 0 columns" if axis == 0 else "0 rows and 1 columns"
+        with pytest.warns(randnla.ConvergenceWarning, match=f"{words} have fewer than 2 samples"):
+            found = complete(samples, A.shape, 2, holdout=0.0, rng=0)
+        assert not found.info.converged
+        rest = np.delete(found.to_dense() - A, 7, axis)
+        assert np.linalg.norm(rest) <= 1e-7 * np.linalg.norm(A)
+
+
+def test_lines_are_counted_against_the_rank_that_was_given():
+    """Two samples determine a row of a matrix of rank one, but not of a fit of rank three."""
+    A = symmetric(40, 1, 0)
+    mask = np.random.default_rng(0).random(A.shape) < 0.5
+    mask[7] = False
+    mask[7, :2] = True
+    with pytest.warns(randnla.ConvergenceWarning, match="1 rows and 0 columns have fewer than 3 samples"):
+        found = complete((*np.nonzero(mask), A[mask]), A.shape, 3, holdout=0.0, rng=0)
+    assert not found.info.converged
+    assert distance(found.to_dense(), A) >= 0.05
+    found = complete((*np.nonzero(mask), A[mask]), A.shape, 1, holdout=0.0, rng=0)
+    assert found.info.converged
+    assert distance(found.to_dense(), A) <= 1e-7
+
+
 def test_spectra_that_are_neither_symmetric_nor_real():
     rng = np.random.default_rng(3)
     P = rng.standard_normal((40, 4))

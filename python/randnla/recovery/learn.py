@@ -73,6 +73,8 @@ def complete(
     -----
     ConvergenceWarning
         The matrix that was found is not of this rank: there are too few samples, noise, or the rank is wrong.
+        Or a row or column has fewer than `rank` samples beside those held out: nothing determines it, and it
+        may come back as zeros.
 
     Notes
     -----
@@ -308,6 +310,14 @@ def _learn(
             ConvergenceWarning,
             stacklevel=4,
         )
+    rows, columns = _open_lines(scaled, rank)
+    if rows + columns:
+        warnings.warn(
+            f"recovery: {rows} rows and {columns} columns have fewer than {rank} samples beside those "
+            "held out and are not determined",
+            ConvergenceWarning,
+            stacklevel=4,
+        )
     for array in (found.at.s, found.X.L, *(E.data for E in found.X.sparse)):
         array *= unit
     return found, Info(
@@ -316,13 +326,20 @@ def _learn(
         matvecs=found.products,
         error_relative=relative,
         error_kind="frobenius",
-        converged=found.settled,
+        converged=found.settled and not rows + columns,
         iterations=found.steps,
         residual=found.eps / first if first else 0.0,
         seed=seed,
         stream_version=STREAM_VERSION,
         certificate="samples held out",
     )
+
+
+def _open_lines(samples: Samples, rank: int) -> tuple[int, int]:
+    """Rows and columns with fewer samples, of all times together, than their `rank` unknowns."""
+    seen = zip((samples.rows, samples.columns), samples.shape, strict=True)
+    rows, columns = (int(np.count_nonzero(np.bincount(x, minlength=k) < rank)) for x, k in seen)
+    return rows, columns
 
 
 def _part(given: Samples, kept: Array, unit: float) -> Samples:
