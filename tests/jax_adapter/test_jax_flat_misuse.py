@@ -34,9 +34,28 @@ def test_leaves_may_be_numbers_and_arrays_of_numpy(name):
 def test_sizes_that_do_not_fit_are_named(name):
     opt = MADE[name]()
     state = opt.init(jnp.ones(8))
-    with pytest.raises(InputError, match="updates: expected 8 numbers"):
-        opt.update(jnp.ones(3), state)
-    with pytest.raises(InputError, match="updates: expected 8 numbers"):
-        jax.jit(opt.update)(jnp.ones(3), state)
+    for other in (jnp.ones(3), jnp.ones((4, 2)), (jnp.ones(8), jnp.ones(1)), {}):
+        for update in (opt.update, jax.jit(opt.update)):
+            with pytest.raises(InputError, match=r"updates: expected a leaf of shape|params: expected"):
+                update(other, state)
+    turned = opt.init({"w": jnp.ones((2, 3))})
+    with pytest.raises(
+        InputError, match=r"updates: expected a leaf of shape \(2, 3\) as in init, got \(3, 2\)"
+    ):
+        opt.update({"w": jnp.ones((3, 2))}, turned, {"w": jnp.ones((3, 2))})
     with pytest.raises(InputError, match="params: expected at least one number"):
         opt.init({})
+
+
+@pytest.mark.parametrize("kind", [mfac, sketchy_sgd])
+def test_parameters_of_other_shapes_enter_no_gradient(kind):
+    opt = kind(0.1, weight_decay=0.1)
+    with pytest.raises(InputError, match="params: expected a leaf of shape"):
+        opt.update(jnp.ones((2, 3)), opt.init(jnp.ones((2, 3))), jnp.ones((3, 2)))
+
+
+@pytest.mark.parametrize("name", MADE)
+def test_shapes_are_no_leaves_of_a_state(name):
+    state = MADE[name]().init({"a": jnp.ones((2, 3)), "b": jnp.ones(())})
+    assert state.shapes == ({"(2, 3)": None}, {"()": None})
+    assert jax.tree.leaves(state.shapes) == []

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from itertools import zip_longest
 from typing import Any, NamedTuple, Protocol
 
 import jax
@@ -32,12 +33,15 @@ class FlatState(NamedTuple):
     velocity : (d,) array, or None without momentum
     engine : tree of arrays
         What the rule keeps.
+    shapes : tuple of {str: None}
+        Of the leaves of the parameters, as keys: they are part of the structure, and no leaves.
     """
 
     step: Any
     skipped: Any
     velocity: Any
     engine: Any
+    shapes: Any
 
 
 class Rule(Protocol):
@@ -83,7 +87,20 @@ def _init(rule: Rule, momentum: float, params: Any) -> FlatState:
     flat = flattened(params)
     zero = jnp.zeros((), jnp.int32)
     velocity = jnp.zeros_like(flat) if momentum else None
-    return FlatState(zero, zero, velocity, rule.init(flat.size, flat.dtype))
+    return FlatState(zero, zero, velocity, rule.init(flat.size, flat.dtype), _shapes(params))
+
+
+def _shapes(tree: Any) -> tuple[dict[str, None], ...]:
+    return tuple({str(jnp.shape(leaf)): None} for leaf in jax.tree.leaves(tree))
+
+
+def _require_shapes(tree: Any, shapes: Any, name: str) -> None:
+    """Leaves have the shapes of those of `init`; raises InputError."""
+    for given, known in zip_longest(_shapes(tree), shapes, fillvalue={"none": None}):
+        if given.keys() != known.keys():
+            raise InputError(
+                f"{name}: expected a leaf of shape {', '.join(known)} as in init, got {', '.join(given)}"
+            )
 
 
 def _update(
@@ -91,9 +108,11 @@ def _update(
 ) -> tuple[Any, FlatState]:
     """The updates are zero where a gradient holds NaN or Inf."""
     g = flattened(updates)
+    _require_shapes(updates, state.shapes, "updates")
     if settings["weight_decay"]:
         if params is None:
             raise InputError("params: expected the parameters, which weight_decay asks for, got None")
+        _require_shapes(params, state.shapes, "params")
         g = g + settings["weight_decay"] * flattened(params).astype(g.dtype)
     rate, momentum = settings["learning_rate"], settings["momentum"]
     rate = rate(state.step) if callable(rate) else rate
@@ -144,17 +163,6 @@ def on_host(run: Callable[..., Any], like: Any, *operands: Any, callback: bool) 
         )
     require_concrete(operands, "this update", "leave update out of jit, or allow callbacks")
     return jax.tree.map(to_jax, run(*jax.tree.map(partial(namespace.to_host, name="state"), operands)))
-
-
-def require_size(g: Any, dim: int) -> None:
-    """A gradient has as many numbers as the state is for.
-
-    Raises
-    ------
-    InputError
-    """
-    if g.size != dim:
-        raise InputError(f"updates: expected {dim} numbers as in init, got {g.size}")
 
 
 def flattened(tree: Any) -> Any:

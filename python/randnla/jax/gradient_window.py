@@ -13,7 +13,7 @@ import optax
 from randnla import curvature
 from randnla._backend import validate
 
-from .flat import flat_transformation, on_host, require_size
+from .flat import flat_transformation, on_host
 from .state import aligned
 from .steps import shapes_of
 
@@ -40,7 +40,6 @@ class MFACRule:
 
     def direction(self, engine: Any, g: Any, **extra: Any) -> tuple[Any, Any]:
         """The direction of a gradient, and the window with it."""
-        require_size(g, engine["rows"].shape[1])
         dtype = np.dtype(g.dtype)
 
         def run(held: Any, g: Any) -> Any:
