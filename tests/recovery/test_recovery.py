@@ -306,6 +306,16 @@ def test_growth_is_found_where_squares_are_no_numbers():
         assert float(found.info.path.split()[1]) == pytest.approx(unit, rel=1e-5)
 
 
+def test_values_near_the_end_of_the_range():
+    i, j = np.divmod(np.arange(64), 8)
+    for value in (1.2e307, 1e307 + 1e307j):
+        found = complete((i, j, np.full(64, value)), (8, 8), 1, rng=0)
+        np.testing.assert_allclose(found.to_dense(), value, rtol=1e-10)
+    for value in (1.7e308, 1.7e308 + 1.7e308j):
+        with pytest.raises(randnla.InputError, match=r"^values: the singular values of their matrix"):
+            complete((i, j, np.full(64, value)), (8, 8), 1, rng=0)
+
+
 @pytest.mark.parametrize(
     ("change", "pattern"),
     [

@@ -266,6 +266,36 @@ def test_degenerate_matrices():
     assert error(found, D) <= 1e-6
 
 
+@pytest.mark.parametrize("method", ALL)
+def test_entries_near_the_end_of_the_range(method):
+    for value in (5e306, 5e306 + 5e306j):
+        D = np.full((30, 20), value)
+        found = rpca(D, 1, method=method, rng=0)
+        assert found.info.converged
+        np.testing.assert_allclose(found.L.to_dense(), D, rtol=1e-10)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RuntimeWarning)
+        for value in (1e308, 1.5e308 + 1.5e308j, np.float32(1e38)):
+            with pytest.raises(randnla.InputError, match=r"^D: the singular values of L are beyond"):
+                rpca(np.full((30, 20), value), 1, method=method, rng=0)
+
+
+def test_entries_too_far_above_typical_ones_are_refused_by_name():
+    """Or not called right, where no product leaves the range."""
+    for seed in (2, 3, 4):
+        rng = np.random.default_rng(seed)
+        D = rng.standard_normal((70, 2)) @ rng.standard_normal((2, 60))
+        D[:, 5] *= 1e300
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
+                found = rpca(D, 2, method="accaltproj", rng=0)
+            except randnla.InputError as problem:
+                assert str(problem).startswith("D: entries are so far above a typical one")  # noqa: PT017
+            else:
+                assert not found.info.converged
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_entries_that_are_not_finite(value):
     D = np.outer(np.arange(1.0, 31), np.ones(20))

@@ -17,6 +17,7 @@ from randnla._backend.kernels.sparse import sampled_product
 from randnla._backend.kernels.weighted_draws import uniforms
 from randnla._backend.results import Info, SVDResult
 from randnla._backend.rng import STREAM_VERSION, seed_from
+from randnla.lowrank.scaling import exponent_of, largest_magnitude
 from randnla.operators import LowRank
 
 from . import irls
@@ -65,7 +66,8 @@ def complete(
     Raises
     ------
     InputError
-        An argument does not fit, or there are fewer samples than the ``rank (m + n - rank)`` unknowns.
+        An argument does not fit, there are fewer samples than the ``rank (m + n - rank)`` unknowns, or the
+        singular values are beyond the range of float64.
     NonFiniteError
         A value is NaN or Inf.
 
@@ -297,12 +299,13 @@ def _learn(
             f"samples: expected at least rank (m + n - rank) = {unknowns} beside those held out, got "
             f"{np.count_nonzero(kept)}"
         )
-    top = float(np.abs(given.values).max(initial=0.0))
-    unit = 2.0 ** int(np.frexp(top)[1]) if top else 1.0
+    unit = 2.0 ** min(exponent_of(largest_magnitude(given.values)), 1023)
     scaled = _part(given, kept, unit)
     found = irls.iterate(scaled, rank, tol=tol, max_iters=max_iters, seed=seed, report=report)
     relative = _held_out_error(found, _part(given, ~kept, unit))
     first = float(found.at.s[0])
+    if not np.isfinite(first * unit):
+        raise InputError("values: the singular values of their matrix are beyond the range of float64")
     if not found.settled:
         warnings.warn(
             f"recovery: singular value {rank + 1} is {found.eps / max(first, 1e-300):.2e} of the first, "

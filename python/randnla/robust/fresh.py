@@ -10,6 +10,7 @@ import numpy as np
 
 from randnla._backend.kernels import dense
 from randnla._backend.kernels.weighted_draws import uniforms
+from randnla.lowrank.scaling import exponent_of, largest_magnitude, scale_by_power
 
 from .access import Access, Array, exceeding
 from .passes import Triplet
@@ -45,9 +46,12 @@ def typical(D: Access, seed: int) -> float:
     """The median magnitude of the entries of a few rows and columns that are not zero."""
     nothing = np.zeros(0, np.int64)
     I, J = (lines(size, nothing, seed, _STREAM + 2 + k) for k, size in enumerate(D.shape))  # noqa: E741
-    sizes = np.abs(np.concatenate([D.rows(I).ravel(), D.columns(J).ravel()]))
+    parts = np.concatenate([D.rows(I).ravel(), D.columns(J).ravel()])
+    # Magnitudes, and sums of two of them, stay in range.
+    shift = max(0, exponent_of(largest_magnitude(parts)) - 1000)
+    sizes = np.abs(scale_by_power(parts, -shift))
     sizes = sizes[sizes > 0]
-    return float(np.median(sizes)) if sizes.size else 0.0
+    return float(np.ldexp(min(np.median(sizes), 2.0 ** (1023 - shift)), shift)) if sizes.size else 0.0
 
 
 def rests(D: Access, L: Triplet, rows: Array, columns: Array) -> list[Array]:

@@ -13,10 +13,11 @@ import numpy as np
 import scipy.sparse
 
 from randnla._backend import validate
-from randnla._backend.errors import ConvergenceWarning, InputError
+from randnla._backend.errors import ConvergenceWarning, InputError, NonFiniteError
 from randnla._backend.kernels import dense, qr
 from randnla._backend.results import Info
 from randnla._backend.rng import STREAM_VERSION, seed_from
+from randnla.lowrank.scaling import real_dtype
 from randnla.operators import LowRank
 
 from . import cross, fresh, gradient, projections
@@ -51,7 +52,7 @@ def rpca(
     check_finite: bool = True,
     callback: Callable[[dict[str, Any]], None] | None = None,
 ) -> RPCAResult:
-    """``D ~ L + S`` with L of low rank and S sparse and as large as it likes.
+    """``D ~ L + S`` with L of low rank and S sparse.
 
     Parameters
     ----------
@@ -67,7 +68,8 @@ def rpca(
         all of D at each iteration. "gd": gradient descent on factors, which holds all of D and needs
         `outlier_share`.
     tol : float
-        Stop when what is neither low rank nor a gross error is below this share of what was sampled.
+        Stop when what is neither low rank nor a gross error is below this share of what was sampled, in the
+        Frobenius norm and gross errors included: errors of 1e4 left an L that is off by 1e-4.
     oversample : float
         Draws of rows, over ``rank log(m)``; of columns likewise. "riecur" and "ircur".
     decay : float or "auto"
@@ -97,7 +99,8 @@ def rpca(
     Raises
     ------
     InputError
-        An argument does not fit.
+        An argument does not fit, entries are so far above a typical one that products of them are no
+        numbers, or the singular values of L are beyond the range of the dtype of D.
     NonFiniteError
         What was read of D holds NaN or Inf.
 
@@ -118,8 +121,8 @@ def rpca(
     accepted. In our experiments the decay decides how many errors are stood, not the tangent-space step.
 
     *Cost*: "ircur", "riecur": O(r^2 (m + n) log(m + n)) an iteration, and as many entries of D, once if
-    fixed; nothing of size m n is formed. "accaltproj": a pass over D and 6 m n r flops an iteration. "gd": as
-    much, and D and two more arrays of its size in memory.
+    fixed; nothing of size m n is formed. "accaltproj": a pass over D and 6 m n r flops an iteration. "gd": a
+    singular value decomposition of D, then as much, and D and two more arrays of its size in memory.
 
     Examples
     --------
@@ -147,9 +150,15 @@ def rpca(
         check_finite,
         callback,
     )
-    if call.rank is None:
-        return _finish(call, _detect(call))
-    return _finish(call, _separate(call, call.rank))
+    try:
+        found = _detect(call) if call.rank is None else _separate(call, call.rank)
+    except NonFiniteError as problem:
+        if str(problem).startswith("D"):
+            raise
+        raise InputError(
+            "D: entries are so far above a typical one that products leave the range of float64"
+        ) from None
+    return _finish(call, found)
 
 
 @dataclass(frozen=True)
@@ -218,7 +227,7 @@ def _begin(
     seed = seed_from(rng)
     scale = fresh.typical(access, seed)
     # All thresholds are relative: in units of a power of two, scaling D changes no bit of the rest.
-    access.exponent = int(np.frexp(scale)[1]) if 0 < scale < np.inf else 0
+    access.exponent = min(int(np.frexp(scale)[1]), 1023) if 0 < scale < np.inf else 0
     scale, noise = np.ldexp(scale, -access.exponent), float(np.ldexp(noise, -access.exponent))
     tol = max(tol, 8 * float(np.finfo(access.dtype).eps))
     cut = max(5 * noise, BLUR * tol * float(scale))
@@ -329,6 +338,10 @@ def _sparse(call: Call, found: Outcome) -> scipy.sparse.csr_array:
 def _finish(call: Call, found: Outcome) -> RPCAResult:
     D, L, verdict = call.D, found.L, found.verdict
     unit = 2.0**D.exponent
+    with np.errstate(over="ignore"):
+        values = (L.s * unit).astype(real_dtype(D.dtype))
+    if np.isfinite(L.s).all() and not np.isfinite(values).all():
+        raise InputError(f"D: the singular values of L are beyond the range of {values.dtype}")
     S = _sparse(call, found)
     settled = found.error <= call.tol or call.noise > 0
     alone = fresh.rests_on_one_line(L)
@@ -363,7 +376,7 @@ def _finish(call: Call, found: Outcome) -> RPCAResult:
     )
     low_rank = LowRank(
         L.U.astype(D.dtype),
-        (L.s * unit).astype(L.s.dtype if D.dtype.itemsize > 8 or D.dtype == np.float64 else np.float32),
+        values,
         L.V.astype(D.dtype),
     )
     return RPCAResult(low_rank, S, threshold=call.cut * unit, outlier_share=verdict.share, info=info)
