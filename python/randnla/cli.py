@@ -63,6 +63,7 @@ def build_parser() -> Parser:
         "pca", help="principal components of a file, rows are samples", description=formats
     )
     add_decomposition_arguments(pca)
+    pca.add_argument("--tol", type=float, help="relative Frobenius error to certify; then --rank is a cap")
     pca.add_argument("--whiten", action="store_true", help="scale the scores to unit variance")
     add_lstsq(commands.add_parser("lstsq", help="least squares of two files", description=formats))
     return parser
@@ -179,9 +180,8 @@ def run_pca(options: argparse.Namespace) -> None:
     import randnla
 
     matrix = open_job(options)
-    result, seconds = timed(
-        randnla.pca, matrix, options.rank, method=options.method, rng=options.seed, whiten=options.whiten
-    )
+    choices = {"tol": options.tol, "method": options.method, "rng": options.seed, "whiten": options.whiten}
+    result, seconds = timed(randnla.pca, matrix, options.rank, **choices)
     fields = ("components", "explained_variance", "explained_variance_ratio", "mean", "scores")
     finish(options, matrix, result, seconds, fields, ("explained_variance", "Explained variance"))
 
@@ -275,8 +275,10 @@ def open_job(options: argparse.Namespace) -> Any:
         if out.exists() and given.exists() and out.samefile(given):
             raise InputError(f"--out would replace the input: {out}")
     if options.command != "lstsq" and options.rank is None and getattr(options, "tol", None) is None:
-        raise InputError("--rank is needed" if options.command == "pca" else "--rank or --tol is needed")
+        raise InputError("--rank or --tol is needed")
     if options.plot:
+        if plot_path(options).is_dir():
+            raise InputError(f"--plot would write to a directory: {plot_path(options)}")
         datasets.need("matplotlib", "matplotlib")
     return datasets.load_matrix(options.input)
 

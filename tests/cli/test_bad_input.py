@@ -126,13 +126,17 @@ def make_sparse_input() -> None:
     Path("same.npz").write_bytes(sparse_npz())
 
 
+def make_taken_figure() -> None:
+    Path("out.png").mkdir()
+
+
 USAGE: list[tuple[str, str, Callable[[], object] | None]] = [
     ("", "a command is needed", None),
     ("solve a.npy", "invalid choice: 'solve'", None),
     ("svd", "the following arguments are required", None),
     ("svd good.npy --rank 2", "required: --out", None),
     ("svd good.npy --out out.npz", "--rank or --tol is needed", None),
-    ("pca good.npy --out out.npz", "--rank is needed", None),
+    ("pca good.npy --out out.npz", "--rank or --tol is needed", None),
     ("svd good.npy --rank two --out out.npz", "--rank: invalid int value: 'two'", None),
     ("svd good.npy --rank 1.5 --out out.npz", "--rank: invalid int value: '1.5'", None),
     ("svd good.npy --rank 2 --tol small --out out.npz", "--tol: invalid float value: 'small'", None),
@@ -140,6 +144,7 @@ USAGE: list[tuple[str, str, Callable[[], object] | None]] = [
     ("svd good.npy --rank 2 --out out.txt", "--out must end in .npz", None),
     ("svd good.npy --rank 2 --out absent/out.npz", "--out lies in a directory that does not exist", None),
     ("svd good.npy --rank 2 --out taken.npz", "--out is a directory", make_taken),
+    ("svd good.npy --rank 2 --plot --out out.npz", "--plot would write to a directory", make_taken_figure),
     ("svd same.npz --rank 2 --out same.npz", "--out would replace the input", make_sparse_input),
     ("svd absent.npy --rank 2 --out out.npz", "absent.npy: No such file or directory", None),
     ("svd folder.npy --rank 2 --out out.npz", "folder.npy: Is a directory", make_folder),

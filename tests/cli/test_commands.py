@@ -141,6 +141,14 @@ BAD_VALUES = {
 }
 
 
+def test_pca_to_a_tolerance(shell: Shell, matrix: np.ndarray) -> None:
+    write(matrix, "a.npy")
+    assert shell("pca", "a.npy", "--tol", "0.5", "--out", "out.npz", "--seed", "5").status == 0
+    expected = randnla.pca(matrix, tol=0.5, rng=5)
+    with np.load("out.npz") as written:
+        np.testing.assert_allclose(written["components"], expected.components, atol=1e-10)
+
+
 @pytest.mark.parametrize("command", ["svd", "pca"])
 @pytest.mark.parametrize("case", BAD_VALUES)
 def test_bad_values(shell: Shell, matrix: np.ndarray, command: str, case: str) -> None:

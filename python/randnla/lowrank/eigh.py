@@ -19,7 +19,8 @@ from . import adaptive, definite, error, factor, gram, plan
 from .basis import Sample, basis_rows, first_sketch, iterate, orthonormalize
 from .call import Call, account, begin, certify_product, device_method, numerical_rank, smallest_rank
 from .krylov import sample_krylov
-from .scaling import Array, first_columns, fix_signs, in_units, real_dtype, restore
+from .scaling import Array, first_columns, fix_signs, in_units, real_dtype
+from .units import restore_values
 
 Pairs = tuple[Array, Array, Info]
 
@@ -278,7 +279,8 @@ def finish(
     found = numerical_rank(call, w, k)
     info = account(call, certificate, relative, method=method, rank=found, converged=True)
     fix_signs(V)
-    return restore(w[:k], exponent, real_dtype(problem.dtype)), V, info
+    w, info = restore_values(w[:k], exponent, real_dtype(problem.dtype), info, call.tol)
+    return w, V, info
 
 
 def _exact(call: Call, w: Array, exponent: int, k: int) -> tuple[error.Certificate, float] | None:
@@ -322,7 +324,8 @@ def _by_lapack(call: Call, k: int | None) -> Pairs:
     relative = estimate / size if size else 0.0
     info = account(call, certificate, relative, method="full", rank=found, converged=converged)
     fix_signs(V)
-    return restore(w[:k], exponent, real_dtype(problem.dtype)), V, info
+    w, info = restore_values(w[:k], exponent, real_dtype(problem.dtype), info, call.tol)
+    return w, V, info
 
 
 def _to_tolerance(call: Call, method: str) -> Pairs:
@@ -384,7 +387,8 @@ def report_tolerance(
     converged = converged or size == 0.0
     info = account(call, certificate, relative, method=method, rank=found, converged=converged)
     fix_signs(V)
-    return restore(w[:k], state.exponent, real_dtype(call.problem.dtype)), V, info
+    w, info = restore_values(w[:k], state.exponent, real_dtype(call.problem.dtype), info, call.tol)
+    return w, V, info
 
 
 def undefined(call: Call) -> Pairs:

@@ -13,7 +13,8 @@ from randnla._backend.results import Info
 
 from . import error
 from .call import Call, account, numerical_rank, smallest_rank
-from .scaling import Array, in_units, real_dtype, restore, vector_norm
+from .scaling import Array, in_units, real_dtype, vector_norm
+from .units import restore_values
 
 Factors = tuple[Array, Array, Array, Info]
 
@@ -34,7 +35,8 @@ def finish(
     k = U.shape[1]
     found = numerical_rank(call, s, k)
     info = account(call, certificate, relative, method=method, rank=found, converged=converged)
-    return U, restore(s[:k], exponent, real_dtype(call.problem.dtype)), V, info
+    s, info = restore_values(s[:k], exponent, real_dtype(call.problem.dtype), info, call.tol)
+    return U, s, V, info
 
 
 def known_spectrum(

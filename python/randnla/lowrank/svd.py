@@ -31,7 +31,7 @@ from .krylov import sample_krylov
 from .outcome import Factors, finish, known_spectrum, undefined
 from .residual import require_exact, sharpen
 from .scaling import Array, fix_signs, in_units
-from .units import into_range, restore_units
+from .units import into_range, restore_units, restore_values
 
 TOL_METHODS = ("auto", "subspace", "power", "proto", "farpca", "full")
 """Methods that take a tolerance; the others make factors of a fixed rank."""
@@ -187,7 +187,8 @@ def svd(
             if call.check_finite:
                 raise
             U, s, V, info = undefined(call)
-        info = restore_units(info, exponent, s)
+        info = restore_units(info, exponent)
+        s, info = restore_values(s, exponent, s.dtype, info, call.tol) if exponent else (s, info)
         return SVDResult(*namespace.restore_all(call.kind, U, s, V.conj().T), info=info)
 
 

@@ -7,15 +7,20 @@ f(A) = 2^e f(2^-e A) then holds by construction, bit for bit, wherever 2^-e A is
 
 from __future__ import annotations
 
+import math
+import sys
+import warnings
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
+from randnla._backend.errors import BreakdownError, ConvergenceWarning
 from randnla._backend.kernels import dense
 from randnla._backend.results import Info
 
 from .problem import Problem, scaled_copy
-from .scaling import Array, exponent_of, in_units, real_dtype
+from .scaling import Array, exponent_of, in_units, real_dtype, restore, vector_norm
 
 PILOT_ROWS = 256
 
@@ -67,7 +72,53 @@ def restore_units(info: Info, exponent: int, *arrays: Array) -> Info:
         for array in arrays:
             scale_exactly(array, exponent)
     known = info.error_estimate
-    return info if known is None else info.replace(error_estimate=in_units(known, exponent))
+    return info if known is None else info.replace(error_estimate=_upward(known, exponent))
+
+
+def restore_values(
+    s: Array, exponent: int, dtype: npt.DTypeLike, info: Info, tol: float | None = None
+) -> tuple[Array, Info]:
+    """Singular values or eigenvalues times 2^exponent, in `dtype`.
+
+    What their rounding to multiples of the least number adds to the error is added to that of `info`, which
+    may then exceed `tol`.
+
+    Raises
+    ------
+    BreakdownError
+        A finite value leaves the range.
+    """
+    exact = np.asarray(s, dtype=np.float64)
+    with np.errstate(over="ignore", under="ignore"):
+        out = restore(exact, exponent, dtype)
+    if np.isinf(out).any() and np.isfinite(exact).all():
+        raise BreakdownError(f"A: its largest value exceeds the range of {out.dtype}; scale A down")
+    limit = float(np.finfo(out.dtype).tiny)
+    if not (np.abs(out[exact != 0]) < limit).any():
+        return out, info
+    lost = vector_norm(np.ldexp(out.astype(np.float64), -exponent) - exact)
+    size = vector_norm(exact)
+    changes: dict[str, float] = {}
+    if info.error_estimate is not None:
+        changes["error_estimate"] = info.error_estimate + _upward(lost, exponent)
+    if info.error_relative is not None and size > 0:
+        changes["error_relative"] = info.error_relative + lost / size
+    info = info.replace(**changes)
+    if tol is not None and info.converged and (info.error_relative or 0.0) > tol:
+        warnings.warn(
+            f"the certified relative error {info.error_relative} exceeds tol={tol}: values are rounded to "
+            f"multiples of the least {out.dtype}",
+            ConvergenceWarning,
+            stacklevel=5,
+        )
+        info = info.replace(converged=False)
+    return out, info
+
+
+def _upward(value: float, exponent: int) -> float:
+    """value * 2^exponent, above rather than below where it is rounded to a multiple of the least number."""
+    scaled = in_units(value, exponent)
+    return math.nextafter(scaled, math.inf) if value > 0 and scaled < sys.float_info.min else scaled
 
 
 def scale_exactly(Y: Array, exponent: int) -> None:
