@@ -81,7 +81,8 @@ def complete(
     Notes
     -----
     *Algorithm*: MatrixIRLS (Kuemmerle and Mayrink Verdun, 2021): least squares weighted by singular values
-    of the iterate, solved on the tangent space by conjugate gradients; converges quadratically.
+    of the iterate, solved on the tangent space by conjugate gradients. The order, 2 in theory, is 1.2 to 1.7
+    as these are cut short.
 
     *Cost*: O((m + n) rank^2 + rank samples) for each of some tens of products at each iteration; memory
     O((m + n) rank + samples).
