@@ -22,9 +22,11 @@ from .plan import SMALL_FULL
 from .problem import Problem
 from .scaling import Array, exponent_of, normalize, scale_by_power, unit_roundoff, vector_norm
 
-# Of the compiled sums: slabs of rows, each with a total of its own (and one in float32), and their bytes.
+# Of the compiled sums: slabs of rows, each with a total of its own (and one in float32), their bytes, and the
+# least rows of one.
 _SLABS = 32
 _SLAB_BYTES = 32 << 20
+_SLAB_ROWS = 1024
 
 
 def has_gram(op: LinearOperator) -> bool:
@@ -58,7 +60,8 @@ def gram_matrix(problem: Problem, *, wide: bool = True) -> tuple[Array, int] | N
     op: Any = problem.op
     # G, its eigenvectors and a copy inside the eigensolver, in float64; before them, sums of slabs of rows.
     square = (16 if problem.dtype.kind == "c" else 8) * min(problem.shape) ** 2
-    problem.hold(max(3 * square, min(_SLABS * square, _SLAB_BYTES) * (3 if not wide else 2) // 2))
+    slabs = max(1, min(_SLABS, max(problem.shape) // _SLAB_ROWS))
+    problem.hold(max(3 * square, min(slabs * square, _SLAB_BYTES) * (3 if not wide else 2) // 2))
     problem.passes += 1
     problem.matvecs += min(problem.shape)
     if hasattr(op, "array"):
