@@ -299,18 +299,24 @@ def numpy_svd(A: Array, k: int) -> SVD:
     return U[:, :k], s[:k], Vh[:k]
 
 
-def by_hand_gram_svd(A: Array, k: int, qr: bool = False) -> SVD:
-    """Eigenvectors of the Gram matrix of the short side, then the other side; squares the condition.
+def _transposed(U: Array, s: Array, Vh: Array) -> SVD:
+    return Vh.T, s, U.T
 
-    Rounding leaves the columns of A V far from orthogonal, which a QR of them mends.
-    """
+
+def by_hand_gram_svd(A: Array, k: int) -> SVD:
+    """Eigenvectors of the Gram matrix of the short side, then the other side; squares the condition."""
     if A.shape[0] < A.shape[1]:
-        U, s, Vh = by_hand_gram_svd(A.T, k, qr)
-        return Vh.T, s, U.T
+        return _transposed(*by_hand_gram_svd(A.T, k))
     w, V = np.linalg.eigh(A.T @ A)
     s, V = np.sqrt(np.maximum(w[: -k - 1 : -1], 0)), V[:, : -k - 1 : -1]
-    if not qr:
-        return (A @ V) / s, s, V.T
+    return (A @ V) / s, s, V.T
+
+
+def by_hand_gram_qr_svd(A: Array, k: int) -> SVD:
+    """The same with a QR of the other side, which rounding leaves far from orthogonal."""
+    if A.shape[0] < A.shape[1]:
+        return _transposed(*by_hand_gram_qr_svd(A.T, k))
+    V = np.linalg.eigh(A.T @ A)[1][:, : -k - 1 : -1]
     Q, R = np.linalg.qr(A @ V)
     X, s, Wh = np.linalg.svd(R)
     return Q @ X, s, Wh @ V.T
@@ -560,41 +566,3 @@ def scipy_potri(A: Array) -> Array:
 
     factor, _ = lapack.get_lapack_funcs(("potrf",), (A,))[0](A, lower=1, clean=0)
     return lapack.get_lapack_funcs(("potri",), (A,))[0](factor, lower=1)[0]
-
-
-# Functions of matrices.
-
-
-def scipy_sqrtm(A: Array) -> Array:
-    return np.real(scipy.linalg.sqrtm(A))
-
-
-def eigh_root(A: Array) -> Array:
-    w, V = np.linalg.eigh(A)
-    return (V * np.sqrt(w)) @ V.T
-
-
-def lanczos_root_update(d: Array, Z: Array, blocks: int) -> tuple[Array, Array]:
-    """The change of diag(d)^1/2 by Z Z^T in the polynomial block Krylov space of so many blocks."""
-    V = np.linalg.qr(Z)[0]
-    last = V
-    for _ in range(blocks - 1):
-        W = d[:, None] * last
-        for _ in range(2):
-            W = W - V @ (V.T @ W)
-        last = np.linalg.qr(W)[0]
-        V = np.concatenate([V, last], axis=1)
-    T, Zt = V.T @ (d[:, None] * V), V.T @ Z
-    return V, eigh_root(T + Zt @ Zt.T) - eigh_root(T)
-
-
-def eigh_inverse_root(A: Array, p: int, damping: float) -> Array:
-    w, V = np.linalg.eigh(A)
-    return (V * (np.maximum(w, 0) + damping) ** (-1 / p)) @ V.T
-
-
-def torch_eigh_inverse_root(A: Array, p: int, damping: float) -> Array:
-    import torch
-
-    w, V = torch.linalg.eigh(torch.from_numpy(A))
-    return ((V * (w.clamp(min=0) + damping) ** (-1 / p)) @ V.T).numpy()

@@ -57,7 +57,7 @@ def _svd(m: int, n: int, k: int, dtype: str) -> Case:
     def contenders() -> dict[str, Contender]:
         return {
             "by hand Gram + eigh": lambda: peers.by_hand_gram_svd(A, k),
-            "by hand Gram + eigh + QR": lambda: peers.by_hand_gram_svd(A, k, qr=True),
+            "by hand Gram + eigh + QR": lambda: peers.by_hand_gram_qr_svd(A, k),
             "numpy svd": lambda: peers.numpy_svd(A, k),
         }
 

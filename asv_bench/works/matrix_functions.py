@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-import peers
+import peers_functions
 from conditions import find
 from numpy.typing import NDArray
 
@@ -35,9 +35,9 @@ def _update(n: int, r: int, kappa: float, kind: str) -> Case:
 
     def contenders() -> dict[str, Contender]:
         return {
-            "scipy sqrtm": lambda: peers.scipy_sqrtm(A),
-            "numpy eigh": lambda: peers.eigh_root(A),
-            "Lanczos update, 40 blocks": lambda: peers.lanczos_root_update(d, Z, 40),
+            "scipy sqrtm": lambda: peers_functions.scipy_sqrtm(A),
+            "numpy eigh": lambda: peers_functions.eigh_root(A),
+            "Lanczos update, 40 blocks": lambda: peers_functions.lanczos_root_update(d, Z, 40),
         }
 
     def error(who: str, result: Any) -> float:
@@ -59,8 +59,8 @@ def _inverse_root(n: int, p: int, dtype: str, method: str) -> Case:
 
     def contenders() -> dict[str, Contender]:
         return {
-            "numpy eigh": lambda: peers.eigh_inverse_root(A, p, damping),
-            "torch eigh": lambda: peers.torch_eigh_inverse_root(A, p, damping),
+            "numpy eigh": lambda: peers_functions.eigh_inverse_root(A, p, damping),
+            "torch eigh": lambda: peers_functions.torch_eigh_inverse_root(A, p, damping),
         }
 
     def error(who: str, result: Any) -> float:
