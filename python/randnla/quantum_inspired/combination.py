@@ -20,12 +20,12 @@ from .source import Source, accept
 from .sq_matrix import SQMatrix
 from .sq_vector import SQVector
 from .stacks import RowStack, VectorRows, whole
-from .terms import Terms, terms
+from .terms import Measured, Terms, terms
 
 Array = NDArray[Any]
 
 
-class SQCombination:
+class SQCombination(Measured):
     """Oversampling and query access to ``v = sum_t w[t] * rows[t]``, by entry or draw, never as a whole.
 
     Parameters
@@ -107,18 +107,6 @@ class SQCombination:
     @property
     def _version(self) -> int:
         return sum(stack.version for stack in self._read)
-
-    @property
-    def _terms(self) -> Terms:
-        """Of the rows as they are."""
-        if self._held.version != self._version:
-            self._held = self._measure()
-        return self._held
-
-    @property
-    def bound(self) -> float:
-        """Squared norm of what proposals come from."""
-        return self._terms.bound
 
     def __len__(self) -> int:
         return self.size

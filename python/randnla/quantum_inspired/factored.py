@@ -20,12 +20,12 @@ from .source import Source, accept
 from .sq_matrix import SQMatrix
 from .sq_vector import SQVector
 from .stacks import RowStack, Stacked, VectorRows
-from .terms import Terms, terms
+from .terms import Measured, Terms, terms
 
 Array = NDArray[Any]
 
 
-class SQFactored:
+class SQFactored(Measured):
     """Oversampling and query access to ``B = L^H M R``; L and R have rows to draw from, M is small.
 
     Made by `outer`, `combine`, `product`, `even_svt` and `odd_svt`.
@@ -79,18 +79,6 @@ class SQFactored:
     @property
     def _version(self) -> int:
         return self.left.version + self.right.version
-
-    @property
-    def _terms(self) -> Terms:
-        """Of the rows as they are."""
-        if self._held.version != self._version:
-            self._held = self._measure()
-        return self._held
-
-    @property
-    def bound(self) -> float:
-        """Squared Frobenius norm of what proposals come from."""
-        return self._terms.bound
 
     @property
     def H(self) -> SQFactored:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,6 +44,33 @@ class Terms:
     def draw(self, size: int, source: Source, stream: int, first: int) -> Array:
         """Terms by their squares, as indices of the raveled coefficients."""
         return self.forest.draw(_FIRST, size, seed=source.seed, stream=stream, first=first)
+
+
+class Measured(ABC):
+    """What is drawn from by its terms, measured anew once the rows that they are made of were updated."""
+
+    _held: Terms
+
+    @property
+    @abstractmethod
+    def _version(self) -> int:
+        """Grows with every update of the rows."""
+
+    @abstractmethod
+    def _measure(self) -> Terms:
+        """The terms of the rows as they are."""
+
+    @property
+    def _terms(self) -> Terms:
+        """Of the rows as they are."""
+        if self._held.version != self._version:
+            self._held = self._measure()
+        return self._held
+
+    @property
+    def bound(self) -> float:
+        """Squared (Frobenius) norm of what proposals come from."""
+        return self._terms.bound
 
 
 def terms(version: int, coefficients: Array, lengths: Array, exponents: Array) -> Terms:
