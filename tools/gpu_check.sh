@@ -2,8 +2,8 @@
 # SPDX-FileCopyrightText: 2026 the randnla developers
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# For a machine with a GPU: build for it, run the public maps and factorizations on it against NumPy, time them beside a
-# copy and beside CuPy's product with the map at hand. Run as `OUT=folder tools/gpu_check.sh [--fast]` in an
+# For a machine with a GPU: build for it, run the public maps and factorizations on it against NumPy, time the
+# maps beside a copy and beside CuPy's product with the map at hand. Run as `OUT=folder tools/gpu_check.sh [--fast]` in an
 # environment that holds CuPy and what a build needs; nothing is downloaded. --fast leaves the timings out.
 # A stage that fails does not stop the next. Exits 0 where all passed, 77 where there is no GPU.
 set -uo pipefail

@@ -15,7 +15,7 @@ import types
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -105,12 +105,20 @@ class EmulatedRuntime(device_arrays.Runtime):
     def __init__(self, module: ModuleType, cupy: Any) -> None:
         super().__init__(module, cupy)
         self.held: list[Any] = []
+        self.places = 0
 
     def stream(self) -> int:
         return 0
 
-    def on(self, A: Any) -> contextlib.AbstractContextManager[Any]:
-        return contextlib.nullcontext()
+    @contextlib.contextmanager
+    def on(self, A: Any) -> Iterator[None]:
+        self.places += 1
+        yield
+        self.places -= 1
+
+    def empty(self, shape: tuple[int, ...], dtype: Any, order: Literal["C", "F"] = "C") -> Any:
+        assert self.places > 0, "memory was asked for without the device of a matrix being the current one"
+        return super().empty(shape, dtype, order)
 
     def allocate(self, size: int) -> Any:
         """An allocator of CuPy's."""

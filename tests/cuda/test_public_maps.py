@@ -137,9 +137,11 @@ def test_only_contiguous_memory_is_copied(gpu: Any) -> None:
 
 
 def test_results_on_the_device_have_the_kind_of_the_argument(gpu: Any) -> None:
-    kind = namespace.kind_of(gpu.put(np.ones(3)))
+    given = gpu.put(np.ones(3))
+    kind = namespace.kind_of(given)
     assert kind.on_device
-    made = namespace.restore(kind, np.arange(3.0))
+    with gpu.on(given):
+        made = namespace.restore(kind, np.arange(3.0))
     assert type(made) is gpu.cupy.ndarray
     np.testing.assert_array_equal(gpu.seen(made), np.arange(3.0))
     assert namespace.restore(kind, made) is made

@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #if defined(__GNUC__) && !defined(__clang__) && !defined(__AVX512F__)
 // Chains of dependent operations side by side: the schedulers of processors see too short a stretch
-// of one (half as many numbers again; with 32 registers, not tried).
+// of one (1.4 times as many numbers; with 32 registers, not tried).
 #pragma GCC optimize("schedule-insns", "sched-pressure")
 #endif
 #include "randnla/generator.hpp"

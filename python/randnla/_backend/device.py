@@ -145,4 +145,5 @@ def empty_beside(A: Any, shape: tuple[int, ...], dtype: Any, order: Literal["C",
     """New memory of the kind of `A`: NumPy's, or the device's."""
     if isinstance(A, np.ndarray):
         return np.empty(shape, dtype, order)
-    return runtime().empty(shape, dtype, order)
+    with runtime().on(A):
+        return runtime().empty(shape, dtype, order)

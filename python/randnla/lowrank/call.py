@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from randnla._backend import namespace, validate
-from randnla._backend.device import is_device, runtime
+from randnla._backend.device import runtime
 from randnla._backend.errors import ConvergenceWarning, InputError
 from randnla._backend.kernels import dense
 from randnla._backend.results import Info
@@ -199,8 +199,7 @@ def certify_product(
     """
     e0 = sample.exponent
     values = np.ldexp(s[: U.shape[1]], exponent - e0)
-    core = dense.gemm(V.conj().T, sample.probe_map)
-    core = (values[:, None] * (widen(core) if is_device(core) else core)).astype(U.dtype)
+    core = (values[:, None] * widen(dense.gemm(V.conj().T, sample.probe_map))).astype(U.dtype)
     magnitude = float(np.linalg.norm(values))
     floor = error.rounding_floor(magnitude, call.problem.dtype, sample.Q.shape[1])
     largest = (float(values[0]) if values.size else 0.0) if call.norm == "spectral" else magnitude

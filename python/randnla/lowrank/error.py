@@ -81,7 +81,7 @@ def inner_products(X: Array, Y: Array) -> Array:
 def minus_product(Z: Array, Q: Array, core: Array) -> Array:
     """``Z - Q core``, a new array."""
     if is_device(Z):
-        return dense.gemm(Q, core, device_dense.scaled_copy(Z, 1.0), alpha=-1.0, beta=1.0)
+        return dense.gemm(Q, core, device_dense.multiple(Z), alpha=-1.0, beta=1.0)
     return Z - dense.gemm(Q, core)
 
 

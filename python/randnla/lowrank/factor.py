@@ -176,7 +176,7 @@ def _require_semidefinite(core: Array, magnitude: float, roundoff: float, n: int
 def plus_multiple(Y: Array, factor: float, Q: Array) -> Array:
     """``Y + factor Q``, a new array."""
     if is_device(Y):
-        return dense.gemm(Q, factor * np.eye(Q.shape[1]), device_dense.scaled_copy(Y, 1.0), beta=1.0)
+        return dense.gemm(Q, factor * np.eye(Q.shape[1]), device_dense.multiple(Y), beta=1.0)
     total: Array = Y + Y.real.dtype.type(factor) * Q
     return total
 

@@ -126,8 +126,9 @@ class Problem:
         if not self.shift:
             return X
         if is_device(X):
-            return scale_by_power(device_dense.scaled_copy(X, 1.0), self.shift)
-        scaled: Array = X * X.real.dtype.type(2.0**self.shift)
+            scaled: Array = device_dense.multiple(X, 2.0**self.shift)
+        else:
+            scaled = X * X.real.dtype.type(2.0**self.shift)
         return scaled
 
     def forward(self, X: Array, *, coarse: bool = False) -> Array:

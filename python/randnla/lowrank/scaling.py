@@ -87,7 +87,7 @@ def normalize(Y: Array) -> int:
 def first_columns(V: Array, k: int) -> Array:
     """The first k columns: a view, or on a device, where libraries take whole arrays, a copy."""
     if is_device(V) and k < V.shape[1]:
-        copy: Array = device_dense.scaled_copy(V[:, :k], 1.0)
+        copy: Array = device_dense.multiple(V[:, :k])
         return copy
     return V[:, :k]
 

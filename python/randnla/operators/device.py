@@ -39,11 +39,6 @@ class DeviceDense(LinearOperator):
         self._match(X.shape[0], rows, product, X.shape)
         return X
 
-    @property
-    def T(self) -> DeviceDense:
-        """The transposed array, a view."""
-        return DeviceDense(self.entries.T)
-
     def frobenius_norm(self) -> float | None:
         """The Frobenius norm, of squares in float64; one pass, or two where these leave its range."""
         m, n = self.shape

@@ -135,7 +135,7 @@ def qr(
         seed=seed,
         stream_version=None if seed is None else STREAM_VERSION,
     )
-    with runtime().on(R) if is_device(R) else contextlib.nullcontext():
+    with runtime().on(matrix) if kind.on_device else contextlib.nullcontext():
         Q, R = namespace.restore_all(kind, Q, R)
     return QRResult(Q, R, info=info)
 

@@ -27,9 +27,9 @@ def gemm(A: Any, B: Any, out: Any = None, *, alpha: float = 1.0, beta: float = 0
     return out
 
 
-def scaled_copy(X: Any, factors: Any) -> Any:
-    """``X diag(factors)`` for a block of few columns."""
-    return gemm(X, np.diag(np.broadcast_to(np.asarray(factors, np.float64), X.shape[1])))
+def multiple(X: Any, factor: float = 1.0) -> Any:
+    """``factor X`` in new memory, for a block of few columns."""
+    return gemm(X, factor * np.eye(X.shape[1]))
 
 
 def gram(Q: Any) -> Real:

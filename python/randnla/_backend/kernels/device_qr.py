@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from randnla._backend.device import runtime
 from randnla._backend.errors import BreakdownError, InputError, NonFiniteError
 from randnla._backend.kernels import device_maps
-from randnla._backend.kernels.device_dense import gemm, gram, scaled_copy
+from randnla._backend.kernels.device_dense import gemm, gram, multiple
 from randnla._backend.kernels.streams import KINDS
 
 Real = NDArray[np.float64]
@@ -53,7 +53,7 @@ def cholesky_qr(Y: Any, *, seed: int, name: str) -> tuple[Any, Real, str]:
     if abs(exponent) > middling:
         # Squares would leave the range. A second step takes what lies further out than one factor reaches.
         power = max(-most, min(most, -exponent))
-        Q, R, path = cholesky_qr(scaled_copy(Y, 2.0**power), seed=seed, name=name)
+        Q, R, path = cholesky_qr(multiple(Y, 2.0**power), seed=seed, name=name)
         return Q, np.ldexp(R, -power), path
     lengths = np.linalg.norm(triangle, axis=0)
     scaled = triangle / np.where(lengths > 0, lengths, 1.0)
@@ -106,4 +106,4 @@ def with_noise(Y: Any, sizes: Real, seed: int) -> Any:
     noise = runtime().empty(Y.shape, Y.dtype)
     stream = {"kind": KINDS["gaussian"], "seed": seed, "stream": 1}
     device_maps.fill_dense_map(noise, row_start=0, col_start=0, scale=1.0, **stream)
-    return gemm(noise, np.diag(sizes), scaled_copy(Y, 1.0), beta=1.0)
+    return gemm(noise, np.diag(sizes), multiple(Y), beta=1.0)
