@@ -229,6 +229,22 @@ def test_rows_and_columns_graded_beyond_rounding_lend_no_solution_any_length():
     assert np.linalg.norm(b - A @ found.x) <= least * (1 + 1e-12)
 
 
+@pytest.mark.parametrize("method", STABLE)
+@pytest.mark.parametrize(("m", "n", "rank"), [(88, 59, 29), (157, 51, 25), (46, 62, 23), (260, 30, 12)])
+def test_zeros_that_divide_and_conquer_enlarges(method, m, n, rank):
+    """LAPACK's SVD returns zero singular values of such matrices as 32 roundings."""
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        A = (
+            np.linalg.qr(rng.standard_normal((m, rank)))[0]
+            @ np.linalg.qr(rng.standard_normal((n, rank)))[0].T
+        )
+        b = rng.standard_normal(m)
+        found = lstsq(A, b, method=method, rng=seed)
+        assert found.info.rank == rank
+        close(found.x, np.linalg.lstsq(A, b, rcond=1e-12)[0])
+
+
 def test_graded_columns_are_no_rank_deficiency():
     A, _, _ = problem(900, 10, 10, 0)
     D = 10.0 ** -np.arange(0, 60, 6.0)

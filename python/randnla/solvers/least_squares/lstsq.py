@@ -79,7 +79,7 @@ def lstsq(
         Nonnegative weights of the squared residuals.
     rank_tol : float, optional
         Singular values of A below this fraction of the largest, for columns scaled to unit norm, count as
-        zeros. Default: what rounding makes of zeros, about ten units of it for small matrices.
+        zeros. Default: what rounding makes of zeros, 12 units of it or more, at least 48 from 26 columns on.
     sketch : str or random map
         "auto" is a sparse sign map of 4 or, for fixed coefficients, 12 rows a column of A.
     rng : None, int, SeedSequence or Generator

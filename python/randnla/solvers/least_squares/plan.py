@@ -49,6 +49,10 @@ def sketch_rows(method: str, rows: int, columns: int, attempt: int) -> int | Non
 
 
 def noise(rows: int, columns: int, unit: float, *, sketched: bool) -> float:
-    """Singular values below this, relative to the largest, are rounding of A and of its sketch."""
+    """Singular values below this, relative to the largest, are rounding of A, of its sketch and of its SVD.
+
+    LAPACK's divide and conquer, which takes over at 26 columns, returns zeros as 32 roundings.
+    """
     terms = rows / max(1, columns) if sketched else 1.0
-    return 2 * unit * (5 + math.sqrt(columns) + math.sqrt(terms))
+    least = 48 if columns > 25 else 0
+    return unit * max(least, 2 * (5 + math.sqrt(columns) + math.sqrt(terms)))
