@@ -7,6 +7,7 @@
 #include <limits>
 
 #include "dense_panels.hpp"
+#include "randnla/sketch_sparse.hpp"
 #include "randnla/threads.hpp"
 #include "randnla/workspace.hpp"
 
@@ -16,10 +17,17 @@ namespace {
 // Rows of the map taken together: two cache lines of float, so that the sums of some thousand
 // columns stay in L2.
 template <class T>
-constexpr index_t strip = 128 / static_cast<index_t>(sizeof(T));
+constexpr index_t line = 64 / static_cast<index_t>(sizeof(T));
+template <class T>
+constexpr index_t strip = 2 * line<T>;
 // Columns of out with sums at a time (8 MB of them), and columns of the map generated at a time.
 constexpr index_t sum_columns = index_t{1} << 16;
 constexpr index_t map_columns = 2048;
+// Columns of a run of the generator, and its distance from that of the next row: off by a line, so
+// that a column of runs is spread over the sets of L1.
+constexpr index_t run_columns = 256;
+template <class T>
+constexpr index_t run_length = run_columns + line<T>;
 constexpr index_t table_codes = index_t{1} << 19;
 
 template <class I, class T>
@@ -41,7 +49,7 @@ template <class I, class T>
 class RowWalk {
   public:
     RowWalk(const CsrView<I, T>& a, index_t begin, index_t end, bool sorted)
-        : a_(a), begin_(begin), sorted_(sorted), next_(end - begin) {
+        : a_(a), begin_(begin), end_(end), sorted_(sorted), next_(end - begin) {
         for (index_t i = begin; i < end; ++i) next_[i - begin] = a.indptr[i];
     }
     template <class Use>
@@ -62,6 +70,11 @@ class RowWalk {
         I begin, end;
     };
     Run run(index_t i, index_t last) {
+        if (const index_t later = i + fetch_ahead; later < end_) {
+            const I at = next_[later - begin_];
+            __builtin_prefetch(a_.indices + at);
+            __builtin_prefetch(a_.data + at);
+        }
         const I begin = next_[i - begin_], stop = a_.indptr[i + 1];
         I k = begin;
         while (k < stop && static_cast<index_t>(a_.indices[k]) < last) ++k;
@@ -70,19 +83,25 @@ class RowWalk {
     }
 
   private:
+    // Runs are short and each lies elsewhere.
+    static constexpr index_t fetch_ahead = 8;
     const CsrView<I, T>& a_;
-    index_t begin_;
+    index_t begin_, end_;
     bool sorted_;
     Scratch<I> next_;
 };
 
-// columns[j - first][r] = S(r0 + r, j) for r < rows, the strip padded with zeros.
+// columns[j - first][r] = S(r0 + r, j) for r < rows, the strip padded with zeros. `run` holds strip
+// rows of run_length entries.
 template <class T>
 void generate_strip(const PanelGenerator<T>& generator, index_t r0, index_t rows, index_t first,
                     index_t count, T* run, T* columns) {
-    for (index_t r = 0; r < strip<T>; ++r) {
-        if (r < rows) generator.row(r0 + r, first, count, run);
-        for (index_t j = 0; j < count; ++j) columns[j * strip<T> + r] = r < rows ? run[j] : T(0);
+    for (index_t j = 0; j < count; j += run_columns) {
+        const index_t some = std::min(run_columns, count - j);
+        for (index_t r = 0; r < rows; ++r)
+            generator.row(r0 + r, first + j, some, run + r * run_length<T>);
+        sparse_apply_kernels<T>().pack_cols(run, run_length<T>, some, rows, columns + j * strip<T>,
+                                            2, 0);
     }
 }
 
@@ -91,7 +110,7 @@ template <class I, class T>
 void dense_tile(Team& team, const PanelGenerator<T>& generator, CsrAxis axis,
                 const CsrView<I, T>& a, bool sorted, index_t r0, index_t n0, MatrixView<T> out) {
     const index_t columns = axis == CsrAxis::rows ? a.rows : a.cols;
-    const Scratch<T> sums(out.cols * strip<T>), run(map_columns),
+    const Scratch<T> sums(out.cols * strip<T>), run(strip<T> * run_length<T>),
         s(std::min(columns, map_columns) * strip<T>);
     std::fill(sums.data(), sums.data() + out.cols * strip<T>, T(0));
     RowWalk<I, T> walk(a, axis == CsrAxis::columns ? n0 : 0,
