@@ -346,3 +346,21 @@ def test_the_error_of_one_rank_is_that_of_all_ranks(values, norm):
     every = certificates.truncation_errors(s, norm)
     single = [certificates.truncation_error(s, k, norm) for k in range(s.size + 1)]
     np.testing.assert_allclose(single, every, rtol=1e-14, atol=0)
+
+
+@pytest.mark.parametrize("solver", [randnla.svd, randnla.pca])
+@pytest.mark.parametrize(("m", "n"), [(320, 300), (640, 130)])
+def test_gram_route_under_one_dominant_value(solver, m, n):
+    """Equal squares are spread by the rounding of the Gram matrix, and the lesser half of them left out."""
+    for seed in range(4):
+        rng = np.random.default_rng(seed)
+        U, V = (np.linalg.qr(rng.standard_normal((size, n)))[0] for size in (m, n))
+        A = (U * np.r_[1e6, np.ones(n - 1)]) @ V.T
+        found = solver(A, n // 2, method="gram", rng=seed)
+        assert found.info.method == "gram"
+        if solver is randnla.svd:
+            left, right = found.U * found.s, found.Vh
+        else:
+            left, right, A = found.scores, found.components, A - A.mean(axis=0)
+        error = np.linalg.norm(A - left @ right)
+        assert error <= found.info.error_estimate <= 1.001 * error
