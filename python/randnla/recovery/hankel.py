@@ -13,7 +13,7 @@ import scipy.sparse
 from numpy.typing import NDArray
 
 from randnla._backend.kernels import dense
-from randnla._backend.kernels.sparse import sampled_product
+from randnla._backend.kernels.sparse import csr_matmul, sampled_product
 
 Array = NDArray[Any]
 
@@ -38,6 +38,13 @@ class Pattern:
     def filled(self, values: Array) -> scipy.sparse.csr_array:
         """The sparse matrix of these values, in the order of the pattern."""
         return scipy.sparse.csr_array((values, self.indices, self.starts), shape=self.shape)
+
+    def product(self, values: Array, X: Array) -> Array:
+        """That of the sparse matrix with X."""
+        if values.dtype != np.float64 or X.dtype != np.float64:
+            return np.asarray(self.filled(values) @ X)
+        out = np.empty((self.shape[0], X.shape[1]))
+        return csr_matmul(self.starts, self.indices, values, X, out)
 
 
 def depth_of(horizon: int) -> tuple[int, int]:
@@ -67,10 +74,10 @@ class Samples:
         down, across = self.depth
         return np.array([min(t + 1, down, across, self.horizon - t) for t in range(self.horizon)])
 
-    def pairs(self, t: int) -> list[tuple[int, int]]:
-        """The blocks (i, j) that are X_t."""
+    def across(self, t: int) -> tuple[int, int]:
+        """X_t stands in the blocks (t - j, j), j from the first of these up to the second, not included."""
         down, across = self.depth
-        return [(i, t - i) for i in range(down) if 0 <= t - i < across]
+        return max(0, t - down + 1), min(across, t + 1)
 
     @cached_property
     def patterns(self) -> list[Pattern]:
@@ -86,14 +93,13 @@ class Samples:
         return _Turned(self.times, self.columns, self.rows, self.values, self.horizon, self.shape[::-1])
 
     @cached_property
-    def flips(self) -> list[Array]:
-        """For each time the places among samples by row of those by column."""
-        found = []
-        for here, there in zip(self.patterns, self.turned.patterns, strict=True):
-            place = np.empty(self.values.size, np.int64)
-            place[here.order] = np.arange(here.order.size)
-            found.append(place[there.order])
-        return found
+    def terms(self) -> tuple[Array, Array, Array, Array]:
+        """(p, i, j) of the products L_p R_q X_j, q = i + j - p, and where those of each (p, i) begin."""
+        down, across = self.depth
+        p, i, j = np.indices((down, down, across)).reshape(3, -1)
+        kept = (i + j >= p) & (i + j < p + across)
+        p, i, j = p[kept], i[kept], j[kept]
+        return p, i, j, np.flatnonzero(np.diff(p * down + i, prepend=-1))
 
     def matrices(self, values: Array) -> list[scipy.sparse.csr_array]:
         """A sparse matrix for each time, with these values at the samples."""
@@ -101,24 +107,37 @@ class Samples:
 
     def at(self, L: Array, R: Array) -> Array:
         """Samples of H^* (L R): sums over the blocks (i, j) of a time of rows of L_i and columns of R_j."""
-        m, n = self.shape
+        (down, across), k = self.depth, L.shape[1]
+        left, right = beside(L, down, backwards=True), beside(R.T, across)
         found = np.zeros(self.values.size, np.result_type(L, R))
-        Rt = np.ascontiguousarray(R.T)
         for t, pattern in enumerate(self.patterns):
-            for i, j in self.pairs(t):
-                left, right = L[i * m : (i + 1) * m], Rt[j * n : (j + 1) * n]
-                found[pattern.order] += sampled_product(pattern.starts, pattern.indices, left, right)
+            first, last = self.across(t)
+            turn = down - 1 - t  # j ascends where i descends
+            U, V = left[:, (first + turn) * k : (last + turn) * k], right[:, first * k : last * k]
+            found[pattern.order] = sampled_product(pattern.starts, pattern.indices, U, V)
         return found
+
+
+def beside(X: Array, blocks: int, *, backwards: bool = False) -> Array:
+    """Blocks of rows beside each other: (blocks m, k) as (m, blocks k)."""
+    stack = X.reshape(blocks, -1, X.shape[1])[:: -1 if backwards else 1]
+    return np.ascontiguousarray(stack.transpose(1, 0, 2)).reshape(stack.shape[1], -1)
+
+
+def below(X: Array, blocks: int) -> Array:
+    """The inverse: (m, blocks k) as (blocks m, k)."""
+    stack = X.reshape(len(X), blocks, -1).transpose(1, 0, 2)
+    return np.ascontiguousarray(stack).reshape(blocks * len(X), -1)
 
 
 @dataclass(frozen=True)
 class Hankel:
-    """H(X) for X_t = sum over (i, j) of L_i R_j / m_t, plus sparse E_t."""
+    """H(X) for X_t = sum over (i, j) of L_i R_j / m_t, plus E_t, sparse, of `values` at the samples."""
 
     samples: Samples
     L: Array  # (d1 m, k)
     R: Array  # (k, d2 n)
-    sparse: list[scipy.sparse.csr_array]
+    values: Array
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -127,36 +146,37 @@ class Hankel:
         return down * m, across * n
 
     def matmat(self, X: Array) -> Array:
-        """H(X) times (d2 n, l)."""
-        (m, n), (down, across), count = self.samples.shape, self.samples.depth, self.samples.multiplicity()
-        G = [
-            [dense.gemm(self.R[:, q * n : (q + 1) * n], X[j * n : (j + 1) * n]) for j in range(across)]
-            for q in range(across)
-        ]
-        out = np.zeros((down * m, X.shape[1]), np.result_type(self.L, X))
-        for i in range(down):
-            block = out[i * m : (i + 1) * m]
-            for p in range(down):
-                terms = [G[i + j - p][j] / count[i + j] for j in range(across) if 0 <= i + j - p < across]
-                if terms and self.L.shape[1]:
-                    block += dense.gemm(np.ascontiguousarray(self.L[p * m : (p + 1) * m]), sum(terms))
-            for j in range(across):
-                block += self.sparse[i + j] @ X[j * n : (j + 1) * n]
-        return out
+        """H(X) times (d2 n, width)."""
+        down, width = self.samples.depth[0], X.shape[1]
+        wide = beside(X, self.samples.depth[1])
+        out = self._low_rank(wide, width)
+        for t, pattern in enumerate(self.samples.patterns):
+            first, last = self.samples.across(t)
+            columns = np.ascontiguousarray(wide[:, first * width : last * width])
+            product = pattern.product(self.values[pattern.order], columns)
+            for j in range(first, last):
+                out[:, (t - j) * width : (t - j + 1) * width] += product[
+                    :, (j - first) * width : (j - first + 1) * width
+                ]
+        return below(out, down)
+
+    def _low_rank(self, wide: Array, width: int) -> Array:
+        """The part of L and R, of blocks beside each other: row block i is sum_p L_p C_pi."""
+        (down, across), count, k = self.samples.depth, self.samples.multiplicity(), self.L.shape[1]
+        if k == 0:
+            return np.zeros((len(self.L) // down, down * width), np.result_type(self.L, wide))
+        G = dense.gemm(below(self.R, across), wide).reshape(across, k, across, width)  # R_q X_j
+        p, i, j, starts = self.samples.terms
+        terms = G[i + j - p, :, j] / count[i + j, None, None]
+        C = np.zeros((down, down, k, width), terms.dtype)
+        C[p[starts], i[starts]] = np.add.reduceat(terms, starts)
+        C = np.ascontiguousarray(C.transpose(0, 2, 1, 3))
+        return dense.gemm(beside(self.L, down), C.reshape(down * k, down * width))
 
     def adjoint(self) -> Hankel:
         """H(X)^H, the Hankel matrix of the adjoints."""
-        turned = self.samples.turned
-        flipped = [
-            pattern.filled(E.data[flip].conj())
-            for pattern, E, flip in zip(turned.patterns, self.sparse, self.samples.flips, strict=True)
-        ]
-        return Hankel(
-            turned,
-            np.ascontiguousarray(self.R.conj().T),
-            np.ascontiguousarray(self.L.conj().T),
-            flipped,
-        )
+        L, R = np.ascontiguousarray(self.R.conj().T), np.ascontiguousarray(self.L.conj().T)
+        return Hankel(self.samples.turned, L, R, self.values.conj())
 
 
 class _Turned(Samples):

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,8 @@ SPARE = 6
 """Singular triplets beyond the rank."""
 SMALL = 160
 """Below this order the Hankel matrix is factored whole."""
+FLOOR = 32 * float(np.finfo(np.float64).eps)
+"""Of relative residuals: what solves can leave."""
 
 
 @dataclass
@@ -94,26 +96,31 @@ class Capacitance:
         L, R = self.factors(g)
         there = self.samples.at(L, R) / self.samples.multiplicity()[self.samples.times]
         rest = -there if values is None else values - there
-        return Hankel(self.samples, L, R, self.samples.matrices(rest))
+        return Hankel(self.samples, L, R, rest)
 
     def apply(self, g: Coordinates) -> Coordinates:
         """The system times g."""
+        return [a * x + y for a, x, y in zip(self.weights(), g, self.seen(g), strict=True)]
+
+    def seen(self, g: Coordinates) -> Coordinates:
+        """``P^* (I - Pi_H + H D^-1 P_Omega^* P_Omega H^*) P`` times g: zero where samples tell nothing."""
         # P(g) less H of what is off the samples; of one matrix that is P(g) on the samples.
         X = self.filled(g, None)
         U, V = self.at.U, self.at.V
         if self.samples.horizon == 1:
-            ZV, ZhU = -(X.sparse[0] @ V), -(X.adjoint().sparse[0] @ U)
+            rest = replace(X, L=X.L[:, :0], R=X.R[:0])
+            ZV, ZhU = -rest.matmat(V), -rest.adjoint().matmat(U)
         else:
             ZV = X.L @ (X.R @ V) - X.matmat(V)
             ZhU = X.R.conj().T @ (X.L.conj().T @ U) - X.adjoint().matmat(U)
-        return [a * x + y for a, x, y in zip(self.weights(), g, self.coordinates(ZV, ZhU), strict=True)]
+        return self.coordinates(ZV, ZhU)
 
     def right_hand_side(self) -> Coordinates:
         """P^* H P_Omega^* y."""
         (m, n), (down, across) = self.samples.shape, self.samples.depth
         dtype = self.at.U.dtype
         empty = np.zeros((down * m, 0), dtype), np.zeros((0, across * n), dtype)
-        Y = Hankel(self.samples, *empty, self.samples.matrices(self.samples.values))
+        Y = Hankel(self.samples, *empty, self.samples.values)
         return self.coordinates(Y.matmat(self.at.V), Y.adjoint().matmat(self.at.U))
 
     def iterate(self) -> Coordinates:
@@ -121,8 +128,17 @@ class Capacitance:
         U, s, V = self.at.U, self.at.s, self.at.V
         return [np.diag(s).astype(U.dtype), np.zeros_like(V.T), np.zeros_like(U)]
 
+    def tangent(self, g: Coordinates) -> Coordinates:
+        """g with G2 V = 0 and U^H G3 = 0, which rounding takes from what vanishes."""
+        U, V = self.at.U, self.at.V
+        return [g[0], g[1] - (g[1] @ V) @ V.conj().T, g[2] - U @ (U.conj().T @ g[2])]
+
     def solve(self, tol: float, max_iters: int, start: Coordinates | None = None) -> tuple[Coordinates, int]:
-        """Conjugate gradients, preconditioned by a + 1."""
+        """Conjugate gradients, preconditioned by a + 1; residuals are kept in the tangent space.
+
+        Off it the system is not symmetric, and a residual that falls below what rounding left there of the
+        first ones would grow again.
+        """
         b, scale = self.right_hand_side(), [1 / (a + 1) for a in self.weights()]
         size = inner(b, b) ** 0.5
         g = [np.zeros_like(x) for x in b] if start is None else start
@@ -133,12 +149,12 @@ class Capacitance:
             q = self.apply(p)
             alpha = rho / inner(p, q)
             g = [x + alpha * y for x, y in zip(g, p, strict=True)]
-            r = [x - alpha * y for x, y in zip(r, q, strict=True)]
+            r = self.tangent([x - alpha * y for x, y in zip(r, q, strict=True)])
             z = [d * x for d, x in zip(scale, r, strict=True)]
             rho, last = inner(r, z), rho
             p = [x + rho / last * y for x, y in zip(z, p, strict=True)]
             steps += 1
-        return g, steps
+        return self.tangent(g), steps
 
 
 @dataclass
@@ -169,7 +185,7 @@ def iterate(
         samples,
         np.zeros((down * m, 0), dtype),
         np.zeros((0, across * n), dtype),
-        samples.matrices(samples.values),
+        samples.values,
     )
     at = leading(X, rank + SPARE, None, seed)
     eps, step, products, history = float("inf"), 0, 0, [float("inf")]
@@ -182,11 +198,36 @@ def iterate(
         if eps <= tol * top or stalled or step >= max_iters:
             break
         k = int(np.count_nonzero(at.s > eps * (1 + 1e-8)))
-        system = Capacitance(samples, at.cut(k), eps)
-        # As exact as the step is long: what a solve leaves is a thousandth of the next eps at most.
-        g, used = system.solve(min(1e-4, 1e-3 * eps / top), 400, system.iterate())
-        products += used
-        X = system.filled(g, samples.values)
-        at = leading(X, rank + SPARE, at.V, seed)
-        step += 1
-    return Recovered(X, at, eps, step, products, eps <= tol * top)
+        # The next eps is about the square of this one, times what is no less than one.
+        X, at, used = _step(samples, at, k, eps, (eps / top) ** 2, seed)
+        step, products = step + 1, products + used
+    found = Recovered(X, at, eps, step, products, eps <= tol * top)
+    return _without_spare_directions(samples, found, rank, tol, seed) if found.settled else found
+
+
+def _step(
+    samples: Samples, at: Triplets, k: int, eps: float, tol: float, seed: int
+) -> tuple[Hankel, Triplets, int]:
+    """The next iterate, its triplets and the products that it took."""
+    system = Capacitance(samples, at.cut(k), eps)
+    g, used = system.solve(max(min(1e-4, 0.1 * tol), FLOOR), 400, system.iterate())
+    X = system.filled(g, samples.values)
+    return X, leading(X, at.s.size, at.V, seed), used
+
+
+def _without_spare_directions(
+    samples: Samples, found: Recovered, rank: int, tol: float, seed: int
+) -> Recovered:
+    """One more step, of a lower rank, where some of the singular values nearly vanish and it meets `tol`.
+
+    In the directions of a rank that is too large errors stay that no sample sees.
+    """
+    s = found.at.s
+    kept = int(np.count_nonzero(s[:rank] > tol**0.5 * s[0]))
+    if not 0 < kept < rank or s[kept] == 0:
+        return found
+    X, at, used = _step(samples, found.at, kept, found.eps, float(s[kept] / s[0]) ** 2, seed)
+    products = found.products + used
+    if at.s[kept] > tol * at.s[0]:
+        return replace(found, products=products)
+    return Recovered(X, at, float(at.s[kept]), found.steps + 1, products, True)

@@ -21,11 +21,14 @@ from randnla.lowrank.scaling import exponent_of, largest_magnitude
 from randnla.operators import LowRank
 
 from . import irls
+from .determined import least_seen
 from .hankel import Array, Hankel, Samples
 from .results import TransitionResult
 
 Callback = Callable[[dict[str, Any]], None]
 _HELD_OUT_STREAM = 7
+LEAST_SEEN = 1e-3
+"""Of a change of the matrix, over the share of its entries that are samples: less does not determine it."""
 
 
 def complete(
@@ -76,13 +79,14 @@ def complete(
     ConvergenceWarning
         The matrix that was found is not of this rank: there are too few samples, noise, or the rank is wrong.
         Or a row or column has fewer than `rank` samples beside those held out: nothing determines it, and it
-        may come back as zeros.
+        may come back as zeros. Or the samples see less than a thousandth of their share of some change of
+        what was found: other matrices of this rank have nearly the same samples.
 
     Notes
     -----
     *Algorithm*: MatrixIRLS (Kuemmerle and Mayrink Verdun, 2021): least squares weighted by singular values
-    of the iterate, solved on the tangent space by conjugate gradients. The order, 2 in theory, is 1.2 to 1.7
-    as these are cut short.
+    of the iterate, solved on the tangent space by conjugate gradients, as exactly as the order of convergence
+    of 2 asks for. At the end the smallest eigenvalue of the samples on the tangent space is looked at.
 
     *Cost*: O((m + n) rank^2 + rank samples) for each of some tens of products at each iteration; memory
     O((m + n) rank + samples).
@@ -207,9 +211,9 @@ def learn_transition(
 def _first(X: Hankel) -> Hankel:
     """X_1 alone."""
     (m, n), s = X.samples.shape, X.samples
-    empty = np.zeros(0, np.int64)
-    alone = Samples(empty, empty, empty, np.zeros(0, s.values.dtype), 1, s.shape)
-    return Hankel(alone, X.L[:m], np.ascontiguousarray(X.R[:, :n]), X.sparse[:1])
+    now = s.times == 0
+    alone = Samples(s.times[now], s.rows[now], s.columns[now], s.values[now], 1, s.shape)
+    return Hankel(alone, X.L[:m], np.ascontiguousarray(X.R[:, :n]), X.values[now])
 
 
 def _misfit(at: irls.Triplets, rate: float, samples: Samples) -> float:
@@ -322,7 +326,18 @@ def _learn(
             ConvergenceWarning,
             stacklevel=4,
         )
-    for array in (found.at.s, found.X.L, *(E.data for E in found.X.sparse)):
+    seen = 1.0
+    kept_rank = int(np.count_nonzero(found.at.s[:rank] > 10 * tol * first))
+    if found.settled and kept_rank and not rows + columns:
+        seen = least_seen(scaled, found.at.cut(kept_rank), seed)
+    if seen < LEAST_SEEN:
+        warnings.warn(
+            f"recovery: the samples see {seen:.2e} of some change of what was found, over their share: they "
+            "hardly determine it, there are too few of them or the rank is too large",
+            ConvergenceWarning,
+            stacklevel=4,
+        )
+    for array in (found.at.s, found.X.L, found.X.values):
         array *= unit
     return found, Info(
         rank=rank,
@@ -330,12 +345,12 @@ def _learn(
         matvecs=found.products,
         error_relative=relative,
         error_kind="frobenius",
-        converged=found.settled and not rows + columns,
+        converged=found.settled and not rows + columns and seen >= LEAST_SEEN,
         iterations=found.steps,
         residual=found.eps / first if first else 0.0,
         seed=seed,
         stream_version=STREAM_VERSION,
-        certificate="samples held out",
+        certificate="samples held out, and what they see of changes",
     )
 
 
