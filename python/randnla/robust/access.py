@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ import scipy.sparse
 from numpy.typing import NDArray
 
 from randnla._backend import namespace, validate
-from randnla._backend.errors import InputError
+from randnla._backend.errors import InputError, NonFiniteError
 from randnla._backend.kernels import dense
 from randnla.lowrank.scaling import scale_by_power
 from randnla.operators import Dense, EntryOperator, LinearOperator, Sparse, as_operator
@@ -20,6 +21,18 @@ from randnla.operators import Dense, EntryOperator, LinearOperator, Sparse, as_o
 Array = NDArray[Any]
 BLOCK_BYTES = 4 << 20
 """Blocks of rows that passes over all entries work on: a few of them fit the caches."""
+
+
+class EntriesNotFiniteError(NonFiniteError):
+    """Entries of D that were read are not finite, rather than products of them."""
+
+
+@contextmanager
+def _reading() -> Iterator[None]:
+    try:
+        yield
+    except NonFiniteError as problem:
+        raise EntriesNotFiniteError(str(problem)) from None
 
 
 class Access:
@@ -56,6 +69,7 @@ class Access:
             validate.require_finite(found, name="D", row_offset=first)
         return scale_by_power(found, -self.exponent)
 
+    @_reading()
     def rows(self, index: Array) -> Array:
         """D[index], (j, n), a copy."""
         if isinstance(self.op, Dense):
@@ -66,6 +80,7 @@ class Access:
             return self._finished(self.op.entries(index, np.arange(self.shape[1])))
         return self._finished(self.op.rmatmat(self._units(index, 0)).conj().T)
 
+    @_reading()
     def columns(self, index: Array) -> Array:
         """D[:, index], (m, j), a copy."""
         if isinstance(self.op, Dense):
@@ -87,12 +102,13 @@ class Access:
         step = max(1, BLOCK_BYTES // max(1, n * self.wide.itemsize))
         for start in range(0, m, step):
             part = slice(start, min(m, start + step))
-            yield (
-                part,
-                self.rows(np.arange(part.start, part.stop))
-                if self._by_row is not None or not isinstance(self.op, Dense)
-                else self._finished(self.op.array[part], start),
-            )
+            yield part, self._block(part)
+
+    @_reading()
+    def _block(self, part: slice) -> Array:
+        if isinstance(self.op, Dense):
+            return self._finished(self.op.array[part], part.start)
+        return self.rows(np.arange(part.start, part.stop))
 
 
 def exceeding(X: Array, level: float) -> Array:

@@ -145,9 +145,10 @@ class Plan:
     noise: float
     max_iters: int
     seed: int
-    growing: float = (
-        0.0  # size of what is left of gross errors over the threshold, where the rank is not given
-    )
+    # Size of what is left of gross errors over the threshold, where the rank is not given.
+    growing: float = 0.0
+    # Told the rank and the threshold of each step; ends the iteration by True.
+    watch: Callable[[int, float], bool] | None = None
 
     def least(self, sample: Sample, level: float) -> float:
         """Singular values that errors of the size of the threshold can have; 0 where the rank is given."""
@@ -193,5 +194,7 @@ def iterate(D: Access, plan: Plan, decay: float, report: Report) -> Run:
             continue
         at, step = new, step + 1
         report({"iteration": step, "threshold": level, "error": error, "rank": found})
+        if plan.watch is not None and plan.watch(found, level):
+            break
         level = max(level * decay, 3 * plan.noise)
     return Run(at, sample, level, error, step, redrawn)

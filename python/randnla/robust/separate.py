@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,7 @@ from randnla.lowrank.scaling import real_dtype
 from randnla.operators import LowRank
 
 from . import cross, fresh, gradient, projections
-from .access import Access, Array, assemble, exceeding, sparse_errors
+from .access import Access, Array, EntriesNotFiniteError, assemble, exceeding, sparse_errors
 from .passes import Triplet
 from .results import RPCAResult
 
@@ -32,6 +32,8 @@ FIRST_RANK = 8
 """First bound of a rank to be found; doubled until the rank is below it."""
 LEFT = (1.0, 0.3)
 """What is left of gross errors, over the threshold: at most, and as many errors of any size leave it."""
+STAYED = 0.25
+"""Share to which the threshold falls while a rank stays that is taken for that of L."""
 BLUR = 1e3
 """Over `tol`: entries of D - L beyond this share of a typical entry are gross errors."""
 
@@ -152,9 +154,9 @@ def rpca(
     )
     try:
         found = _detect(call) if call.rank is None else _separate(call, call.rank)
-    except NonFiniteError as problem:
-        if str(problem).startswith("D"):
-            raise
+    except EntriesNotFiniteError:
+        raise
+    except NonFiniteError:
         raise InputError(
             "D: entries are so far above a typical one that products leave the range of float64"
         ) from None
@@ -178,6 +180,7 @@ class Call:
     seed: int
     report: Callable[[dict[str, Any]], None]
     cut: float = 0.0
+    scale: float = 0.0
 
 
 @dataclass
@@ -233,7 +236,20 @@ def _begin(
     cut = max(5 * noise, BLUR * tol * float(scale))
     report = callback if callback is not None else (lambda state: None)
     return Call(
-        access, rank, method, tol, oversample, decays, sampling, noise, share, max_iters, seed, report, cut
+        access,
+        rank,
+        method,
+        tol,
+        oversample,
+        decays,
+        sampling,
+        noise,
+        share,
+        max_iters,
+        seed,
+        report,
+        cut,
+        float(scale),
     )
 
 
@@ -290,27 +306,80 @@ def _separate(call: Call, rank: int) -> Outcome:
 
 def _detect(call: Call) -> Outcome:
     """The rank is that of the intersection above what errors at the threshold can have, which falls."""
-    limit, cap, trials = min(call.D.shape), min(FIRST_RANK, min(call.D.shape)), 0
-    decay = call.decays[min(1, len(call.decays) - 1)]  # one that stands errors well: a wrong verdict is dear
-    while cap:
-        for share in LEFT:
-            plan = cross.Plan(
-                cap, call.oversample, False, False, call.tol, call.noise, call.max_iters, call.seed, share
-            )
-            run = cross.iterate(call.D, plan, decay, call.report)
-            trials += 1
-            rank, used = run.factors.P.shape[1], (run.sample.I, run.sample.J)
-            estimate = _triplet(run.factors)
-            if rank < cap and fresh.verify(call.D, estimate, call.cut, used, call.seed).passed:
-                found = _separate(call, rank)
-                found.path += f"; rank found in {trials} trials"
-                return found
-        if cap >= limit // 4:
-            break
-        cap *= 2
+    limit, trials = min(call.D.shape), 0
+    # A fast decay does for few errors; the next stands more, and smaller parts of L beside them.
+    for count in range(1, min(2, len(call.decays)) + 1):
+        decays, cap, tried = call.decays[:count], min(FIRST_RANK, limit), set[int]()
+        while cap:
+            last = cap >= limit // 4
+            for share in LEFT[:count]:
+                trials += 1
+                search = _Search(replace(call, decays=decays), cap, last, tried)
+                plan = cross.Plan(
+                    cap,
+                    call.oversample,
+                    False,
+                    False,
+                    call.tol,
+                    call.noise,
+                    call.max_iters,
+                    call.seed,
+                    share,
+                    search,
+                )
+                run = cross.iterate(call.D, plan, decays[-1], call.report)
+                if search.found is None:
+                    search.consider(run.factors.P.shape[1])
+                if search.found is not None:
+                    search.found.path += f"; rank found in {trials} trials"
+                    return search.found
+            if last:
+                break
+            cap *= 2
     found = _separate(call, cap)
     found.path += "; no rank found"
     return found
+
+
+@dataclass
+class _Search:
+    """What a trial of a bound of the rank comes upon.
+
+    It ends where it has the bound, unless that is the last one, where nothing stands out at a threshold below
+    typical entries, or with a rank that stayed while the threshold fell and that fresh lines confirm.
+    """
+
+    call: Call
+    cap: int
+    last: bool
+    tried: set[int]
+    found: Outcome | None = None
+    rank: int = -1
+    first_level: float = 0.0
+
+    def __call__(self, rank: int, level: float) -> bool:
+        """Whether to end, after a step that has this rank at this threshold."""
+        if rank != self.rank:
+            self.rank, self.first_level = rank, level
+        if rank == self.cap:
+            return not self.last
+        if rank == 0:
+            return level < self.call.scale / 3
+        if level <= STAYED * self.first_level:
+            self.consider(rank)
+        return self.found is not None
+
+    def consider(self, rank: int) -> None:
+        """Separate at this rank, once, and keep what holds."""
+        if rank >= self.cap or rank in self.tried:
+            return
+        self.tried.add(rank)
+        found = _separate(self.call, rank)
+        if not found.verdict.passed or fresh.rests_on_one_line(found.L):
+            return
+        s = found.L.s
+        least = int(np.count_nonzero(s > 100 * self.call.tol * s[0])) if s.size else 0
+        self.found = found if least == rank else _separate(self.call, least)
 
 
 def _sparse(call: Call, found: Outcome) -> scipy.sparse.csr_array:
