@@ -24,9 +24,10 @@ void mttkrp(const py::array& t, const py::array& a, const py::array& b, const py
         const auto to = output_matrix<T>(out, "out");
         require(mode >= 0 && mode < 3, "mode: expected 0, 1 or 2");
         require(tv.count > 0 && tv.rows > 0 && tv.cols > 0 && to.cols > 0, "mttkrp: empty arrays");
-        require((t.flags() & py::array::c_style) != 0, "t: expected C order");
         // Strides of axes of one element can be any.
-        tv.stride = tv.rows * tv.cols, tv.row_stride = tv.cols, tv.col_stride = 1;
+        if (tv.cols == 1) tv.col_stride = 1;
+        if (tv.rows == 1) tv.row_stride = tv.cols * tv.col_stride;
+        if (tv.count == 1) tv.stride = tv.rows * tv.row_stride;
         const index_t lengths[3] = {tv.count, tv.rows, tv.cols};
         require(to.rows == lengths[mode] && to.col_stride == 1 && to.row_stride == to.cols,
                 "out: expected a row for each index of the mode, in C order");

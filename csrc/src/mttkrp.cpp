@@ -19,9 +19,24 @@ index_t slices_per_block(index_t rows) {
     return std::max<index_t>(1, rows_per_block / std::max<index_t>(1, rows));
 }
 
+// body(rows, first): slices i0 to i1 as a matrix of their rows, from row `first` of it on: at once
+// where they lie as one, else one slice after the other. Nothing is packed here.
+template <class T, class Body>
+void over_rows(const BatchView<const T>& t, index_t i0, index_t i1, const Body& body) {
+    if (t.stride == t.rows * t.row_stride || i1 - i0 == 1)
+        return body(MatrixView<const T>{t.data + i0 * t.stride, (i1 - i0) * t.rows, t.cols,
+                                        t.row_stride, t.col_stride},
+                    index_t{0});
+    for (index_t i = i0; i < i1; ++i) body(t[i], (i - i0) * t.rows);
+}
+
+// w = (slices i0 to i1) c
 template <class T>
-MatrixView<const T> rows_of(const BatchView<const T>& t, index_t i0, index_t i1) {
-    return row_major_view(t.data + i0 * t.stride, (i1 - i0) * t.rows, t.cols);
+void slices_times(Team& team, const BatchView<const T>& t, index_t i0, index_t i1,
+                  MatrixView<const T> c, MatrixView<T> w) {
+    over_rows<T>(t, i0, i1, [&](MatrixView<const T> rows, index_t first) {
+        member_gemm<T>(team, T(1), rows, c, T(0), w.block(first, first + rows.rows, 0, w.cols));
+    });
 }
 
 // to[s] += x[s] y[s]
@@ -46,7 +61,7 @@ void first_axis(const BatchView<const T>& t, const Factors<T>& f, MatrixView<T> 
         for (index_t block = first; block < last; ++block) {
             const index_t i0 = block * step, i1 = std::min(t.count, i0 + step);
             const auto w = row_major_view(work.data(), (i1 - i0) * t.rows, r);
-            member_gemm<T>(team, T(1), rows_of(t, i0, i1), f.c, T(0), w);
+            slices_times<T>(team, t, i0, i1, f.c, w);
             for (index_t i = i0; i < i1; ++i) {
                 std::fill_n(&out(i, 0), r, T(0));
                 for (index_t q = 0; q < t.rows; ++q)
@@ -85,7 +100,7 @@ void second_axis(const BatchView<const T>& t, const Factors<T>& f, MatrixView<T>
     by_stretches<T>(t.count, step, step * t.rows * r, t.rows * r, out.data,
                     [&](Team& team, index_t i0, index_t i1, T* work, T* sums) {
                         const auto w = row_major_view(work, (i1 - i0) * t.rows, r);
-                        member_gemm<T>(team, T(1), rows_of(t, i0, i1), f.c, T(0), w);
+                        slices_times<T>(team, t, i0, i1, f.c, w);
                         for (index_t i = i0; i < i1; ++i)
                             for (index_t q = 0; q < t.rows; ++q)
                                 add_products(&w((i - i0) * t.rows + q, 0), &f.a(i, 0), r,
@@ -105,8 +120,11 @@ void third_axis(const BatchView<const T>& t, const Factors<T>& f, MatrixView<T> 
                             for (index_t q = 0; q < t.rows; ++q)
                                 for (index_t s = 0; s < r; ++s)
                                     w((i - i0) * t.rows + q, s) = f.a(i, s) * f.b(q, s);
-                        member_gemm<T>(team, T(1), rows_of(t, i0, i1).transposed(), w, T(1),
-                                       row_major_view(sums, r, t.cols).transposed());
+                        const auto to = row_major_view(sums, r, t.cols).transposed();
+                        over_rows<T>(t, i0, i1, [&](MatrixView<const T> rows, index_t first) {
+                            member_gemm<T>(team, T(1), rows.transposed(),
+                                           w.block(first, first + rows.rows, 0, r), T(1), to);
+                        });
                     });
     for (index_t k = 0; k < t.cols; ++k)
         for (index_t s = 0; s < r; ++s) out(k, s) = transposed[s * t.cols + k];

@@ -175,6 +175,21 @@ def test_components_that_are_not_there_have_no_weight():
         assert nothing.info.error_relative == pytest.approx(1)
 
 
+@pytest.mark.parametrize("excess", [1, 2, 3])
+def test_a_rank_that_is_too_large_leaves_components_without_weight(excess):
+    """Least squares at the end would bring them back at the size of rounding."""
+    for d, r in ((12, 2), (20, 3)):
+        rng = np.random.default_rng([d, r])
+        truth = [rng.standard_normal((d, r)) for _ in range(3)]
+        result = cp(dense(np.ones(r), truth), r + excess, rng=0)
+        assert result.info.rank == r
+        assert result.info.converged
+        assert not np.any(result.weights[r:])
+        assert result.info.error_relative <= 1e-14
+        found = [factor[:, :r] for factor in result.factors]
+        assert match_components(found, truth)[1].max() <= 1e-12
+
+
 def test_dependent_factors_are_told():
     factors = components(8, 2, 3, 0.0, 9)
     factors[2][:, 1] = factors[2][:, 0] + 1e-5 * factors[2][:, 1]

@@ -43,16 +43,17 @@ def test_mttkrp_is_the_unfolding_times_the_khatri_rao_product(shape, layout, dty
         assert np.all(abs(got - truth) <= terms * np.finfo(dtype).eps * size)
 
 
+@pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("mode", [0, 1, 2])
-def test_more_blocks_than_one_and_no_copy_of_the_tensor(mode):
+def test_more_blocks_than_one_and_no_copy_of_the_tensor(mode, layout):
     rng = np.random.default_rng(1)
-    T = rng.standard_normal((90, 100, 110))
+    T = LAYOUTS[layout](rng.standard_normal((90, 100, 110)))
     factors = [rng.standard_normal((d, 20)) for d in T.shape]
     tracemalloc.start()
     got = mttkrp(T, factors, mode, check_finite=False)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert peak < T.nbytes / 2
+    assert peak < T.nbytes / 20
     np.testing.assert_allclose(got, long_mttkrp(T, factors, mode), rtol=0, atol=1e-10)
 
 
@@ -138,7 +139,6 @@ def test_the_compiled_product_takes_its_arrays_only():
     _core.mttkrp(T, *F, 1, out)
     assert np.array_equal(out, np.full((4, 2), 15.0))
     for arguments, message in (
-        ((T[:, ::2], F[0], F[1][:2], F[2], 0, np.empty((3, 2))), "t: expected C order"),
         ((T, *F, 3, out), "mode: expected 0, 1 or 2"),
         ((T, *F, 0, out), "out: expected a row for each index of the mode"),
         ((T, F[1], F[1], F[2], 1, out), "mttkrp: expected factors in C order"),

@@ -6,10 +6,10 @@
 
 namespace randnla {
 
-// out = unfold(t, mode) KhatriRao(other factors) of a tensor of three axes whose last two are dense
-// and lie in C order, as do slices one after the other. `a`, `b` and `c` are the factors of the
-// axes; that of `mode` is not read. T is read once; products of a block of slices are summed while
-// they are in the cache. Same bits for every team.
+// out = unfold(t, mode) KhatriRao(other factors) of a tensor of three axes, of any strides. `a`,
+// `b` and `c` are the factors of the axes; that of `mode` is not read. T is read once, where it
+// lies; products of a block of slices are summed while they are in the cache. Same bits for every
+// team.
 template <class T>
 void parallel_mttkrp(BatchView<const T> t, MatrixView<const T> a, MatrixView<const T> b,
                      MatrixView<const T> c, int mode, MatrixView<T> out);

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from randnla._backend.errors import ConvergenceWarning, InputError
 from randnla._backend.kernels.tensor import cp_residual
 from randnla._backend.rng import seed_from
 
-from .arguments import Problem, checked_factors, checked_tensor, finish, unit_columns
+from .arguments import ROUNDING, Problem, checked_factors, checked_tensor, finish, unit_columns
 from .composite import rank_limit, start_or_empty
 from .results import CPResult
 from .sketched import MAPS, SketchedSweep, sketch_size
@@ -240,8 +240,7 @@ def cp(
         chosen = init if index == 0 else "random"
         state = _start(task, chosen, index)
         converged = iterate(values, state, SWEEPS[method], task.tol, task.max_iters)
-        if np.any(state.weights):
-            iterate(values, state, least_squares_sweep, 0.0, refine)
+        _refine(values, state, refine)
         error = cp_residual(values, state.weights, state.factors) if starts > 1 else 0.0
         if best is None or error < best[0]:
             path = f"start {index} ({_named(chosen)}), {method}, {refine} sweeps of als"
@@ -249,6 +248,21 @@ def cp(
     assert best is not None
     _, state, converged, path = best
     return _result(task, state, path, converged=converged)
+
+
+def _refine(T: Any, state: State, sweeps: int) -> None:
+    """Sweeps of least squares for the components that are there: others would come back as rounding."""
+    least = ROUNDING * float(np.finfo(T.dtype).eps) * float(np.max(state.weights, initial=0.0))
+    there = state.weights > least
+    if not np.any(there):
+        return
+    part = replace(state, weights=state.weights[there], factors=[A[:, there] for A in state.factors])
+    iterate(T, part, least_squares_sweep, 0.0, sweeps)
+    state.change, state.sweeps = part.change, part.sweeps
+    state.weights = state.weights.copy()
+    state.weights[there] = part.weights
+    for A, B in zip(state.factors, part.factors, strict=True):
+        A[:, there] = B
 
 
 @dataclass(frozen=True)

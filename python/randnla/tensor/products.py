@@ -24,7 +24,7 @@ def mttkrp(T: Any, factors: Any, mode: int, *, check_finite: bool = True) -> Any
     Parameters
     ----------
     T : array of shape (d_0, ..., d_{K-1}), K = 2..6
-        Real, any strides; what is not dense in memory is packed in blocks.
+        Real, any strides; of order 4 and above what is not dense in memory is packed in blocks.
     factors : sequence of K arrays of shape (d_k, r)
         The one of `mode` is checked but not used.
     mode : int
@@ -46,7 +46,7 @@ def mttkrp(T: Any, factors: Any, mode: int, *, check_finite: bool = True) -> Any
     Notes
     -----
     *Algorithm*: one matrix product with the factor of the fastest axis, then sums over the other axes in
-    blocks that stay in the cache, compiled for dense tensors of order 3.
+    blocks that stay in the cache, compiled for order 3.
 
     *Cost*: 2 r prod(d_k) flops and one read of T.
 

@@ -69,8 +69,8 @@ def mttkrp(T: Array, factors: Sequence[Array], mode: int) -> Array:
 
 
 def _is_fused(T: Array, mode: int, r: int) -> bool:
-    """True where the compiled product takes it: three dense axes, sums that stay in the cache."""
-    if T.ndim != 3 or not T.flags.c_contiguous or not T.flags.aligned:
+    """True where the compiled product takes it: three axes, sums that stay in the cache."""
+    if T.ndim != 3 or not T.flags.aligned or any(step % T.itemsize for step in T.strides):
         return False
     return T.shape[1] * r <= 2 * BLOCK and (mode == 0 or T.shape[mode] * r <= 2 * BLOCK)
 
