@@ -326,17 +326,11 @@ def _learn(
             ConvergenceWarning,
             stacklevel=4,
         )
+    there = int(np.count_nonzero(found.at.s[:rank] > 10 * tol * first))
     seen = 1.0
-    kept_rank = int(np.count_nonzero(found.at.s[:rank] > 10 * tol * first))
-    if found.settled and kept_rank and not rows + columns:
-        seen = least_seen(scaled, found.at.cut(kept_rank), seed)
-    if seen < LEAST_SEEN:
-        warnings.warn(
-            f"recovery: the samples see {seen:.2e} of some change of what was found, over their share: they "
-            "hardly determine it, there are too few of them or the rank is too large",
-            ConvergenceWarning,
-            stacklevel=4,
-        )
+    if found.settled and there and not rows + columns:
+        seen = least_seen(scaled, found.at.cut(there), seed)
+        _tell_of_open_changes(seen)
     for array in (found.at.s, found.X.L, found.X.values):
         array *= unit
     return found, Info(
@@ -352,6 +346,16 @@ def _learn(
         stream_version=STREAM_VERSION,
         certificate="samples held out, and what they see of changes",
     )
+
+
+def _tell_of_open_changes(seen: float) -> None:
+    if seen < LEAST_SEEN:
+        warnings.warn(
+            f"recovery: the samples see {seen:.2e} of some change of what was found, over their share: they "
+            "hardly determine it, there are too few of them or the rank is too large",
+            ConvergenceWarning,
+            stacklevel=5,
+        )
 
 
 def _open_lines(samples: Samples, rank: int) -> tuple[int, int]:
