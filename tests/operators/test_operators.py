@@ -19,6 +19,20 @@ def data(dtype, shape=(30, 8)):
     return A + 1j * rng.integers(-4, 5, shape) if np.dtype(dtype).kind == "c" else A
 
 
+def stacked_products(op, A, X, Y):
+    """Of stacks along leading axes, as NumPy's of the array: also of none and of empty blocks."""
+    return (
+        (op @ X, A @ X),
+        (op.rmatmat(Y), A.conj().T @ Y),
+        (op.T @ Y, A.T @ Y),
+        (op.H.rmatmat(X), A @ X),
+        (np.swapaxes(Y, -1, -2) @ op, np.swapaxes(Y, -1, -2) @ A),
+        (op @ X[:0], A @ X[:0]),
+        (op @ X[..., :0], A @ X[..., :0]),
+        (op @ X[0, ::-1, :, ::2], A @ X[0, ::-1, :, ::2]),
+    )
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.complex128])
 @pytest.mark.parametrize("name", OPERATORS)
 def test_products_transposes_and_algebra(name, dtype):
@@ -43,13 +57,15 @@ def test_products_transposes_and_algebra(name, dtype):
         ((2 * op - op / 2).to_dense(), 1.5 * A),
         ((-op).to_dense(), -A),
         ((op.H @ op).to_dense(), A.conj().T @ A),
+        *stacked_products(op, A, data(dtype, (2, 3, 8, 4)), data(dtype, (2, 3, 30, 4))),
     ):
         assert got.dtype == expected.dtype
         assert np.array_equal(got, expected)
     norm = op.frobenius_norm()
     assert norm is None or norm == pytest.approx(np.linalg.norm(A), rel=1e-12)
-    with pytest.raises(InputError, match="shape"):
-        op @ np.ones(9)
+    for wrong in (np.ones(9), np.ones((8, 9, 2)), np.ones((3, 9, 8))):
+        with pytest.raises(InputError, match="shape"):
+            op @ wrong
     with pytest.raises(InputError, match="shapes"):
         _ = op @ op
 

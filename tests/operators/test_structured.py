@@ -82,6 +82,16 @@ def test_products_and_transposes(name, dtype):
     assert norm is None or norm == pytest.approx(np.linalg.norm(A), rel=float(1e3 * np.finfo(dtype).eps))
     # Complex right-hand sides of real operators and float32 ones of double stay what they are.
     close(op @ (X[:, 0] + 1j), A @ (X[:, 0] + 1j), slack)
+    stack = rng.standard_normal((2, 3, len(A), 4)).astype(dtype)
+    for given in (stack, stack - 2j * stack[::-1]):
+        for got, expected in (
+            (op @ given, A @ given),
+            (op.rmatmat(given), A.conj().T @ given),
+            (op.T @ given, A.T @ given),
+            (op.quadform(given), np.einsum("abij,abij->abj", given.conj(), A @ given)),
+        ):
+            assert got.shape == expected.shape
+            close(got, expected, slack)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -97,6 +107,10 @@ def test_solves_and_inverses(name, dtype):
     close(inverse.inverse().to_dense(), A, slack)
     close(op.solve(B), exact @ B, slack)
     close(op.solve(B[:, 0]), exact @ B[:, 0], slack)
+    stack = np.stack([B, -2 * B, 1j * B if np.iscomplexobj(B) else B / 2])[None]
+    assert op.solve(stack).shape == stack.shape
+    close(op.solve(stack), exact @ stack, slack)
+    close(op.solve(stack + 1j), exact @ (stack + 1j), slack)
     close(inverse.diag(), np.diagonal(exact), slack)
     sign, value = inverse.slogdet()
     expected = np.linalg.slogdet(exact)

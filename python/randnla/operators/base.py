@@ -4,8 +4,10 @@
 
 from __future__ import annotations
 
+import math
 import numbers
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Any, overload
 
 import numpy as np
@@ -19,6 +21,9 @@ Array = npt.NDArray[Any]
 # What a product with a random map may hold of the map at a time.
 MAP_BLOCK_BYTES = 16 << 20
 
+# Numbers of dimensions of what operators multiply: vectors, blocks of columns, stacks of blocks.
+VECTORS_AND_STACKS = tuple(range(1, 33))
+
 
 def is_map(S: object) -> bool:
     """True for random maps: they say so themselves, since their room stands above this one."""
@@ -30,7 +35,7 @@ class LinearOperator(ABC):
 
     Subclasses give `_matmat` and `_rmatmat` for blocks of columns that `matmat` and `rmatmat` have
     checked. `+`, `-`, `*` by a number, `@`, `.T` and `.H` build lazy operators from operators, and apply
-    to arrays.
+    to arrays: vectors, matrices and, as in NumPy, stacks of matrices along leading axes.
 
     Parameters
     ----------
@@ -100,7 +105,10 @@ class LinearOperator(ABC):
     @overload
     def matmat(self, X: Any) -> Any: ...
     def matmat(self, X: Any) -> Any:
-        """``A @ X`` for an array X of shape (n, k) or (n,), an array of the kind of X.
+        """``A @ X`` for an array X of shape (n,), (n, k) or (..., n, k), an array of the kind of X.
+
+        A stack goes through the product as one block of columns, so that one pass over A serves it all; it
+        is copied for that.
 
         Raises
         ------
@@ -108,18 +116,16 @@ class LinearOperator(ABC):
             X has another number of rows.
         """
         block = self._block(X, self.shape[1], "A @ X", "X")
-        product = self._matmat(block) if block.ndim == 2 else self._matmat(block[:, None])[:, 0]
-        return namespace.restore(namespace.kind_of(X), product)
+        return namespace.restore(namespace.kind_of(X), on_columns(self._matmat, block))
 
     @overload
     def rmatmat(self, Y: Array) -> Array: ...
     @overload
     def rmatmat(self, Y: Any) -> Any: ...
     def rmatmat(self, Y: Any) -> Any:
-        """``A.conj().T @ Y`` for an array Y of shape (m, k) or (m,), an array of the kind of Y."""
+        """``A.conj().T @ Y`` for an array Y of shape (m,), (m, k) or (..., m, k), of the kind of Y."""
         block = self._block(Y, self.shape[0], "A.H @ Y", "Y")
-        product = self._rmatmat(block) if block.ndim == 2 else self._rmatmat(block[:, None])[:, 0]
-        return namespace.restore(namespace.kind_of(Y), product)
+        return namespace.restore(namespace.kind_of(Y), on_columns(self._rmatmat, block))
 
     @overload
     def matvec(self, x: Array) -> Array: ...
@@ -145,8 +151,8 @@ class LinearOperator(ABC):
         return self._rmatmat(np.eye(m, dtype=self.dtype)).conj().T
 
     def _block(self, X: Any, rows: int, product: str, name: str) -> Array:
-        array = validate.as_array(X, name=name, ndim=(1, 2))
-        self._match(array.shape[0], rows, product, array.shape)
+        array = validate.as_array(X, name=name, ndim=VECTORS_AND_STACKS)
+        self._match(array.shape[-2 if array.ndim > 1 else 0], rows, product, array.shape)
         return array
 
     def _match(self, got: int, wanted: int, product: str, shape: tuple[int, ...]) -> None:
@@ -191,8 +197,8 @@ class LinearOperator(ABC):
         if is_map(other) or getattr(other, "is_map_transpose", False):
             return NotImplemented
         kind = namespace.kind_of(other)
-        array = validate.as_array(other, name="X", ndim=(1, 2))
-        return namespace.restore(kind, self.rmatmat(array.conj().T).conj().T)
+        array = validate.as_array(other, name="X", ndim=VECTORS_AND_STACKS)
+        return namespace.restore(kind, _turned(self.rmatmat(_turned(array).conj())).conj())
 
     def __add__(self, other: Any) -> LinearOperator:
         from randnla.operators.algebra import Sum
@@ -219,6 +225,22 @@ class LinearOperator(ABC):
 
     def __repr__(self) -> str:
         return f"<{self.shape[0]} x {self.shape[1]} {type(self).__name__} of {self.dtype}>"
+
+
+def on_columns(product: Callable[[Array], Array], X: Array) -> Array:
+    """A product with blocks of columns, of a vector (n,), a block (n, k) or a stack of blocks (..., n, k)."""
+    if X.ndim == 2:
+        return product(X)
+    if X.ndim == 1:
+        return product(X[:, None])[:, 0]
+    rows_first = np.moveaxis(X, -2, 0)
+    block = product(rows_first.reshape(X.shape[-2], math.prod(rows_first.shape[1:])))
+    return np.moveaxis(block.reshape(len(block), *rows_first.shape[1:]), 0, -2)
+
+
+def _turned(X: Array) -> Array:
+    """The transpose of a matrix, or of every matrix of a stack; a vector as it is."""
+    return X if X.ndim == 1 else np.swapaxes(X, -1, -2)
 
 
 def _ours(other: Any) -> Any:

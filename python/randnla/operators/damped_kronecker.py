@@ -161,7 +161,7 @@ class DampedKronecker(KroneckerFunction):
         return self.inverse()
 
     def solve(self, B: Any) -> Any:
-        """``K^-1 B`` for B of shape (n_A n_B,) or (n_A n_B, k), an array of the kind of B.
+        """``K^-1 B`` for B of shape (n_A n_B,) or (..., n_A n_B, k), an array of the kind of B.
 
         What it needs is kept for the next solve. NaN and Inf in B are not looked for.
 

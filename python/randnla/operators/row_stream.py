@@ -13,7 +13,7 @@ import numpy as np
 from randnla._backend import validate
 from randnla._backend.errors import InputError
 from randnla._backend.kernels import dense
-from randnla.operators.base import Array, LinearOperator
+from randnla.operators.base import Array, LinearOperator, on_columns
 
 DEFAULT_MAX_MEMORY = 256 << 20
 Job = Callable[[int, int, Array], None]
@@ -155,12 +155,13 @@ class RowStream(LinearOperator):
 
     def normal_matmat(self, X: Any) -> Array:
         """``A.conj().T @ (A @ X)`` in one pass."""
-        X = self._block(X, self.shape[1], "A @ X", "X")
-        columns = X if X.ndim == 2 else X[:, None]
-        out = np.zeros(columns.shape, dtype=np.result_type(self.dtype, X.dtype))
+        return on_columns(self._normal_matmat, self._block(X, self.shape[1], "A @ X", "X"))
+
+    def _normal_matmat(self, X: Array) -> Array:
+        out = np.zeros(X.shape, dtype=np.result_type(self.dtype, X.dtype))
         for _, block in self.blocks():
-            out += dense.matmul(block.conj().T, dense.matmul(block, columns))
-        return out if X.ndim == 2 else out[:, 0]
+            out += dense.matmul(block.conj().T, dense.matmul(block, X))
+        return out
 
     def matmat_both(self, X: Any) -> tuple[Array, Array]:
         """``(A @ X, A.conj().T @ (A @ X))`` of a block X (n, k), in one pass."""

@@ -45,7 +45,7 @@ class Structured(LinearOperator):
         raise self._none("inverse")
 
     def solve(self, B: Any) -> Any:
-        """``A^-1 B`` for B of shape (n,) or (n, k), an array of the kind of B.
+        """``A^-1 B`` for B of shape (n,), (n, k) or (..., n, k), an array of the kind of B.
 
         Keep `inverse` to solve again without factoring. As in products, NaN and Inf in B are not looked for:
         they come out as IEEE arithmetic has them.
@@ -86,12 +86,13 @@ class Structured(LinearOperator):
         raise self._none("condition number")
 
     def quadform(self, X: Any) -> Any:
-        """``x^H A x`` of a vector, or of every column of X (n, k); real where A is Hermitian."""
+        """``x^H A x`` of a vector, or of every column of X (..., n, k); real where A is Hermitian."""
         self._require_square("quadform")
         kind = namespace.kind_of(X)
         X = self._block(X, self.shape[1], "X.H A X", "X")
         wide = np.result_type(self.dtype, X.dtype, np.float64)
-        values = np.einsum("i...,i...->...", X.conj(), self.matmat(X), dtype=wide)
+        sums = "i,i->" if X.ndim == 1 else "...ij,...ij->...j"
+        values = np.einsum(sums, X.conj(), self.matmat(X), dtype=wide)
         return values.item() if X.ndim == 1 else namespace.restore(kind, values)
 
     def _require_square(self, what: str) -> None:
