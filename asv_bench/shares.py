@@ -29,8 +29,8 @@ PRODUCTS = (
 SKETCHES = ("apply_dense_map", "apply_sparse_map", "apply_hadamard", "csr_sketch", "fill_dense_map")
 FACTORS = (
     "blocked_pivoted_qr", "cholesky_factor", "cholesky_qr", "form_q", "geqrt", "householder_qr",
-    "invert_upper", "small_cholesky", "small_eigh", "small_pivoted_qr", "small_svd", "symmetric_pencil",
-    "tsqr", "lu_swaps",
+    "invert_upper", "small_cholesky", "small_eigh", "small_pivoted_qr", "small_svd",
+    "semidefinite_pencil", "symmetric_pencil", "tsqr", "lu_swaps",
 )  # fmt: skip
 KINDS = {**dict.fromkeys(PRODUCTS, 0), **dict.fromkeys(SKETCHES, 1), **dict.fromkeys(FACTORS, 2)}
 

@@ -81,6 +81,19 @@ index_t pencil(py::array& c, py::array& g, py::array& w) {
     return symmetric_pencil<double>(cv, gv, wv.data);
 }
 
+index_t graded_pencil(py::array& c, py::array& g, py::array& w, py::array& x) {
+    const auto cv = square_output<double>(c, "c"), gv = square_output<double>(g, "g");
+    return visit_real(x, "x", [&](auto tag) {
+        using T = decltype(tag);
+        const auto xv = square_output<T>(x, "x");
+        const auto wv = output_vector<T>(w, "w");
+        require(cv.rows == gv.rows && xv.rows == cv.rows && wv.size == cv.rows,
+                "semidefinite_pencil: orders of c, g, w and x do not agree");
+        const ReleaseGil release;
+        return semidefinite_pencil<T>(cv, gv, wv.data, xv);
+    });
+}
+
 }  // namespace
 
 void register_symmetric(py::module_& m) {
@@ -95,6 +108,9 @@ void register_symmetric(py::module_& m) {
     m.def("symmetric_pencil", &pencil, py::arg("c").noconvert(), py::arg("g").noconvert(),
           py::arg("w").noconvert(),
           "Eigenpairs of c x = w g x, the vectors as rows of c; -1: g is not definite.");
+    m.def("semidefinite_pencil", &graded_pencil, py::arg("c").noconvert(), py::arg("g").noconvert(),
+          py::arg("w").noconvert(), py::arg("x").noconvert(),
+          "Eigenpairs of c x = w g x, rows of x, orthonormal in c; -1: c or g is not definite.");
 }
 
 }  // namespace randnla::bindings

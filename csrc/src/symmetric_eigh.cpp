@@ -19,6 +19,9 @@ index_t grain_of(index_t n) {
     return std::clamp((n + blocks - 1) / blocks, least, most);
 }
 
+// Rows or columns of a triangular product that a member takes at a time.
+constexpr index_t strip = 32;
+
 // From here on the two halves of a tridiagonal matrix are decomposed side by side.
 constexpr index_t worth_halving = 128;
 
@@ -112,10 +115,46 @@ index_t symmetric_pencil(MatrixView<T> c, MatrixView<T> g, T* w) {
     return tridiagonal_eigh<T>(c, &r, w, Order::ascending, c.rows);
 }
 
-#define RANDNLA_INSTANTIATE(T)                                    \
-    template index_t symmetric_eigh<T>(MatrixView<T>, T*);        \
-    template index_t leading_eigh<T>(MatrixView<T>, T*, index_t); \
-    template index_t symmetric_pencil<T>(MatrixView<T>, MatrixView<T>, T*);
+// C = R^T R and G = S^T S:  C x = w G x  <=>  (W W^T) z = w z,  W = R S^-1,  x = R^-1 z.
+template <class T>
+index_t semidefinite_pencil(MatrixView<double> c, MatrixView<double> g, T* w, MatrixView<T> x) {
+    if (c.empty()) return 0;
+    blas::use_one_thread();
+    const index_t n = c.rows;
+    index_t failed[2] = {0, 0};
+    parallel_for(2, 1, [&](index_t which, index_t) {
+        failed[which] = lapack::potrf_upper<double>(which == 0 ? g : c);
+    });
+    if (failed[0] != 0 || failed[1] != 0) return -1;
+    const Scratch<double> memory(n * n);
+    const Scratch<T> narrowed(n * n);
+    const auto product = row_major_view(memory.data(), n, n);
+    const auto r = row_major_view(narrowed.data(), n, n);
+    parallel_for(n, strip, [&](index_t i0, index_t i1) {
+        for (index_t i = i0; i < i1; ++i) {
+            std::fill(&product(i, 0), &product(i, 0) + i, 0.0);
+            std::copy(&c(i, i), &c(i, 0) + n, &product(i, i));
+            for (index_t j = i; j < n; ++j) r(i, j) = static_cast<T>(c(i, j));
+        }
+        blas::trsm_right_upper<double>(g.block(i0, n, i0, n), product.block(i0, i1, i0, n));
+    });
+    parallel_for(n, strip, [&](index_t j0, index_t j1) {
+        const auto right = product.block(j0, j1, j0, n);
+        blas::gemm<double>(1.0, product.block(0, j1, j0, n), right.transposed(), 0.0,
+                           c.block(0, j1, j0, j1));  // R is in r
+        for (index_t i = 0; i < j1; ++i)
+            for (index_t j = std::max(i, j0); j < j1; ++j) x(i, j) = static_cast<T>(c(i, j));
+    });
+    const MatrixView<const T> factor = r;
+    return tridiagonal_eigh<T>(x, &factor, w, Order::ascending, n);
+}
+
+#define RANDNLA_INSTANTIATE(T)                                                          \
+    template index_t symmetric_eigh<T>(MatrixView<T>, T*);                              \
+    template index_t leading_eigh<T>(MatrixView<T>, T*, index_t);                       \
+    template index_t symmetric_pencil<T>(MatrixView<T>, MatrixView<T>, T*);             \
+    template index_t semidefinite_pencil<T>(MatrixView<double>, MatrixView<double>, T*, \
+                                            MatrixView<T>);
 RANDNLA_INSTANTIATE(float)
 RANDNLA_INSTANTIATE(double)
 

@@ -219,7 +219,62 @@ void check_pencil(index_t n) {
     CHECK(std::is_sorted(w.begin(), w.end()));
 }
 
+// The same where C is the Gram matrix of columns of lengths 2^-n .. 1/2, and G is graded likewise.
+template <class T>
+void check_graded_pencil(index_t n) {
+    Storage<double> c(n, n), g(n, n), c0(n, n), g0(n, n);
+    const auto length = [&](index_t i) { return std::ldexp(1.0, -int(1 + i * 20 / n)); };
+    for (index_t i = 0; i < n; ++i)
+        for (index_t j = 0; j < n; ++j) {
+            const double near = i == j ? 1.0 : 0.3 / double(1 + (j - i) * (j - i));
+            c0.view(i, j) = near * length(i) * length(j);
+            g0.view(i, j) = (i == j ? 1.0 : near / 2) * std::sqrt(length(i) * length(j));
+        }
+    c.data = c0.data;
+    g.data = g0.data;
+    Storage<T> x(n, n);
+    std::vector<T> w(static_cast<std::size_t>(n));
+    CHECK(semidefinite_pencil<T>(c.view, g.view, w.data(), x.view) == 0);
+    CHECK(std::is_sorted(w.begin(), w.end()));
+    const double unit = double(std::numeric_limits<T>::epsilon()) * double(n);
+    double gap = 0, worst = 0;
+    for (index_t k = 0; k < n; ++k)
+        for (index_t l = 0; l <= k; ++l) {
+            double in_c = 0, in_g = 0;
+            for (index_t i = 0; i < n; ++i)
+                for (index_t j = 0; j < n; ++j) {
+                    in_c += double(x.view(k, i)) * c0.view(i, j) * double(x.view(l, j));
+                    in_g += double(x.view(k, i)) * g0.view(i, j) * double(x.view(l, j));
+                }
+            const double s = double(w[static_cast<std::size_t>(k)]),
+                         t = double(w[static_cast<std::size_t>(l)]);
+            gap = std::max(gap, std::abs(in_c - (k == l ? 1.0 : 0.0)));
+            // C x = s G x and x^T C x = 1: x^T G x = 1 / s, up to rounding of the largest value.
+            worst = std::max(worst, std::abs(s * t * in_g - (k == l ? s : 0.0)));
+        }
+    CHECK(gap < 8 * unit);
+    CHECK(worst < 8 * unit * double(w.back()));
+}
+
 }  // namespace
+
+TEST(graded_pencils) {
+    for (int members = 1; members <= 2; ++members) {
+        set_num_threads(members);
+        for (const index_t n : {1, 2, 31, 32, 33, 64, 130}) {
+            check_graded_pencil<float>(n);
+            check_graded_pencil<double>(n);
+        }
+    }
+    set_num_threads(0);
+    for (const bool first : {false, true}) {
+        Storage<double> c(2, 2), g(2, 2), x(2, 2);
+        (first ? c : g).data = {1, 2, 2, 1};  // indefinite
+        (first ? g : c).data = {1, 0, 0, 1};
+        double w[2];
+        CHECK(semidefinite_pencil<double>(c.view, g.view, w, x.view) == -1);
+    }
+}
 
 TEST(triangles) {
     on_teams<float>();

@@ -25,4 +25,11 @@ index_t leading_eigh(MatrixView<T> a, T* w, index_t count);
 template <class T>
 index_t symmetric_pencil(MatrixView<T> c, MatrixView<T> g, T* w);
 
+// Eigenpairs of C x = w G x, both positive definite row-major upper triangles that are overwritten:
+// w ascending, x(j, :) the vector of w[j], of unit length in the inner product of C, which is the
+// identity on T's rounding however small w[j] is. The values are known to T's rounding of the
+// largest. Returns -1 where G or C is not positive definite, else LAPACK's info.
+template <class T>
+index_t semidefinite_pencil(MatrixView<double> c, MatrixView<double> g, T* w, MatrixView<T> x);
+
 }  // namespace randnla

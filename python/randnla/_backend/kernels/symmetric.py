@@ -7,6 +7,8 @@ What lies strictly below the diagonal is neither read nor written.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from randnla import _core
@@ -103,3 +105,37 @@ def pencil(C: Array, G: Array) -> tuple[Array, Array] | None:
     core = np.linalg.solve(lower, half.conj().T)
     w, Z = np.linalg.eigh((core + core.conj().T) / 2)
     return w, np.linalg.solve(lower.conj().T, Z)
+
+
+def semidefinite_pencil(C: Array, G: Array, dtype: np.dtype[Any]) -> tuple[Array, Array] | None:
+    """Eigenpairs of ``C x = w G x`` for vectors in `dtype`; None where C or G is not positive definite.
+
+    Parameters
+    ----------
+    C, G : (n, n) array
+        Hermitian, float64 or complex128. Of C the columns may be graded, but not dependent.
+    dtype : dtype
+        Of the vectors; the eigenproblem itself, orthonormal in C, is solved in it.
+
+    Returns
+    -------
+    w : (n,) array
+        Ascending, known to rounding of the largest in `dtype`: small ones may come out below zero.
+    X : (n, n) array
+        Columns of unit length in the inner product of C, orthogonal there however small their value is.
+    """
+    if is_compiled(C, G):
+        w, rows = np.empty(C.shape[0], dtype), np.empty(C.shape, dtype)
+        failed = _core.semidefinite_pencil(np.array(C, order="C"), np.array(G, order="C"), w, rows)
+        if failed == -1:
+            return None
+        if failed:
+            raise BreakdownError("the eigenvalues of a small matrix did not converge")
+        return w, rows.T
+    try:
+        R, S = np.linalg.cholesky(C, upper=True), np.linalg.cholesky(G, upper=True)
+    except np.linalg.LinAlgError:
+        return None
+    W = np.linalg.solve(S.conj().T, R.conj().T).conj().T
+    w, Z = np.linalg.eigh((W @ W.conj().T).astype(dtype))
+    return w, np.linalg.solve(R, Z).astype(dtype)

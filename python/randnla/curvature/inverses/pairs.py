@@ -71,8 +71,9 @@ def nystrom_pairs(Q: Array, Y: Array) -> tuple[Array, Array]:
     -----
     Tropp, Yurtsever, Udell and Cevher (2017), Algorithm 3, without its tall factorizations: with the shift nu
     of the order of u ||Y||, Y_nu = Y + nu Q, G = Q^H Y_nu and C = Y_nu^H Y_nu, the pencil
-    C x = s G x gives the eigenvalues s - nu and the vectors Y_nu x / sqrt(s). The Gram matrices are summed in
-    float64 over stretches of rows and the pencil is solved in float64. O(d l^2 + l^3) flops.
+    C x = s G x gives the eigenvalues s - nu and the vectors Y_nu x, of unit length where x^H C x = 1. The
+    Gram matrices are summed in float64 over stretches of rows and factored in float64, C = R^H R; in R x the
+    eigenproblem is one of an orthonormal basis and is solved in the dtype of Y. O(d l^2 + l^3) flops.
     """
     exponent, magnitude = normalize(Y, name="X")
     size = Q.shape[1]
@@ -88,14 +89,12 @@ def nystrom_pairs(Q: Array, Y: Array) -> tuple[Array, Array]:
         near = _is_graded(C, _GRADED)
         if not near:
             C, G = _wide_gram(Y, Y), _wide_gram(Q, Y)
-        solved = symmetric.pencil(C / canonical**2, G / canonical)
-        if solved is not None and solved[0][0] > 0:
-            s, X = solved[0][::-1], solved[1][:, ::-1]
-            U = dense.gemm(Y, (X / (canonical * np.sqrt(s))).astype(Y.dtype))
-            noisy = np.finfo(np.float64).eps * s[0] > 16 * np.finfo(Y.dtype).eps * s[-1]
-            if noisy or not (near or _is_graded(C, _FAR)):
-                # The pencil knows its smallest values to rounding of the largest, and U what cancels in Y
-                # to rounding of Y: to be orthonormal it must be made so.
+        solved = symmetric.semidefinite_pencil(C / canonical**2, G / canonical, Y.dtype)
+        if solved is not None:
+            s, X = solved[0][::-1].astype(np.float64), solved[1][:, ::-1]
+            U = dense.gemm(Y, X / X.real.dtype.type(canonical))
+            if not (near or _is_graded(C, _FAR)):
+                # U knows what cancels in Y to rounding of Y: to be orthonormal it must be made so.
                 U, _, _ = qr.cholesky_qr(U)
             return U, np.ldexp(np.maximum(canonical * s - shift, 0.0), exponent)
         if attempt == 0:  # Q was too far from the eigenvectors
