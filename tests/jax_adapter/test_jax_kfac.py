@@ -138,7 +138,7 @@ def test_a_callback_does_not_raise(mlp_told):
     _, state = jax.jit(opt.update)(gradients, opt.init(params), params, factors=factors)
     layer = state.layers["out"]
     broken = layer._replace(statistics={**layer.statistics, "left": jnp.full((4, 4), jnp.nan)})
-    made, after = jax.jit(opt.update)(gradients, state._replace(layers={**state.layers, "out": broken}))
+    made, after = jax.jit(opt.update)(gradients, state.with_layers({**state.layers, "out": broken}))
     assert np.isfinite(made["out"]["kernel"]).all()
     health = opt.health(after)
     assert (health["out"].fallback, health["out"].failed_refreshes) == ("last good inverse", 1)

@@ -47,7 +47,7 @@ class Opened(NamedTuple):
 
 
 class LayerState(NamedTuple):
-    """The curvature of a layer. Each array of a state costs time at each call: its numbers are two of them.
+    """The curvature of a layer, as ``KFACState.layers`` shows it.
 
     Attributes
     ----------
@@ -120,18 +120,54 @@ def closed(layer: Opened, xp: Any) -> LayerState:
 class KFACState(NamedTuple):
     """The state of `kfac`: a plain pytree, to be saved and restored like parameters.
 
+    Each array of a state costs time at each call: the numbers of all layers are two of them.
+
     Attributes
     ----------
     step : int32 scalar
         Steps so far.
     skipped : int32 scalar
         Gradients with NaN or Inf, which changed nothing else.
-    layers : dict {name: LayerState}
+    arrays : dict {name: (statistics, inverse)}
+        Of every layer, see `LayerState`.
+    counts, numbers : arrays
+        The rows of all layers, in the order of their sorted names, which is that of JAX.
     """
 
     step: Any
     skipped: Any
-    layers: dict[str, LayerState]
+    arrays: dict[str, tuple[dict[str, Any], dict[str, Any]]]
+    counts: Any
+    numbers: Any
+
+    @property
+    def layers(self) -> dict[str, LayerState]:
+        """The state of every layer by its name."""
+        return {
+            name: LayerState(*self.arrays[name], self.counts[..., i, :], self.numbers[..., i, :])
+            for i, name in enumerate(sorted(self.arrays))
+        }
+
+    def with_layers(self, layers: dict[str, LayerState]) -> KFACState:
+        """The same steps with the states of all layers as given."""
+        rows = [layers[name] for name in sorted(layers)]
+        return self._replace(
+            arrays={name: (layer.statistics, layer.inverse) for name, layer in layers.items()},
+            counts=_stacked([layer.counts for layer in rows]),
+            numbers=_stacked([layer.numbers for layer in rows]),
+        )
+
+
+def initial(layers: dict[str, LayerState]) -> KFACState:
+    """A state of no steps."""
+    zero = jnp.zeros((), jnp.int32)
+    return KFACState(zero, zero, {}, None, None).with_layers(layers)
+
+
+def _stacked(rows: list[Any]) -> Any:
+    if all(isinstance(row, np.ndarray) for row in rows):
+        return jnp.asarray(np.stack(rows, axis=-2))
+    return jnp.stack(rows, axis=-2)
 
 
 def blank(block: Block, dtype: Any, pulled: tuple[int, int] | None = None) -> LayerState:

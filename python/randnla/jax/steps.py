@@ -26,7 +26,7 @@ from . import wake
 from .apply import precondition
 from .bridge import brand_absorbed, renewed
 from .sites import Factors, Site, leaves_of, path_of
-from .state import SIDES, SKIPPED, KFACState, LayerState, Opened, blank, closed, opened
+from .state import SIDES, SKIPPED, KFACState, LayerState, Opened, blank, closed, initial, opened
 from .statistics import all_finite, averaged, batch_of, eigenbasis_moments, keep_of
 
 Damped = Damping | float | Callable[[int], Any]
@@ -88,8 +88,7 @@ def init(plan: Plan, params: Any) -> KFACState:
     leaves = leaves_of(params)
     for name, site in plan.sites.items():
         site.check(leaves, name)
-    layers = _blanks(plan)
-    return KFACState(jnp.zeros((), jnp.int32), jnp.zeros((), jnp.int32), layers)
+    return initial(_blanks(plan))
 
 
 def _blanks(plan: Plan) -> dict[str, LayerState]:
@@ -107,10 +106,10 @@ def accumulate(plan: Plan, state: KFACState, factors: Mapping[str, Factors]) -> 
     unknown = [name for name in factors if name not in plan.sites]
     if unknown:
         raise InputError(f"factors: expected layers among {', '.join(plan.sites)}; got {unknown[0]!r}")
-    layers = dict(state.layers)
+    layers = state.layers
     for name, given in factors.items():
         layers[name] = _accumulate(plan, name, layers[name], given)
-    return state._replace(layers=layers)
+    return state.with_layers(layers)
 
 
 def _accumulate(plan: Plan, name: str, layer: LayerState, factors: Factors) -> LayerState:
@@ -174,13 +173,18 @@ def refresh(plan: Plan, state: KFACState) -> KFACState:
     wanted = jax.eval_shape(lambda: _blanks(plan))
     step = int(state.step) if jnp.ndim(state.step) == 0 else 0
     damping, rate, layers = plan.damping_at(step), float(plan.rate_at(step)), {}
-    for name, layer in state.layers.items():
+    for name, layer in on_host(state).layers.items():
         if jax.tree.map(jnp.shape, layer) != jax.tree.map(lambda leaf: leaf.shape, wanted[name]):
             raise InputError(
                 f"state: expected that of one model; the arrays of layer {name!r} have other shapes"
             )
         layers[name] = _refreshed(plan, name, layer, damping, step, rate)
-    return state._replace(layers=layers)
+    return state.with_layers(layers)
+
+
+def on_host(state: KFACState) -> KFACState:
+    """The state with its numbers as NumPy arrays."""
+    return state._replace(counts=np.asarray(state.counts), numbers=np.asarray(state.numbers))
 
 
 def _refreshed(
@@ -188,10 +192,11 @@ def _refreshed(
 ) -> LayerState:
     held = jax.tree.map(lambda leaf: namespace.to_host(leaf, name="state"), layer)
     made, plan.reasons[name] = renewed(plan.blocks[name], opened(held), damping, step, rate=rate)
-    fresh: LayerState = jax.tree.map(
-        lambda new, old, leaf: leaf if new is old else to_jax(new), closed(made, np), held, layer
+    renewal = closed(made, np)
+    statistics, inverse = jax.tree.map(
+        lambda new, old, leaf: leaf if new is old else to_jax(new), renewal[:2], held[:2], layer[:2]
     )
-    return fresh
+    return renewal._replace(statistics=statistics, inverse=inverse)
 
 
 def refresh_in_callback(plan: Plan, state: KFACState) -> KFACState:
@@ -211,7 +216,7 @@ def refresh_in_callback(plan: Plan, state: KFACState) -> KFACState:
         )
         second, *others = made
         layers[name] = LayerState({**layer.statistics, **second}, *others)
-    return state._replace(layers=layers)
+    return state.with_layers(layers)
 
 
 def _changing(layer: LayerState) -> tuple[Any, ...]:
@@ -265,7 +270,8 @@ def update(
         state = lax.cond(due, lambda s: refresh_in_callback(plan, s), lambda s: s, state)
     if plan.variant:
         matrices, state = _in_the_wake(plan, matrices, state, finite)
-    directions = {name: _direction(plan, state.layers[name], V) for name, V in matrices.items()}
+    layers = state.layers
+    directions = {name: _direction(plan, layers[name], V) for name, V in matrices.items()}
     for name, scale in _clip_scales(plan, directions, matrices, state.step).items():
         directions[name] = directions[name] * scale
     made: dict[str, Any] = {}
@@ -282,9 +288,9 @@ def _in_the_wake(
     plan: Plan, matrices: dict[str, Any], state: KFACState, finite: Any
 ) -> tuple[dict[str, Any], KFACState]:
     """What KLD-WRM applies the inverse to; the state is as it was where a gradient is not finite."""
-    made, layers, rate = {}, {}, plan.rate_at(state.step)
+    made, layers, rate = {}, state.layers, plan.rate_at(state.step)
     for name, V in matrices.items():
-        before, block = state.layers[name], plan.blocks[name]
+        before, block = layers[name], plan.blocks[name]
         made[name], after = wake.step(
             block,
             plan.average,
@@ -300,7 +306,7 @@ def _in_the_wake(
             statistics={**before.statistics, "pull": pull},
             numbers=jnp.where(finite, after.numbers, before.numbers),
         )
-    return made, state._replace(layers=layers)
+    return made, state.with_layers(layers)
 
 
 def _direction(plan: Plan, layer: LayerState, V: Any) -> Any:

@@ -9,7 +9,6 @@ from functools import partial
 from typing import Any, TypeVar
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import optax
 
@@ -96,8 +95,8 @@ class KFACTransformation(optax.GradientTransformationExtraArgs):  # type: ignore
         if wanted.joint != self.plan.engine.damping.joint:
             raise InputError(f"damping: expected one as {self.plan.engine.damping}, got {wanted}")
         return self._mapped(
-            lambda own: own._replace(
-                layers={name: _damped(layer, wanted) for name, layer in own.layers.items()}
+            lambda own: own.with_layers(
+                {name: _damped(layer, wanted) for name, layer in steps.on_host(own).layers.items()}
             ),
             state,
         )
@@ -111,7 +110,7 @@ class KFACTransformation(optax.GradientTransformationExtraArgs):  # type: ignore
             return own
 
         self._mapped(note, state)
-        own = found[0]
+        own = steps.on_host(found[0])
         return {name: _health(self.plan, name, layer, int(own.skipped)) for name, layer in own.layers.items()}
 
     def report(self, params: Any = None) -> Report:
@@ -130,7 +129,7 @@ class KFACTransformation(optax.GradientTransformationExtraArgs):  # type: ignore
         names, found = set(self.plan.sites), []
 
         def apply(node: Any) -> Any:
-            if isinstance(node, KFACState) and set(node.layers) == names:
+            if isinstance(node, KFACState) and set(node.arrays) == names:
                 found.append(node)
                 return function(node)
             return node
@@ -142,7 +141,7 @@ class KFACTransformation(optax.GradientTransformationExtraArgs):  # type: ignore
 
 
 def _damped(layer: LayerState, damping: Damping) -> LayerState:
-    held = opened(layer._replace(counts=np.asarray(layer.counts), numbers=np.asarray(layer.numbers)))
+    held = opened(layer)
     shifts, inverse = np.array(held.inverse["shifts"]), held.inverse
     if "second" in held.statistics or "values" in inverse:
         values = held.statistics["second"] if "second" in held.statistics else inverse["values"]
@@ -155,12 +154,11 @@ def _damped(layer: LayerState, damping: Damping) -> LayerState:
                 shifts[index] = getattr(wanted, name)
         shifts[2] = wanted.whole
     made = closed(held._replace(inverse={**inverse, "shifts": shifts}), np)
-    return layer._replace(numbers=jnp.asarray(made.numbers))
+    return layer._replace(numbers=made.numbers)
 
 
 def _health(plan: Plan, name: str, layer: LayerState, skipped: int) -> Health:
-    held = layer._replace(counts=np.asarray(layer.counts), numbers=np.asarray(layer.numbers))
-    record = {key: value.item() for key, value in held.record.items()}
+    record = {key: value.item() for key, value in layer.record.items()}
     return Health(
         plan.blocks[name].kind,
         last_refresh=record["last_refresh"] if record["refreshes"] else None,
