@@ -113,11 +113,26 @@ void bind_columns(py::module_& m, const std::string& suffix) {
                               pointer<double>(work), pointer<void>(stream));
           },
           unlocked);
-    m.def(("scale_columns" + suffix).c_str(),
-          [](const Tuple& x, std::uintptr_t factors, std::uintptr_t stream) {
-              scale_columns<T>(matrix<T>(x), pointer<const double>(factors), pointer<void>(stream));
+    m.def(("sweep" + suffix).c_str(),
+          [](const Tuple& a, const Tuple& b, const Tuple& x, const Tuple& residual,
+             const Tuple& sums, std::uintptr_t work, std::uintptr_t stream) {
+              sweep<T>(matrix<const T>(a), matrix<const double>(b), matrix<const double>(x),
+                       matrix<double>(residual), matrix<double>(sums), pointer<double>(work),
+                       pointer<void>(stream));
           },
           unlocked);
+}
+
+// Called combine_from_<type of x>_<type of out>.
+template <class S, class T>
+void bind_combine(py::module_& m, const std::string& suffix) {
+    m.def(("combine_from" + suffix).c_str(),
+          [](double alpha, const Tuple& x, const Tuple& weights, double beta, const Tuple& z,
+             const Tuple& out, std::uintptr_t stream) {
+              combine<S, T>(alpha, matrix<const S>(x), matrix<const double>(weights), beta,
+                            matrix<const T>(z), matrix<T>(out), pointer<void>(stream));
+          },
+          py::call_guard<py::gil_scoped_release>());
 }
 
 template <class S, class T>
@@ -220,6 +235,7 @@ void bind_products(py::module_& m) {
     m.def("cholesky_limit", &cholesky_limit);
     m.def("triangle_limit", &triangle_limit);
     m.def("multiply_work", &multiply_work);
+    m.def("multiply_depth", &multiply_depth);
     m.def("gram_work", &gram_work);
     m.def("gram_tensor_work", &gram_tensor_work);
     m.def("window_limit", &window_limit);
@@ -289,6 +305,8 @@ PYBIND11_MODULE(RANDNLA_CUDA_MODULE, m) {
         unlocked);
     m.def("sum_of_squares_parts", &sum_of_squares_parts);
     m.def("column_peaks_work", &column_peaks_work);
+    m.def("sweep_limit", &sweep_limit);
+    m.def("sweep_work", &sweep_work);
     m.def("hadamard_limit", &hadamard_limit);
     bind_maps(m);
     bind_tensor_cores<float>(m, "_f32");
@@ -296,6 +314,10 @@ PYBIND11_MODULE(RANDNLA_CUDA_MODULE, m) {
     bind_products(m);
     bind_columns<float>(m, "_f32");
     bind_columns<double>(m, "_f64");
+    bind_combine<float, float>(m, "_f32_f32");
+    bind_combine<float, double>(m, "_f32_f64");
+    bind_combine<double, float>(m, "_f64_f32");
+    bind_combine<double, double>(m, "_f64_f64");
     bind_element<float>(m, "_f32");
     bind_element<double>(m, "_f64");
 #ifdef RANDNLA_EMULATE

@@ -203,6 +203,18 @@ void store_pack(T* p, const T (&in)[N]) {
     std::memcpy(p, in, 16);
 }
 template <class T, int N>
+void load_changing_packs(const T* p, T (&out)[N]) {
+    static_assert(sizeof(out) % 16 == 0);
+    emulator::access_global(p, sizeof(out), 16, true, false);
+    std::memcpy(out, p, sizeof(out));
+}
+template <class T, int N>
+void store_packs(T* p, const T (&in)[N]) {
+    static_assert(sizeof(in) % 16 == 0);
+    emulator::access_global(p, sizeof(in), 16, false, true);
+    std::memcpy(p, in, sizeof(in));
+}
+template <class T, int N>
 void load_shared(Shared<T> s, int index, T (&out)[N]) {
     static_assert(sizeof(out) % 16 == 0);
     if (index * sizeof(T) % 16 != 0) emulator::fail("misaligned pack of shared memory");

@@ -15,17 +15,18 @@ GPU_INLINE double magnitude(double x) {
 }
 
 // What is known of a column: its entry of largest magnitude, the first of equal ones, where it
-// stands, and the sum of squares. A NaN is larger than everything.
+// stands, and the sums of squares and of entries. A NaN is larger than everything.
 struct Seen {
-    double peak = 0, squares = 0;
+    double peak = 0, squares = 0, sum = 0;
     index_t row = -1;
 };
 GPU_INLINE bool exceeds(double a, index_t row_a, double b, index_t row_b) {
     if (a != a || b != b) return a != a && (b == b || row_a < row_b);
     return magnitude(a) > magnitude(b) || (magnitude(a) == magnitude(b) && row_a < row_b);
 }
-GPU_INLINE void join(Seen& s, double peak, index_t row, double squares) {
+GPU_INLINE void join(Seen& s, double peak, index_t row, double squares, double sum) {
     s.squares += squares;
+    s.sum += sum;
     if (row >= 0 && (s.row < 0 || exceeds(peak, row, s.peak, s.row))) {
         s.peak = peak;
         s.row = row;
@@ -35,8 +36,8 @@ GPU_INLINE void join(Seen& s, double peak, index_t row, double squares) {
 template <class T>
 struct PeakArguments {
     Matrix<const T> x;
-    double* partial;  // (3, slabs, columns): peaks, squares and rows
-    double* out;      // (2, columns)
+    double* partial;  // (4, slabs, columns): peaks, squares, sums and rows
+    double* out;      // (3, columns)
     double scale;     // of the entries
     index_t slab;     // rows of a slab
     index_t slabs;
@@ -45,7 +46,7 @@ struct PeakArguments {
 // A block reads a slab of some columns: 32 where rows are contiguous, a warp a row; else 8, a warp
 // a column. Ideal bytes: x once.
 template <class T, bool by_rows>
-__global__ void __launch_bounds__(threads) slab_kernel(PeakArguments<T> p) {
+__global__ void __launch_bounds__(threads, 6) slab_kernel(PeakArguments<T> p) {
     constexpr int columns = by_rows ? 32 : 8, lanes = threads / columns;
     const int x = static_cast<int>(threadIdx.x), y = static_cast<int>(threadIdx.y);
     const int column = by_rows ? x : y, lane = by_rows ? y : x;
@@ -58,25 +59,28 @@ __global__ void __launch_bounds__(threads) slab_kernel(PeakArguments<T> p) {
             const auto v =
                 static_cast<double>(gpu::load(p.x.data + i * p.x.row_stride + j * p.x.col_stride)) *
                 p.scale;
-            join(seen, v, i, v * v);
+            join(seen, v, i, v * v, v);
         }
     GPU_SHARED(double, peaks, threads);
     GPU_SHARED(double, squares, threads);
+    GPU_SHARED(double, sums, threads);
     GPU_SHARED(index_t, rows, threads);
     const int at = lane * columns + column;
     peaks[at] = seen.peak;
     squares[at] = seen.squares;
+    sums[at] = seen.sum;
     rows[at] = seen.row;
     __syncthreads();
     if (lane != 0 || j >= p.x.cols) return;
     for (int l = 1; l < lanes; ++l) {
         const int other = l * columns + column;
-        join(seen, peaks[other], rows[other], squares[other]);
+        join(seen, peaks[other], rows[other], squares[other], sums[other]);
     }
     const index_t first = static_cast<index_t>(blockIdx.y) * p.x.cols + j, all = p.slabs * p.x.cols;
     gpu::store(p.partial + first, seen.peak);
     gpu::store(p.partial + all + first, seen.squares);
-    gpu::store(p.partial + 2 * all + first, static_cast<double>(seen.row));
+    gpu::store(p.partial + 2 * all + first, seen.sum);
+    gpu::store(p.partial + 3 * all + first, static_cast<double>(seen.row));
 }
 
 // A thread joins the slabs of a column.
@@ -88,34 +92,12 @@ __global__ void __launch_bounds__(threads) join_kernel(PeakArguments<T> p) {
     Seen seen;
     for (index_t s = 0; s < p.slabs; ++s) {
         const double* from = p.partial + s * p.x.cols + j;
-        join(seen, gpu::load(from), static_cast<index_t>(gpu::load(from + 2 * all)),
-             gpu::load(from + all));
+        join(seen, gpu::load(from), static_cast<index_t>(gpu::load(from + 3 * all)),
+             gpu::load(from + all), gpu::load(from + 2 * all));
     }
     gpu::store(p.out + j, seen.peak);
     gpu::store(p.out + p.x.cols + j, seen.squares);
-}
-
-template <class T>
-struct ScaleArguments {
-    Matrix<T> x;
-    const double* factors;
-};
-
-constexpr int turns = 32;  // entries of a thread, for one factor
-
-// Ideal bytes: x read and written once.
-template <class T, bool by_rows>
-__global__ void __launch_bounds__(threads) scale_kernel(ScaleArguments<T> s) {
-    constexpr int columns = by_rows ? 32 : 8, lanes = threads / columns;
-    const int x = static_cast<int>(threadIdx.x), y = static_cast<int>(threadIdx.y);
-    const index_t j = static_cast<index_t>(blockIdx.y) * columns + (by_rows ? x : y);
-    index_t i = static_cast<index_t>(blockIdx.x) * lanes * turns + (by_rows ? y : x);
-    if (j >= s.x.cols) return;
-    const T factor = static_cast<T>(gpu::load(s.factors + j));
-    for (int u = 0; u < turns && i < s.x.rows; ++u, i += lanes) {
-        T* const at = s.x.data + i * s.x.row_stride + j * s.x.col_stride;
-        gpu::store(at, gpu::load_changing(at) * factor);
-    }
+    gpu::store(p.out + 2 * p.x.cols + j, seen.sum);
 }
 
 index_t slabs_of(index_t rows) {
@@ -130,7 +112,7 @@ unsigned blocks(index_t count, index_t each) {
 }  // namespace
 
 index_t column_peaks_work(index_t rows, index_t cols) {
-    return 3 * slabs_of(rows) * cols;
+    return 4 * slabs_of(rows) * cols;
 }
 
 template <class T>
@@ -146,20 +128,7 @@ void column_peaks(Matrix<const T> x, double scale, double* out, double* work, St
                 static_cast<gpu::Stream>(stream), p);
 }
 
-template <class T>
-void scale_columns(Matrix<T> x, const double* factors, StreamHandle stream) {
-    if (x.rows == 0 || x.cols == 0) return;
-    const bool by_rows = x.col_stride == 1 || x.row_stride != 1;
-    const index_t columns = by_rows ? 32 : 8, lanes = threads / columns;
-    gpu::launch(by_rows ? scale_kernel<T, true> : scale_kernel<T, false>,
-                dim3(blocks(x.rows, lanes * turns), blocks(x.cols, columns)), dim3(32, 8), 0,
-                static_cast<gpu::Stream>(stream), ScaleArguments<T>{x, factors});
-}
-
-#define RANDNLA_INSTANTIATE(T)                                                              \
-    template void column_peaks<T>(Matrix<const T>, double, double*, double*, StreamHandle); \
-    template void scale_columns<T>(Matrix<T>, const double*, StreamHandle);
-RANDNLA_INSTANTIATE(float)
-RANDNLA_INSTANTIATE(double)
+template void column_peaks<float>(Matrix<const float>, double, double*, double*, StreamHandle);
+template void column_peaks<double>(Matrix<const double>, double, double*, double*, StreamHandle);
 
 }  // namespace randnla::cuda

@@ -85,11 +85,23 @@ void product(Matrix<const T> left, Matrix<const T> right, const Finish<Out>& f, 
     if (slabs.count > 1) add_slabs(work, slabs.count, f, stream);
 }
 
+namespace {
+
+Slabs slabs_of_size(index_t rows, index_t cols, index_t inner, int element_bytes) {
+    return element_bytes == 4 ? slabs_of_product<float>(rows, cols, inner)
+                              : slabs_of_product<double>(rows, cols, inner);
+}
+
+}  // namespace
+
 index_t multiply_work(index_t rows, index_t cols, index_t inner, int element_bytes) {
     if (rows == 0 || cols == 0) return 0;
-    const auto slabs = element_bytes == 4 ? slabs_of_product<float>(rows, cols, inner)
-                                          : slabs_of_product<double>(rows, cols, inner);
+    const auto slabs = slabs_of_size(rows, cols, inner, element_bytes);
     return slabs.count == 1 ? 0 : slabs.count * rows * cols;
+}
+index_t multiply_depth(index_t rows, index_t cols, index_t inner, int element_bytes) {
+    if (rows == 0 || cols == 0) return 0;
+    return slabs_of_size(rows, cols, inner, element_bytes).depth;
 }
 
 template <class T>

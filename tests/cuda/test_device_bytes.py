@@ -80,14 +80,36 @@ def apply_sparse_map(device: Any) -> tuple[dict[str, int], int]:
 @kernel
 def column_peaks(device: Any) -> tuple[dict[str, int], int]:
     work = np.full(device.module.column_peaks_work(2048, 32), np.nan)
-    return call(device, "column_peaks", numbers(2048, 32), 1.0, np.full((1, 64), np.nan)[0], work)
+    return call(device, "column_peaks", numbers(2048, 32), 1.0, np.full((1, 96), np.nan)[0], work)
+
+
+NOTHING = (0, 0, 0, 0, 0)
 
 
 @kernel
-def scale_columns(device: Any) -> tuple[dict[str, int], int]:
-    X = numbers(512, 32)
-    counters, size = call(device, "scale_columns", X, np.ones(32))
-    return counters, size + X.nbytes  # read and written
+def combine_copy(device: Any) -> tuple[dict[str, int], int]:
+    X, out = numbers(512, 32), numbers(512, 32)
+    return call(device, "combine_from_f32", 1.0, X, NOTHING, 0.0, NOTHING, out)
+
+
+@kernel
+def combine_through_shared_memory(device: Any) -> tuple[dict[str, int], int]:
+    X, out = np.asfortranarray(numbers(512, 32)), numbers(512, 32)
+    return call(device, "combine_from_f32", 1.0, X, NOTHING, 0.0, NOTHING, out)
+
+
+@kernel
+def combine_in_place(device: Any) -> tuple[dict[str, int], int]:
+    X, Z = numbers(512, 32), numbers(512, 32)
+    counters, size = call(device, "combine_from_f32", 0.5, X, NOTHING, 1.0, Z, Z)
+    return counters, size  # Z read and written
+
+
+@kernel
+def sweep(device: Any) -> tuple[dict[str, int], int]:
+    A, b, x, sums = numbers(4096, 32), np.ones((4096, 4)), np.ones((32, 4)), np.ones((33, 4))
+    work = device.work(device.module.sweep_work(4096, 32, 4), np.float64)
+    return call(device, "sweep", A, b, x, NOTHING, sums, work)
 
 
 @kernel

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from randnla._backend.device import is_device
-from randnla._backend.kernels import dense, qr, streams
+from randnla._backend.kernels import device_dense, qr, streams
 
 from .error import PROBES
 from .problem import Problem, Run
@@ -92,7 +92,7 @@ def first_sketch(
         if start is None:
             basis_rows(problem, size, out=both[:size])
         else:
-            dense.gemm(start, np.eye(size), both[:size].T)
+            device_dense.combine(both[:size].T, start)
         probe_rows(problem, out=both[size:])
         Y, exponent = problem.first(both.T)
         return Y[:, :size], Y[:, size:], both[size:].T, exponent

@@ -176,7 +176,8 @@ def _require_semidefinite(core: Array, magnitude: float, roundoff: float, n: int
 def plus_multiple(Y: Array, factor: float, Q: Array) -> Array:
     """``Y + factor Q``, a new array."""
     if is_device(Y):
-        return dense.gemm(Q, factor * np.eye(Q.shape[1]), device_dense.multiple(Y), beta=1.0)
+        shifted: Array = device_dense.combine(device_dense.multiple(Y), Q, factor, beta=1.0, Z=Y)
+        return shifted
     total: Array = Y + Y.real.dtype.type(factor) * Q
     return total
 

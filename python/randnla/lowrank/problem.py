@@ -16,7 +16,7 @@ from randnla._backend.device import is_device, runtime
 from randnla._backend.errors import NonFiniteError
 from randnla._backend.kernels import device_dense, fixed_point
 from randnla.operators import Dense, LinearOperator, Sparse
-from randnla.operators.device import DeviceDense
+from randnla.operators.device import DeviceDense, place_of
 
 from .scaling import Array, exponent_of, largest_magnitude, normalize, real_dtype, scale_by_power
 
@@ -91,10 +91,14 @@ class Problem:
     def inner(self) -> int:
         """Products that an entry of A^H X (or A X) adds up one after the other, at most.
 
-        Dense products sum stretches of at most 512 and then the stretches; sparse ones and those of
-        operators run over the whole column.
+        Dense products sum stretches of at most 512 and then the stretches; those on a GPU slabs, and these in
+        float64; sparse ones and those of operators run over the whole column.
         """
         long = max(self.shape)
+        if self.kind == "device":
+            m, n = self.shape
+            width, size = max(1, self.widest), self.dtype.itemsize
+            long = max(device_dense.summed(r, width, c, size) for r, c in ((m, n), (n, m)))
         length = 1024 + (long // 512 if self.kind == "dense" else long)
         if self.dtype.kind == "c":
             length *= 2
@@ -103,9 +107,7 @@ class Problem:
 
     def place(self) -> contextlib.AbstractContextManager[Any]:
         """A context in which the device of A, if it is on one, is the current one."""
-        if isinstance(self.op, DeviceDense):
-            return runtime().on(self.op.entries)
-        return contextlib.nullcontext()
+        return place_of(self.op)
 
     def empty(self, rows: int, columns: int) -> Array:
         """New memory for real numbers, where A is."""
@@ -250,7 +252,9 @@ class Problem:
 
 
 def scaled_copy(op: LinearOperator, shift: int) -> LinearOperator | None:
-    """2^shift times an array or sparse matrix in memory; None for anything else."""
+    """2^shift times an array or sparse matrix in memory, or an array on a GPU; None for anything else."""
+    if isinstance(op, DeviceDense):
+        return DeviceDense(scale_by_power(device_dense.multiple(op.entries), shift))
     if isinstance(op, Dense):
         return Dense(scale_by_power(op.array.copy(order="K"), shift), check_finite=op.check_finite)
     if isinstance(op, Sparse):

@@ -4,11 +4,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from typing import Any
 
 import numpy as np
 
+from randnla._backend.device import runtime
 from randnla._backend.errors import NonFiniteError
 from randnla._backend.kernels import dense, device_dense
 from randnla.operators.base import LinearOperator
@@ -35,6 +37,16 @@ class DeviceDense(LinearOperator):
     def _rmatmat(self, Y: Any) -> Any:
         return dense.gemm(self.entries.T, Y)
 
+    def sketch(self, S: Any) -> Any:
+        """``S @ A`` by the map's own kernel."""
+        self._match(S.shape[1], self.shape[0], "S @ A", S.shape)
+        return S.apply(self.entries)
+
+    def rsketch(self, S: Any) -> Any:
+        """``A @ S.T`` by the map's own kernel."""
+        self._match(S.shape[1], self.shape[1], "A @ S.T", S.shape)
+        return S.apply(self.entries.T).T
+
     def _block(self, X: Any, rows: int, product: str, name: str) -> Any:
         self._match(X.shape[0], rows, product, X.shape)
         return X
@@ -56,3 +68,8 @@ class DeviceDense(LinearOperator):
         """Raise `NonFiniteError` where an entry is NaN or Inf."""
         if not np.isfinite(device_dense.column_peaks(self.entries)[0]).all():
             raise NonFiniteError(f"{name}: it holds NaN or Inf")
+
+
+def place_of(op: LinearOperator) -> contextlib.AbstractContextManager[Any]:
+    """A context in which the device of `op`, if it is on one, is the current one."""
+    return runtime().on(op.entries) if isinstance(op, DeviceDense) else contextlib.nullcontext()

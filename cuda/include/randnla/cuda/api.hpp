@@ -91,15 +91,28 @@ void gather_rows(const std::int64_t* rows, T scale, Matrix<const T> a, Matrix<T>
                  StreamHandle stream);
 
 // Of every column of scale x, which has rows: the entry of largest magnitude, the first of equal
-// ones and NaN if there is one, then the sums of squares. out is (2, columns); work has
-// column_peaks_work(rows, columns) numbers.
+// ones and NaN if there is one, then the sums of squares, then those of entries. out is (3,
+// columns); work has column_peaks_work(rows, columns) numbers.
 template <class T>
 void column_peaks(Matrix<const T> x, double scale, double* out, double* work, StreamHandle stream);
 index_t column_peaks_work(index_t rows, index_t cols);
 
-// x[:, j] *= factors[j], for up to 524280 columns.
-template <class T>
-void scale_columns(Matrix<T> x, const double* factors, StreamHandle stream);
+// out = alpha x * weights + beta z, entry by entry, in float64 and rounded once: copies, sums,
+// multiples of rows and columns, conversions. Null weights are ones; z is not read where beta is 0.
+// Strides of zero repeat a row or a column. Each of x and z may be out, but not a part of it.
+template <class S, class T>
+void combine(double alpha, Matrix<const S> x, Matrix<const double> weights, double beta,
+             Matrix<const T> z, Matrix<T> out, StreamHandle stream);
+
+// r = b - a x in float64 whatever a is stored in; sums (columns of a + 1, columns of b) gets a^T r
+// and, in its last row, the sums of squares of r. b or residual, which receives r, may be null. a
+// has at most sweep_limit() columns, work sweep_work(rows of a, columns of a, columns of b)
+// numbers.
+template <class S>
+void sweep(Matrix<const S> a, Matrix<const double> b, Matrix<const double> x,
+           Matrix<double> residual, Matrix<double> sums, double* work, StreamHandle stream);
+index_t sweep_limit();
+index_t sweep_work(index_t rows, index_t cols, index_t sides);
 
 // out[k] = sum_l u[i_k, l] v[j_k, l]: entries of u v^T at (i_k, j_k).
 template <class T>
@@ -144,6 +157,8 @@ template <class T>
 void multiply(double alpha, Matrix<const T> a, Matrix<const T> b, double beta, Matrix<T> c,
               const Weights& weights, T* work, StreamHandle stream);
 index_t multiply_work(index_t rows, index_t cols, index_t inner, int element_bytes);
+// Products that are summed in T one after the other, the depth of a slab.
+index_t multiply_depth(index_t rows, index_t cols, index_t inner, int element_bytes);
 
 // c = alpha a^T a + beta c, both triangles of a symmetric c of which the lower one is read: Gram
 // matrices of tall matrices and averages of factors of curvature. Out is T, or double.

@@ -59,6 +59,28 @@ GPU_INLINE void store_pack(T* p, const T (&in)[N]) {
     __builtin_memcpy(&raw, in, 16);
     *reinterpret_cast<uint4*>(p) = raw;
 }
+// N elements in packs of 16 bytes, of memory that the kernel writes, too.
+template <class T, int N>
+GPU_INLINE void load_changing_packs(const T* p, T (&out)[N]) {
+    static_assert(sizeof(out) % 16 == 0);
+    constexpr int width = 16 / sizeof(T);
+#pragma unroll
+    for (int i = 0; i < N; i += width) {
+        const uint4 raw = *reinterpret_cast<const uint4*>(p + i);
+        __builtin_memcpy(out + i, &raw, 16);
+    }
+}
+template <class T, int N>
+GPU_INLINE void store_packs(T* p, const T (&in)[N]) {
+    static_assert(sizeof(in) % 16 == 0);
+    constexpr int width = 16 / sizeof(T);
+#pragma unroll
+    for (int i = 0; i < N; i += width) {
+        uint4 raw;
+        __builtin_memcpy(&raw, in + i, 16);
+        *reinterpret_cast<uint4*>(p + i) = raw;
+    }
+}
 // N elements of shared memory in words of 16 bytes; the index is a multiple of those.
 template <class T, int N>
 GPU_INLINE void load_shared(Shared<T> s, int index, T (&out)[N]) {

@@ -4,12 +4,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from randnla._backend.device import is_device, runtime
+from randnla._backend.device import SUFFIXES, is_device, runtime
 
 Real = NDArray[np.float64]
 
@@ -27,9 +27,34 @@ def gemm(A: Any, B: Any, out: Any = None, *, alpha: float = 1.0, beta: float = 0
     return out
 
 
-def multiple(X: Any, factor: float = 1.0) -> Any:
-    """``factor X`` in new memory, for a block of few columns."""
-    return gemm(X, factor * np.eye(X.shape[1]))
+def summed(rows: int, columns: int, inner: int, itemsize: int) -> int:
+    """Products of an entry of a (rows, columns) product that are added up one after the other."""
+    return int(runtime().extension.multiply_depth(rows, columns, inner, itemsize))
+
+
+def combine(
+    out: Any, X: Any, alpha: float = 1.0, *, weights: Any = None, beta: float = 0.0, Z: Any = None
+) -> Any:
+    """``out = alpha X * weights + beta Z`` entry by entry, in float64 and rounded once.
+
+    X and Z, of the dtype of `out`, may each be `out`; `weights` are float64.
+    """
+    nothing = (0, 0, 0, 0, 0)
+    w, z = (nothing if Y is None else Y for Y in (weights, Z))
+    runtime().call(f"combine_from{SUFFIXES[X.dtype]}", out.dtype, alpha, X, w, beta, z, out)
+    return out
+
+
+def multiple(X: Any, factor: float = 1.0, dtype: Any = None) -> Any:
+    """``factor X`` in new memory, in the order of X."""
+    order: Literal["C", "F"] = "F" if X.flags.f_contiguous and not X.flags.c_contiguous else "C"
+    return combine(runtime().empty(X.shape, X.dtype if dtype is None else dtype, order), X, factor)
+
+
+def repeated(x: Any, shape: tuple[int, int], *, rows: bool) -> Any:
+    """A view of a vector as that many equal rows, or as equal columns."""
+    strides = (0, x.strides[0]) if rows else (x.strides[0], 0)
+    return runtime().cupy.ndarray(shape, x.dtype, x.data, strides=strides)
 
 
 def gram(Q: Any) -> Real:
@@ -44,17 +69,26 @@ def gram(Q: Any) -> Real:
 def column_peaks(X: Any, scale: float = 1.0) -> tuple[Real, Real]:
     """Of every column, on the host: the entry of largest magnitude (the first of equal ones; NaN, if there
     is one) and the sum of squares, both of ``scale X``."""
+    peaks, squares, _ = column_statistics(X, scale)
+    return peaks, squares
+
+
+def column_statistics(X: Any, scale: float = 1.0) -> tuple[Real, Real, Real]:
+    """`column_peaks`, and the sums of the entries of every column of ``scale X``."""
     m, n = X.shape
     if m == 0 or n == 0:
-        return np.zeros(n), np.zeros(n)
-    out = runtime().empty((2 * n,), np.float64)
+        return np.zeros(n), np.zeros(n), np.zeros(n)
+    out = runtime().empty((3 * n,), np.float64)
     work = runtime().empty((int(runtime().extension.column_peaks_work(m, n)),), np.float64)
     runtime().call("column_peaks", X.dtype, X, scale, out, work)
-    peaks, squares = runtime().to_host(out).reshape(2, n)
-    return peaks, squares
+    peaks, squares, sums = runtime().to_host(out).reshape(3, n)
+    return peaks, squares, sums
 
 
 def scale_columns(X: Any, factors: Any) -> None:
     """``X[:, j] *= factors[j]`` in place; one number stands for all columns."""
-    values = np.broadcast_to(np.asarray(factors, np.float64), X.shape[1])
-    runtime().call("scale_columns", X.dtype, X, runtime().to_device(values))
+    if np.ndim(factors) == 0:
+        combine(X, X, float(factors))
+        return
+    values = runtime().to_device(np.asarray(factors, np.float64))
+    combine(X, X, weights=repeated(values, X.shape, rows=True))

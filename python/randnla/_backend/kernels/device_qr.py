@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from randnla._backend.device import runtime
 from randnla._backend.errors import BreakdownError, InputError, NonFiniteError
 from randnla._backend.kernels import device_maps
-from randnla._backend.kernels.device_dense import gemm, gram, multiple
+from randnla._backend.kernels.device_dense import combine, gram, multiple, repeated
 from randnla._backend.kernels.streams import KINDS
 
 Real = NDArray[np.float64]
@@ -106,4 +106,5 @@ def with_noise(Y: Any, sizes: Real, seed: int) -> Any:
     noise = runtime().empty(Y.shape, Y.dtype)
     stream = {"kind": KINDS["gaussian"], "seed": seed, "stream": 1}
     device_maps.fill_dense_map(noise, row_start=0, col_start=0, scale=1.0, **stream)
-    return gemm(noise, np.diag(sizes), multiple(Y), beta=1.0)
+    weights = repeated(runtime().to_device(sizes), Y.shape, rows=True)
+    return combine(noise, noise, weights=weights, beta=1.0, Z=Y)

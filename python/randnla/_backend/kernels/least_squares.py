@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 
 from randnla import _core
+from randnla._backend.device import is_device
+from randnla._backend.kernels import device_least_squares
 from randnla._backend.kernels.dense import Array, is_compiled, matmul
 
 # Right-hand sides of one sweep: each thread holds sums of its own for all of them.
@@ -18,7 +20,7 @@ _BLOCK = 1 << 18  # entries that NumPy converts at a time
 
 def sweep(
     A: Array,
-    b: Array,
+    b: Array | None,
     x: Array,
     *,
     gram: bool = False,
@@ -32,6 +34,7 @@ def sweep(
     ----------
     A : (m, n) array, any layout and dtype
     b, x : (m, k) and (n, k) arrays of float64 or complex128
+        None stands for b = 0.
     gram : bool
         Whether ``(A P)^H (A P)`` is wanted.
     P : (n, r) array, optional
@@ -47,6 +50,10 @@ def sweep(
     (n, k) array, (k,) array, (r, r) array or None
         In float64 and complex128. The bits do not depend on the number of threads where A is real.
     """
+    if is_device(A):
+        return device_least_squares.sweep(A, b, x, gram=gram, P=P, residual=residual)
+    if b is None:
+        b = np.zeros((A.shape[0], x.shape[1]), x.dtype)
     if not is_compiled(A):
         return _in_numpy(A, b, x, P, residual, gram=gram)
     if b.dtype.kind == "c" or x.dtype.kind == "c":

@@ -94,7 +94,7 @@ class Formulation(ABC):
     def normal(self, w: Array) -> Array:
         """N w, in one sweep."""
         Pw = self.P.to_x(w)
-        g = self.B.sweep(np.zeros((self.B.shape[0], w.shape[1]), Pw.dtype), Pw)[0]
+        g = self.B.sweep(None, Pw)[0]
         return -self.P.from_gradient(g)
 
 

@@ -12,11 +12,13 @@ from typing import Any
 import numpy as np
 
 from randnla._backend import namespace
+from randnla._backend.device import is_device, runtime
 from randnla._backend.errors import CapacityError, ConvergenceWarning, InputError
-from randnla._backend.kernels import dense
+from randnla._backend.kernels import dense, device_dense
 from randnla._backend.results import Info, SolveResult
 from randnla._backend.rng import STREAM_VERSION
 from randnla.lowrank.scaling import in_units, unit_roundoff
+from randnla.operators.device import place_of
 
 from . import methods, plan
 from .call import Call, begin, draw, sketch_in_range
@@ -145,10 +147,11 @@ def lstsq(
         A, b, method=method, damp=damp, tol=tol, weights=weights, rank_tol=rank_tol, sketch=sketch, rng=rng,
         check_finite=check_finite, max_memory=max_memory, callback=callback,
     )  # fmt: skip
-    if 0 in call.op.shape or call.b.shape[1] == 0 or not call.b.any():
-        return _trivial(call)
-    run, chosen, S = _solve(call)
-    return _result(call, run, chosen, S)
+    with place_of(call.op):
+        if 0 in call.op.shape or call.b_is_zero:
+            return _trivial(call)
+        run, chosen, S = _solve(call)
+        return _result(call, run, chosen, S)
 
 
 def _solve(call: Call) -> tuple[methods.Run, str, Any]:
@@ -157,7 +160,8 @@ def _solve(call: Call) -> tuple[methods.Run, str, Any]:
     chosen = plan.choose(call.method, call.kind, m, n, wide=call.wide)
     passes = matvecs = 0
     for attempt in range(TRIES + 1):
-        rows = plan.sketch_rows(chosen, m, n, attempt) if attempt < TRIES else None
+        last = attempt == TRIES and call.kind != "device"
+        rows = None if last else plan.sketch_rows(chosen, m, n, attempt, kind=call.kind)
         S = draw(call, rows, attempt)
         _require_room(call, m if S is None else S.shape[0], n)
         B, SB = sketch_in_range(call, S)
@@ -187,7 +191,7 @@ def _formulate(call: Call, B: Tall, SB: Array, S: Any) -> Formulation:
     if call.wide:
         Sb = np.zeros((SB.shape[0], 0))
     else:
-        Sb = call.b if S is None else np.asarray(S @ call.b.astype(parts, copy=False))
+        Sb = call.b if S is None else _sketched(S, call.b, parts)
         Sb = np.concatenate([Sb, np.zeros((SB.shape[0] - Sb.shape[0], Sb.shape[1]))])
     threshold = call.threshold
     if threshold is None:
@@ -196,6 +200,12 @@ def _formulate(call: Call, B: Tall, SB: Array, S: Any) -> Formulation:
     distortion = 0.0 if S is None else math.sqrt(n / S.shape[0])
     P = precondition(R, start, threshold, distortion)
     return Underdetermined(B, P, call.b) if call.wide else Overdetermined(B, P, call.b)
+
+
+def _sketched(S: Any, b: Array, dtype: Any) -> Array:
+    if is_device(b):
+        return runtime().to_host(S.apply(device_dense.multiple(b, dtype=dtype)))
+    return np.asarray(S @ b.astype(dtype, copy=False))
 
 
 def _memory(call: Call, S: Any) -> int:
@@ -252,7 +262,7 @@ def _trivial(call: Call) -> SolveResult:
         error_kind="backward",
         error_relative=0.0,
         backward_error=0.0,
-        residual=0.0 if not call.b.any() else 1.0,
+        residual=0.0 if call.b_is_zero else 1.0,
         converged=True,
         seed=call.seed,
         stream_version=STREAM_VERSION,

@@ -35,17 +35,17 @@ def choose(method: str, kind: str, rows: int, columns: int, *, wide: bool) -> st
         return method
     if kind == "stream" and not wide:
         return "cholesky_qr"
-    if rows < TALL * max(1, columns):
+    if kind != "device" and rows < TALL * max(1, columns):
         return "householder"
-    return "cholesky_qr" if kind == "dense" and columns <= GRAM_COLUMNS else "spir"
+    return "cholesky_qr" if kind in ("dense", "device") and columns <= GRAM_COLUMNS else "spir"
 
 
-def sketch_rows(method: str, rows: int, columns: int, attempt: int) -> int | None:
-    """Rows of the sketch; None: the matrix itself, which is not much larger."""
+def sketch_rows(method: str, rows: int, columns: int, attempt: int, *, kind: str) -> int | None:
+    """Rows of the sketch; None: the matrix itself, which is not much larger (but it stays on a GPU)."""
     if method == "householder":
         return None
     d = RATIOS[method] * max(columns, 8) * 2**attempt
-    return d if rows >= 2 * d else None
+    return d if rows >= 2 * d or kind == "device" else None
 
 
 def noise(rows: int, columns: int, unit: float, *, sketched: bool) -> float:

@@ -11,10 +11,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from randnla._backend.kernels import dense
+from randnla._backend.device import is_device, runtime
+from randnla._backend.kernels import dense, device_dense
 from randnla._backend.kernels import least_squares as kernels
 from randnla.lowrank.call import kind_of_operator
 from randnla.operators import Dense, Diagonal, LinearOperator, RowStream, Sparse
+from randnla.operators.device import DeviceDense
 
 Array = npt.NDArray[Any]
 
@@ -70,7 +72,7 @@ class Tall:
             found = np.empty((S.shape[0], self.shape[1]), self.op.dtype)
             for j, columns in self._identity():
                 found[:, j : j + columns.shape[1]] = S.apply(self.op.matmat(columns))
-        return np.asarray(found)
+        return runtime().to_host(found) if is_device(found) else np.asarray(found)
 
     def _identity(self) -> Iterator[tuple[int, Array]]:
         n = self.shape[1]
@@ -94,13 +96,16 @@ class Tall:
             yield row, block if scale is None else block * scale[row : row + len(block), None]
 
     def sweep(
-        self, b: Array, x: Array, *, gram: bool = False, P: Array | None = None, upper: bool = False
+        self, b: Array | None, x: Array, *, gram: bool = False, P: Array | None = None, upper: bool = False
     ) -> tuple[Array, Array, Array | None]:
-        """B^H (b - B x) - damp^2 x, the sums of squares of b - B x, and a Gram matrix of [B; damp I] P."""
-        if isinstance(self.op, (Dense, RowStream)):
+        """B^H (b - B x) - damp^2 x, the sums of squares of b - B x, and a Gram matrix of [B; damp I] P.
+
+        None stands for b = 0.
+        """
+        if isinstance(self.op, (Dense, RowStream, DeviceDense)):
             g, squares, G = self._sweep_blocks(b, x, gram=gram, P=P, upper=upper)
         else:
-            r = b - self.forward(x)
+            r = -self.forward(x) if b is None else b - self.forward(x)
             squares = (np.abs(r) ** 2).sum(axis=0)
             g, G = self.adjoint(r), self._gram(P) if gram else None
         if self.damp:
@@ -110,14 +115,16 @@ class Tall:
         return g, squares, G
 
     def _sweep_blocks(
-        self, b: Array, x: Array, *, residual: Array | None = None, **wanted: Any
+        self, b: Array | None, x: Array, *, residual: Array | None = None, **wanted: Any
     ) -> tuple[Array, Array, Array | None]:
         self.passes += 1
+        if isinstance(self.op, DeviceDense):
+            return kernels.sweep(self.op.entries, b, x, residual=residual, **wanted)
         total: list[Any] = []
         for row, block in self._blocks(whole=True):
             rows = slice(row, row + len(block))
             kept = None if residual is None else residual[rows]
-            found = kernels.sweep(block, b[rows], x, residual=kept, **wanted)
+            found = kernels.sweep(block, None if b is None else b[rows], x, residual=kept, **wanted)
             parts = [part for part in found if part is not None]
             total = [t + part for t, part in zip(total, parts, strict=True)] if total else parts
         return total[0], total[1], total[2] if wanted["gram"] else None
@@ -153,7 +160,9 @@ class Tall:
 
 
 def column_norms(X: Array) -> Array:
-    """2-norms of the columns, whose entries may lie anywhere in the range."""
+    """2-norms of the columns, whose entries may lie anywhere in the range (on a GPU, in units of 1)."""
+    if is_device(X):
+        return np.sqrt(device_dense.column_peaks(X)[1])
     top = np.abs(X).max(axis=0, initial=0.0)
     unit = np.where(top > 0, top, 1.0)
     return np.asarray(unit * np.sqrt((np.abs(X / unit) ** 2).sum(axis=0)))
