@@ -12,15 +12,15 @@ import numpy as np
 
 from randnla._backend.kernels import dense
 from randnla.operators import Dense, LinearOperator, Sparse
+from randnla.operators.device import DeviceDense
 
+from .device_centered import CANCELLATION, DeviceCentered
 from .scaling import Array
 
 BLOCK_BYTES = 1 << 20
 
 
 PILOT_ROWS = 256
-CANCELLATION = 4.0
-"""Up to this ratio of squares of mean and deviations, rank-one corrections cost no digit."""
 
 
 class Centered(LinearOperator):
@@ -165,6 +165,11 @@ class Centered(LinearOperator):
         # ||A - 1 mu^T||_F^2 = ||A||_F^2 - m ||mu||^2, the squares taken where they are in range
         share = float(np.linalg.norm(self.mean / whole)) ** 2
         return whole * math.sqrt(max(0.0, 1.0 - self.shape[0] * share))
+
+
+def centered(op: LinearOperator) -> Centered | DeviceCentered:
+    """A - 1 mu^T as an operator."""
+    return DeviceCentered(op) if isinstance(op, DeviceDense) else Centered(op)
 
 
 def _pilot(array: Array) -> tuple[Array, float, float]:

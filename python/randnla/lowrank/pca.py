@@ -18,10 +18,11 @@ from randnla.operators import LinearOperator
 
 from . import error, gram, plan
 from .basis import PROBE_STREAM, probe_rows
-from .call import Call, begin, require_leave_one_out
-from .centered import Centered
+from .call import Call, begin, device_method, require_leave_one_out
+from .centered import Centered, centered
+from .device_centered import DeviceCentered
 from .outcome import known_spectrum, undefined
-from .scaling import Array, fix_signs, normalize, real_dtype, scale_by_power, unit_roundoff
+from .scaling import Array, fix_signs, normalize, real_dtype, scale_by_power, scale_columns, unit_roundoff
 from .svd import decompose, refined, resolve, sketch_of
 from .units import into_range, restore_units
 
@@ -115,12 +116,20 @@ max_memory, callback
         check_finite=check_finite,
         max_memory=max_memory,
         callback=callback,
+        device=True,
     )
     m = call.problem.shape[0]
     if m < 2:
         raise InputError(f"A: expected at least two rows to have a variance, got shape {call.problem.shape}")
+    method = device_method(call, method, plan.DEVICE_METHODS)
     require_leave_one_out(call, method)
     exponent = into_range(call.problem)
+    with call.problem.place():
+        return _components(call, method, exponent, center=center, whiten=whiten)
+
+
+def _components(call: Call, method: str, exponent: int, *, center: bool, whiten: bool) -> PCAResult:
+    """The components of 2^exponent times the matrix of the call."""
     method = resolve(call, method, centered=center)
     shifted = _center(call, method) if center else None
     try:
@@ -130,11 +139,11 @@ max_memory, callback
         if call.check_finite:
             raise
         (scores, s, V, info), total = undefined(call), np.nan
-    dtype = call.problem.dtype
+    dtype, m = call.problem.dtype, call.problem.shape[0]
     mean = np.zeros(call.problem.shape[1], dtype) if shifted is None else shifted.mean.astype(dtype)
     variance, ratio = _variances(s, total, m, exponent)
     if whiten:
-        scores *= np.where(s > 0, math.sqrt(m - 1) / np.where(s > 0, s, 1), 0).astype(s.dtype)
+        scale_columns(scores, np.where(s > 0, math.sqrt(m - 1) / np.where(s > 0, s, 1), 0).astype(s.dtype))
     info = restore_units(info, exponent, mean, *(() if whiten else (scores,)))
     factors = (V.conj().T, variance, ratio, mean, scores)
     return PCAResult(*namespace.restore_all(call.kind, *factors), info=info)
@@ -149,10 +158,10 @@ def _variances(s: Array, total: float, m: int, exponent: int) -> tuple[Array, Ar
         return np.ldexp(variance, 2 * exponent), ratio.astype(s.dtype)
 
 
-def _center(call: Call, method: str) -> Centered:
+def _center(call: Call, method: str) -> Centered | DeviceCentered:
     """Put the centered matrix in place of the matrix."""
     problem = call.problem
-    shifted = Centered(problem.op)
+    shifted = centered(problem.op)
     problem.op = shifted
     problem.path.append("centered")
     if method != "gram":  # the moments of an array tell the means
@@ -168,8 +177,7 @@ def _factors(call: Call, method: str) -> tuple[Array, Array, Array, Info]:
     if method == "gram" and call.tol is None:
         return _by_gram(call)
     U, s, V, info = decompose(call, method)
-    U *= s
-    return U, s, V, info
+    return scale_columns(U, s), s, V, info
 
 
 def _by_gram(call: Call) -> tuple[Array, Array, Array, Info]:

@@ -73,6 +73,15 @@ def scale_by_power(Y: Array, exponent: int) -> Array:
     return Y
 
 
+def scale_columns(Y: Array, factors: Array) -> Array:
+    """Y * factors in place, one for every column."""
+    if is_device(Y):
+        device_dense.scale_columns(Y, factors)
+    else:
+        Y *= factors
+    return Y
+
+
 def normalize(Y: Array) -> int:
     """Bring the largest entry of Y to [1/2, 1) by a power of two, in place, and return its exponent.
 

@@ -15,12 +15,23 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from randnla._backend.device import is_device
 from randnla._backend.errors import BreakdownError, ConvergenceWarning
 from randnla._backend.kernels import dense
 from randnla._backend.results import Info
+from randnla.operators.device import DeviceDense
 
 from .problem import Problem, scaled_copy
-from .scaling import Array, exponent_of, in_units, real_dtype, restore, vector_norm
+from .scaling import (
+    Array,
+    exponent_of,
+    in_units,
+    largest_magnitude,
+    real_dtype,
+    restore,
+    scale_by_power,
+    vector_norm,
+)
 
 PILOT_ROWS = 256
 
@@ -38,6 +49,8 @@ def into_range(problem: Problem) -> int:
     Some rows are looked at, and all of A only where these lie outside.
     """
     op: Any = problem.op
+    if isinstance(op, DeviceDense):
+        return _device_into_range(problem, op)
     if hasattr(op, "array"):
         entries = op.array
         some = entries[:: max(1, entries.shape[0] // PILOT_ROWS)]
@@ -56,6 +69,23 @@ def into_range(problem: Problem) -> int:
     problem.op = copy
     problem.path.append("rescaled copy")
     problem.hold(entries.nbytes)
+    return exponent
+
+
+def _device_into_range(problem: Problem, op: DeviceDense) -> int:
+    with problem.place():
+        if not problem.shape[0] or _is_middling(
+            largest_magnitude(op.entries[:: max(1, problem.shape[0] // PILOT_ROWS)]), problem
+        ):
+            return 0
+        largest = largest_magnitude(op.entries)
+        exponent = exponent_of(largest) if math.isfinite(largest) else 0
+        copy = None if not exponent or _is_middling(largest, problem) else scaled_copy(op, -exponent)
+    if copy is None:
+        return 0
+    problem.op = copy
+    problem.path.append("rescaled copy")
+    problem.hold(op.entries.nbytes)
     return exponent
 
 
@@ -123,5 +153,8 @@ def _upward(value: float, exponent: int) -> float:
 
 def scale_exactly(Y: Array, exponent: int) -> None:
     """Y * 2^exponent in place, rounded once where the result is subnormal."""
+    if is_device(Y):
+        scale_by_power(Y, exponent)
+        return
     for part in (Y.real, Y.imag) if np.iscomplexobj(Y) else (Y,):
         np.ldexp(part, exponent, out=part)
