@@ -16,14 +16,15 @@ from typing import Any
 
 import numpy as np
 
+from randnla._backend.device import is_device
 from randnla._backend.errors import InputError
-from randnla._backend.kernels import dense, qr
+from randnla._backend.kernels import dense, device_dense, qr
 
 from . import error
 from .basis import FILL_STREAM, basis_rows, first_sketch, gaussian_rows, orthonormalize
 from .factor import widen
 from .problem import Problem
-from .scaling import Array, in_units, normalize
+from .scaling import Array, copied, in_units, normalize, scale_by_power, scale_columns, side_by_side
 
 BLOCK = 32
 """Columns of the first block; later ones are a quarter of the basis, if that is more."""
@@ -90,8 +91,8 @@ def empty(problem: Problem, goal: Goal, exponent: int, *, exact: bool = True) ->
     if norm is not None:
         norm = in_units(norm, -exponent)
     return QB(
-        np.empty((problem.shape[0], 0), problem.dtype),
-        np.empty((problem.shape[1], 0), problem.dtype),
+        problem.empty(problem.shape[0], 0, problem.dtype),
+        problem.empty(problem.shape[1], 0, problem.dtype),
         exponent,
         error.Certificate(math.inf, "probe", goal.failure),
         norm if norm is not None and math.isfinite(norm) else None,
@@ -105,7 +106,7 @@ def grow(problem: Problem, goal: Goal) -> QB:
     Y, Z, _, exponent = first_sketch(problem, count, "gaussian")
     state = empty(problem, goal, exponent)
     per_test = failure_of_a_test(goal)
-    residual = np.array(Z)
+    residual = copied(Z)
     start_size = error.frobenius(residual)
     state.bound = _test(state, residual, goal, per_test, problem.inner)
     while count:
@@ -113,7 +114,7 @@ def grow(problem: Problem, goal: Goal) -> QB:
             Y = _multiply(problem, state.Q, Y, goal.power_iters)
         _append(problem, state, Y, 0 if goal.plain else goal.power_iters)
         newest = state.Q[:, -count:]
-        residual -= dense.gemm(newest, dense.gemm(newest.conj().T, residual))
+        residual = error.minus_product(residual, newest, dense.gemm(newest.conj().T, residual))
         problem.report("block")
         state.bound = _test(state, residual, goal, per_test, problem.inner)
         size = state.Q.shape[1]
@@ -138,13 +139,16 @@ def is_rounding(residual: Array, start_size: float, size: int) -> bool:
 
 def to_units(problem: Problem, Y: Array, exponent: int) -> Array:
     """A product with A or its adjoint in units of 2^exponent, in place."""
-    Y *= Y.real.dtype.type(2.0 ** (-exponent - problem.shift))
+    power = -exponent - problem.shift
+    if is_device(Y):
+        return scale_by_power(Y, power)
+    Y *= Y.real.dtype.type(2.0**power)
     return Y
 
 
 def deflate(Q: Array, Y: Array) -> Array:
     """(I - Q Q^H) Y."""
-    return dense.gemm(Q, dense.gemm(Q.conj().T, Y), np.array(Y), alpha=-1.0, beta=1.0) if Q.shape[1] else Y
+    return dense.gemm(Q, dense.gemm(Q.conj().T, Y), copied(Y), alpha=-1.0, beta=1.0) if Q.shape[1] else Y
 
 
 def orthonormal_beside(problem: Problem, Q: Array, Y: Array) -> Array:
@@ -163,7 +167,7 @@ def reorthogonalize(problem: Problem, Q: Array, block: Array) -> Array:
         if not weak.any():
             break
         if attempt == 1:
-            block[:, weak] = strangers(problem, block.shape[1], Q.shape[1])[:, weak]
+            put_columns(block, strangers(problem, block.shape[1], Q.shape[1]), weak)
     return block
 
 
@@ -171,15 +175,26 @@ def strangers(problem: Problem, count: int, start: int) -> Array:
     """Gaussian directions of m numbers that have nothing to do with A, of about unit length."""
     m = problem.shape[0]
     rows = gaussian_rows(problem, count, stream=FILL_STREAM, start=start, length=m)
+    if is_device(rows):
+        return scale_columns(rows.T, np.full(count, 1 / math.sqrt(m)))
     rows *= rows.dtype.type(1 / math.sqrt(m))
     return rows.T.astype(problem.dtype, copy=False)
+
+
+def put_columns(block: Array, others: Array, which: Array) -> None:
+    """Overwrite some columns by those of other columns."""
+    if not is_device(block):
+        block[:, which] = others[:, which]
+        return
+    for j in np.flatnonzero(which):
+        device_dense.combine(block[:, j : j + 1], others[:, j : j + 1])
 
 
 def join(problem: Problem, state: QB, block: Array, Bh: Array) -> None:
     """Append columns to Q and B^H."""
     state.captured += error.frobenius(Bh) ** 2
-    state.Q = np.concatenate([state.Q, block], axis=1)
-    state.Bh = np.concatenate([state.Bh, Bh], axis=1)
+    state.Q = side_by_side(state.Q, block)
+    state.Bh = side_by_side(state.Bh, Bh)
     # Appending copies: old and new basis are alive together.
     problem.hold(2 * (state.Q.nbytes + state.Bh.nbytes))
 

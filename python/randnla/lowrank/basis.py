@@ -14,7 +14,7 @@ from randnla._backend.kernels import device_dense, qr, streams
 
 from .error import PROBES
 from .problem import Problem, Run
-from .scaling import Array, normalize
+from .scaling import Array, normalize, scale_by_power
 
 BASIS_STREAM, PROBE_STREAM, FILL_STREAM = 0, 1, 2
 
@@ -106,8 +106,7 @@ def first_sketch(
     # One product each; both brought to the exponent of the larger.
     Z, exponent = problem.first(rows_of_probes.T)
     Y = problem.sketched(S)
-    Y *= Y.real.dtype.type(2.0 ** (-exponent - problem.shift))
-    return Y, Z, rows_of_probes.T, exponent
+    return scale_by_power(Y, -exponent - problem.shift), Z, rows_of_probes.T, exponent
 
 
 def iterate(problem: Problem, Y: Array, power_iters: int, triangles: list[Array]) -> Array:

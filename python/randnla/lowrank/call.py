@@ -311,10 +311,6 @@ def device_method(call: Call, method: str, offered: tuple[str, ...]) -> str:
     if call.problem.kind != "device":
         return method
     where = "for an array on a GPU"
-    if call.tol is not None:
-        raise InputError(f"tol: expected a rank and no tolerance {where}, got {call.tol}")
-    if call.sketch != "gaussian":
-        raise InputError(f"sketch: expected 'gaussian' or 'auto' {where}")
     if call.certificate == "leave_one_out":
         raise InputError(f"certificate: expected 'auto', 'probe' or 'exact' {where}, got 'leave_one_out'")
     if not call.check_finite:
@@ -322,9 +318,10 @@ def device_method(call: Call, method: str, offered: tuple[str, ...]) -> str:
     if method not in ("auto", *offered):
         names = ", ".join(map(repr, ("auto", *offered)))
         raise InputError(f"method: expected one of {names} {where}, got {method!r}")
-    assert call.rank is not None
-    columns = min(call.limit, call.rank + call.oversample)
     most = int(runtime().extension.triangle_limit(call.problem.dtype.itemsize))
+    if call.rank is None:
+        call.rank = max(0, min(call.limit, most - call.oversample))  # of a tolerance: what fits
+    columns = min(call.limit, call.rank + call.oversample)
     if columns > most:
         raise InputError(
             f"rank: with oversample at most {most} columns of {call.problem.dtype} {where}, got {columns}"

@@ -339,7 +339,7 @@ def _to_tolerance(call: Call, method: str) -> Pairs:
     # ||A - Q T_k Q^H||^2 <= ||T - T_k||^2 + ||F||^2 + ||E||^2 in both norms; F = A Q - Q T is at hand.
     T = dense.gemm(state.Q.conj().T, state.Bh)
     w, X = factor.by_magnitude(*qr.small_eigh(factor.hermitian_part(T)))
-    outside = math.hypot(error.frobenius(state.Bh - dense.gemm(state.Q, T)), state.bound.estimate)
+    outside = math.hypot(error.frobenius(error.minus_product(state.Bh, state.Q, T)), state.bound.estimate)
     size = float(np.abs(w[0])) if w.size else 0.0
     if call.norm == "frobenius":
         size = state.norm if state.norm is not None else math.sqrt(state.captured)

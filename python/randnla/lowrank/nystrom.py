@@ -27,7 +27,7 @@ from .eigh import (
     undefined,
 )
 from .jackknife import SpectralFunction
-from .scaling import Array, normalize
+from .scaling import Array, first_columns, normalize
 
 
 def nystrom(
@@ -199,6 +199,10 @@ def _orthonormal_test_matrix(call: Call, start: Array | None, size: int, triangl
         if call.sketch == "gaussian":
             start = basis_rows(problem, size).T.astype(problem.dtype, copy=False)
         else:
+            if problem.kind == "device":
+                raise InputError(
+                    "sketch: expected 'gaussian' or 'auto' for an array on a GPU and power_iters=0"
+                )
             S = call.sketch(size, problem.shape[1])
             problem.sketch = str(S.kind)
             start = S.to_dense().T.astype(problem.dtype)
@@ -216,5 +220,5 @@ def _to_tolerance(call: Call) -> Pairs:
         size = state.norm if state.norm is not None else float(np.sqrt(state.captured))
     assert call.tol is not None
     k, converged = smallest_rank(tails, 0.0, call.tol * size, cap)
-    V = np.array(V[:, :k])
+    V = first_columns(V, k)
     return report_tolerance(call, state, w, V, float(tails[k]), size, k, "nystrom", converged=converged)

@@ -109,9 +109,9 @@ class Problem:
         """A context in which the device of A, if it is on one, is the current one."""
         return place_of(self.op)
 
-    def empty(self, rows: int, columns: int) -> Array:
-        """New memory for real numbers, where A is."""
-        dtype = real_dtype(self.dtype)
+    def empty(self, rows: int, columns: int, dtype: Any = None) -> Array:
+        """New memory where A is, for real numbers unless a dtype is given."""
+        dtype = real_dtype(self.dtype) if dtype is None else dtype
         if isinstance(self.op, DeviceDense):
             memory: Array = runtime().empty((rows, columns), dtype)
             return memory
@@ -234,6 +234,11 @@ class Problem:
         self.passes += 1
         self.matvecs += S.shape[0]
         self.widest = max(self.widest, S.shape[0])
+        if isinstance(self.op, DeviceDense):
+            op = scaled_copy(self.op, self.shift) if self.shift else self.op
+            self.path += ["rescaled copy"] if self.shift else []
+            sketch: Array = op.rsketch(S)  # type: ignore[union-attr]
+            return sketch
         if not self.shift:
             # The caller's to overwrite: an array's or a sparse matrix's sketch is new memory.
             fresh = isinstance(self.op, Dense | Sparse)

@@ -133,7 +133,9 @@ def range_finder(
         callback=callback,
         device=True,
     )
-    method = device_method(call, method, plan.DEVICE_METHODS)
+    grows = call.tol is not None and method == "auto"
+    method = device_method(call, method, (*plan.DEVICE_METHODS, "adaptive"))
+    method = "adaptive" if grows else method
     require_leave_one_out(call, method)
     choose_precision(call, precision, method)
     try:
@@ -152,7 +154,7 @@ def _find(call: Call, method: str) -> tuple[Array, Info]:
     problem = call.problem
     if call.tol is not None:
         require_tolerance_method(method, TOL_METHODS)
-        return _adaptive(call, "adaptive" if method == "auto" else method)
+        return _adaptive(call, method)
     if method == "adaptive":
         raise InputError("tol: method='adaptive' needs a tolerance, got None")
     k = call.rank

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from randnla._backend.device import is_device
+from randnla._backend.device import empty_beside, is_device
 from randnla._backend.kernels import device_dense
 
 Array = npt.NDArray[Any]
@@ -99,6 +99,24 @@ def first_columns(V: Array, k: int) -> Array:
         copy: Array = device_dense.multiple(V[:, :k])
         return copy
     return V[:, :k]
+
+
+def copied(Y: Array) -> Array:
+    """A new array with the entries of Y, where Y is."""
+    if is_device(Y):
+        copy: Array = device_dense.multiple(Y)
+        return copy
+    return np.array(Y)
+
+
+def side_by_side(X: Array, Y: Array) -> Array:
+    """The columns of X, then those of Y, in new memory where they are."""
+    if not is_device(X):
+        return np.concatenate([X, Y], axis=1)
+    out: Array = empty_beside(X, (X.shape[0], X.shape[1] + Y.shape[1]), X.dtype)
+    for part, columns in ((X, out[:, : X.shape[1]]), (Y, out[:, X.shape[1] :])):
+        device_dense.combine(columns, part)
+    return out
 
 
 def in_units(value: float, exponent: int) -> float:

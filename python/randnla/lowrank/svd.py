@@ -30,7 +30,7 @@ from .call import (
 from .krylov import sample_krylov
 from .outcome import Factors, finish, known_spectrum, undefined
 from .residual import require_exact, sharpen
-from .scaling import Array, fix_signs, in_units
+from .scaling import Array, first_columns, fix_signs, in_units
 from .units import into_range, restore_units, restore_values
 
 TOL_METHODS = ("auto", "subspace", "power", "proto", "farpca", "full")
@@ -386,4 +386,4 @@ def adaptive_svd(
         scale = state.norm if state.norm is not None else float(np.linalg.norm(s))
     errors = state.beside(error.truncation_errors(s, call.norm))
     k, converged = smallest_rank(errors, 0.0, call.tol * scale, cap)
-    return U[:, :k], s, V[:, :k], state, k, converged
+    return first_columns(U, k), s, first_columns(V, k), state, k, converged

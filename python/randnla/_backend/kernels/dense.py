@@ -103,7 +103,12 @@ def matmul(A: Array, B: Array, out: Array | None = None) -> Array:
 
 
 def gram(Y: Array, *, wide: bool = False) -> Array:
-    """``Y^H Y`` (n x n) of a tall `Y`; `wide` sums float32 in float64 and returns float64."""
+    """``Y^H Y`` (n x n) of a tall `Y`; `wide` sums float32 in float64 and returns float64.
+
+    Of a block on a GPU, which is always in float64, on the host.
+    """
+    if is_device(Y):
+        return device_dense.gram(Y)
     if is_compiled(Y):
         result: Array = _core.gram(Y, wide)
         return result
