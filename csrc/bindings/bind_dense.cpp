@@ -5,6 +5,7 @@
 #include "randnla/gemm.hpp"
 #include "randnla/gram.hpp"
 #include "randnla/screen.hpp"
+#include "randnla/signs.hpp"
 #include "register.hpp"
 
 // Plain dense linear algebra: products on the thread team, small LAPACK factorizations.
@@ -78,6 +79,15 @@ py::tuple screen(const py::array& a) {
     });
 }
 
+void orient(py::array& u, py::array& v) {
+    visit_real(u, "u", [&](auto tag) {
+        using T = decltype(tag);
+        const auto uv = output_matrix<T>(u, "u"), vv = output_matrix<T>(v, "v");
+        const ReleaseGil release;
+        orient_columns<T>(uv, vv);
+    });
+}
+
 }  // namespace
 
 void register_dense(py::module_& m) {
@@ -91,6 +101,8 @@ void register_dense(py::module_& m) {
           "((a - p)^T (a - p), column sums of a - p) in float64; wide multiplies in float64, too.");
     m.def("screen", &screen, py::arg("a").noconvert(),
           "(sum of squares of 2^-exponent a, exponent, largest magnitude, all finite).");
+    m.def("orient_columns", &orient, py::arg("u").noconvert(), py::arg("v").noconvert(),
+          "Makes the first entry of largest magnitude of every column of u positive; v follows.");
 }
 
 }  // namespace randnla::bindings

@@ -13,12 +13,14 @@ from randnla.operators import as_operator
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("rows", [5, 900, 9000])  # with 8 columns, either side of where the route changes
-def test_the_largest_entry_is_positive_and_ties_go_to_the_first_row(rows, dtype):
-    U = np.random.default_rng(rows).uniform(-1, 1, (rows, 8)).astype(dtype)
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("rows", [5, 900, 90000])  # one chunk of the team, and several
+def test_the_largest_entry_is_positive_and_ties_go_to_the_first_row(rows, order, dtype):
+    U = np.random.default_rng(rows).uniform(-1, 1, (rows, 8)).astype(dtype, order=order)
     U[:, 1] = 0
     U[1, 2], U[3, 2] = -2, 2
     U[1, 3], U[3, 3] = 2, -2
+    U[1, 4], U[-1, 4] = -2, 2  # rows of two threads
     before, V = U.copy(), np.ones((3, 8), dtype)
     fix_signs(U, V)
     flipped = before[np.argmax(np.abs(before), axis=0), np.arange(8)] < 0

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from randnla._backend.device import empty_beside, is_device
-from randnla._backend.kernels import device_dense
+from randnla._backend.kernels import dense, device_dense
 
 Array = npt.NDArray[Any]
 
@@ -22,6 +22,13 @@ def _real_part(dtype: np.dtype[Any]) -> tuple[np.dtype[Any], float]:
     """The dtype of the real part and its unit roundoff: asked for a dozen times in a call."""
     real = np.dtype(dtype.type(0).real.dtype)
     return real, float(np.finfo(real).eps) / 2
+
+
+@lru_cache
+def exponent_range(dtype: np.dtype[Any]) -> tuple[int, int]:
+    """The exponents, as `exponent_of` has them, of the least and the greatest normal numbers."""
+    limits = np.finfo(dtype)
+    return int(limits.minexp) + 1, int(limits.maxexp)
 
 
 def real_dtype(dtype: npt.DTypeLike) -> np.dtype[Any]:
@@ -132,36 +139,6 @@ def restore(s: Array, exponent: int, dtype: npt.DTypeLike) -> Array:
     return np.asarray(np.ldexp(np.asarray(s, dtype=np.float64), exponent)).astype(dtype)
 
 
-def column_extremes(U: Array) -> tuple[Array, Array]:
-    """The largest and the smallest entry of every column of a real matrix with at least one row."""
-    if U.size <= 1 << 14:
-        return U.max(axis=0), U.min(axis=0)
-    # Reducing rows of a few entries one by one is slow: 64 rows are taken as one, some 256 KB at a time.
-    fold = 64 if U.flags.c_contiguous and U.shape[1] < 512 else 1
-    step = max(1, (1 << 18) // (fold * max(1, U.shape[1]) * U.itemsize)) * fold
-    high, low = [], []
-    for start in range(0, U.shape[0], step):
-        block = U[start : start + step]
-        whole = block.shape[0] // fold * fold
-        for part in (block[:whole].reshape(whole // fold, fold * U.shape[1]), block[whole:]):
-            if part.size:
-                high.append(part.max(axis=0).reshape(-1, U.shape[1]).max(axis=0))
-                low.append(part.min(axis=0).reshape(-1, U.shape[1]).min(axis=0))
-    return np.max(high, axis=0), np.min(low, axis=0)
-
-
-def _negative(U: Array) -> Array:
-    """Which columns of a real matrix have a negative entry of largest magnitude; the first of equal ones."""
-    if U.size <= 1 << 12:
-        return np.asarray(U[np.abs(U).argmax(axis=0), np.arange(U.shape[1])] < 0)
-    high, low = column_extremes(U)
-    negative = np.asarray(-low > high)
-    for j in np.flatnonzero((-low == high) & (high > 0)):
-        column = U[:, j]
-        negative[j] = column[np.argmax(np.abs(column))] < 0
-    return negative
-
-
 def fix_signs(U: Array, V: Array | None = None) -> None:
     """Make the entry of largest magnitude of every column of U positive, in place; V follows.
 
@@ -176,12 +153,7 @@ def fix_signs(U: Array, V: Array | None = None) -> None:
             device_dense.scale_columns(X, signs)
         return
     if U.dtype.kind != "c":
-        negative = _negative(U)
-        if negative.any():
-            phase = np.where(negative, U.dtype.type(-1), U.dtype.type(1))
-            U *= phase
-            if V is not None:
-                V *= phase
+        dense.orient_columns(U, U[:0] if V is None else V)
         return
     rows, columns = np.argmax(np.abs(U), axis=0), np.arange(U.shape[1])
     magnitude = np.abs(U[rows, columns])

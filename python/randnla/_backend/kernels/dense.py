@@ -231,6 +231,11 @@ def _block_shape(shape: tuple[int, ...]) -> tuple[int, int]:
     return max(1, limit // columns), columns
 
 
+def orient_columns(U: Array, V: Array) -> None:
+    """Turn columns of real U, and those of V, in place: the first entry of largest magnitude is positive."""
+    _core.orient_columns(U, V)
+
+
 def first_non_finite(A: Array) -> tuple[int, tuple[int, int] | None]:
     """How many entries are NaN or infinite, and the index of the first in row order."""
     rows, columns = _block_shape(A.shape)
