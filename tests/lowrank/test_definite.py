@@ -8,7 +8,7 @@ import pytest
 import randnla
 from randnla import datasets
 from randnla.lowrank import definite
-from randnla.lowrank.definite import predicted_excess
+from randnla.lowrank.definite import _sines, predicted_excess
 
 N = 600
 I = np.arange(1.0, N + 1)  # noqa: E741 - the index of a spectrum
@@ -146,3 +146,22 @@ def test_a_core_may_turn_out_indefinite_at_any_pass(monkeypatch, turn):
     assert result.info.error_estimate >= ratio(A, result, 20) * 2.0**40 * np.linalg.norm(
         SPECTRA["exp(-i/40)"][20:]
     )
+
+
+@pytest.mark.parametrize("mass", [0.0, 1e-6, 1e-2, 10.0])
+@pytest.mark.parametrize("decay", ["i^-1.5", ".8^i", "step", "flat"])
+def test_sines_solve_the_equation_of_the_sketch(decay, mass):
+    i = np.arange(40)
+    values = {
+        "i^-1.5": (1.0 + i) ** -1.5,
+        ".8^i": 0.8**i,
+        "step": np.where(i < 9, 1, 1e-5),
+        "flat": 1 - i / 1e6,
+    }
+    power, w = 2.5, values[decay]
+    sines = _sines(w, 40, mass, power)
+    unseen = mass * w[-1] ** (2 * power - 2)
+    level = w[0] ** (2 * power) * sines[0] / (1 - sines[0])
+    # l - 1 columns see as much: sum of d / (d + 1/t), and what lies beyond the last value.
+    taken = (1 - sines).sum() + unseen / level
+    np.testing.assert_allclose(taken, 39, rtol=1e-6)

@@ -29,7 +29,7 @@ LANES = 16
 MARGIN = 1.25
 """On the predicted excess: where values near the rank are flat, those of the sketch are too small."""
 
-BISECTIONS = 48
+STEPS = 48
 
 
 def sketch_size(rank: int, oversample: int, n: int) -> int:
@@ -79,17 +79,27 @@ def predicted_excess(w: Array, rank: int, squared_error: float, power: float) ->
 
 def _sines(values: Array, rank: int, mass: float, power: float) -> Array:
     """Mean squared sines of the `rank` leading directions to the span of A^power times l Gaussian columns."""
-    # 1 / t by bisection of its exponent; columns less one: the law is one of many columns. Values beyond the
-    # last one, of squares `mass` in all, take at most what a small t gives them.
+    # log(1 / t) by Newton's method, by bisection where that leaves the bracket; columns less one: the law is
+    # one of many columns. Values beyond the last one, of squares `mass` in all, take at most what a small t
+    # gives them.
     weights = values ** (2 * power)
     unseen = mass * float(values[-1]) ** (2 * power - 2)
-    low, high = -1074.0, math.log2(float(weights.sum()) + unseen)
-    for _ in range(BISECTIONS):
-        level = 2.0 ** ((low + high) / 2)
-        taken = float((weights / (weights + level)).sum()) + unseen / level
-        low, high = (low, (low + high) / 2) if taken <= values.size - 1 else ((low + high) / 2, high)
-    level = 2.0**high
-    return np.asarray(level / (level + weights[:rank]))
+    # The last value for all of them, and what is beyond alone, give what 1 / t is at least.
+    least = max(float(weights[-1]), unseen) / (values.size - 1)
+    low, high = math.log(least) if least > 0 else -744.0, math.log(float(weights.sum()) + unseen)
+    point = low
+    for _ in range(STEPS):
+        level = math.exp(point)
+        shares = weights / (weights + level)
+        taken = float(shares.sum()) + unseen / level
+        excess, slope = taken - (values.size - 1), taken - float(shares @ shares)
+        low, high = (point, high) if excess > 0 else (low, point)
+        step = excess / slope if slope > 0 else math.inf
+        following = point + step if low <= point + step <= high else (low + high) / 2
+        if abs(following - point) <= 1e-9:
+            break
+        point = following
+    return np.asarray(1 / (1 + weights[:rank] / level))
 
 
 def pairs(call: Call, rank: int) -> tuple[Sample, Array, Array, int]:
