@@ -47,6 +47,9 @@ CALLS = {
     "svd tol": ("randnla.svd(A, 40, tol=0.5, rng=0)", 7),
     "pca": ("randnla.pca(A, 30, method='subspace', rng=0)", 5),
     "range_finder": ("randnla.range_finder(A, 30, rng=0)", 5),
+    "interpolative": ("randnla.interpolative(A, 40, rng=0)", 3),
+    "interpolative rows": ("randnla.interpolative(A, 40, kind='row', rng=0)", 9),
+    "interpolative projection": ("randnla.interpolative(A, 40, coefficients='projection', rng=0)", 9),
     "cur": ("randnla.cur(A, 40, rng=0)", 9),
 }
 # Of semidefinite matrices of order 4000, in blocks of 40 columns of both sides; a copy would be 50.
@@ -56,6 +59,9 @@ SQUARE = {
     "eigh row_extraction": ("randnla.eigh(A, 30, method='row_extraction', rng=0)", 5),
     "eigh one_pass": ("randnla.eigh(A, 30, method='one_pass', rng=0)", 5),
     "eigh nystrom": ("randnla.eigh(A, 30, method='nystrom', rng=0)", 5),
+    "rpcholesky": ("randnla.rpcholesky(A, 40, rng=0)", 2),
+    "rpcholesky tol": ("randnla.rpcholesky(A, tol=0.1, rng=0)", 4),
+    "rpcholesky simple": ("randnla.rpcholesky(A, 40, method='simple', rng=0)", 2),
     "nystrom": ("randnla.nystrom(A, 30, rng=0)", 5),
 }
 

@@ -233,7 +233,8 @@ class Problem:
         """2^shift A S^T for a random map S, rescaled by the shift that `first` found."""
         self.passes += 1
         self.matvecs += S.shape[0]
-        self.widest = max(self.widest, S.shape[0])
+        # The map is never an array: the sketch, and what is made of it.
+        self.hold(2 * self.shape[0] * S.shape[0] * self.dtype.itemsize)
         if isinstance(self.op, DeviceDense):
             op = scaled_copy(self.op, self.shift) if self.shift else self.op
             self.path += ["rescaled copy"] if self.shift else []

@@ -154,7 +154,7 @@ class _Run:
         self.dead = np.zeros(len(self.rest), bool)  # pivots, and what rounding hides
         self.trace = math.fsum(self.diagonal) if np.isfinite(self.rest).all() else math.nan
         self.pivots = np.zeros(0, np.int64)
-        self.rounds = 0
+        self.rounds = self.columns = 0
         self.F = np.empty((self.oracle.size, 0), self.oracle.dtype, order="F")
         self.capacity = goal if self.call.tol is None else min(goal, _PROPOSALS)
         if math.isnan(self.trace):
@@ -211,6 +211,7 @@ class _Run:
         self._reserve(known + count)
         F, new = self.F[:, :known], self.F[:, known : known + count]
         self.oracle.columns(chosen, new)
+        self.columns = max(self.columns, self.F.shape[1] + count)  # as the oracle returned them
         if known:
             dense.gemm(F, F[chosen].conj().T, new, alpha=-1.0, beta=1.0)
         qr.triangular_solve_right(new, np.ascontiguousarray(L.conj().T, new.dtype), overwrite=True)
@@ -242,6 +243,7 @@ class _Run:
         if columns > have:
             # By columns: the next ones are made, multiplied and solved for in place.
             shape = self.oracle.size, max(columns, self.capacity, 2 * have)
+            self.columns = max(self.columns, have + shape[1])
             wider = np.empty(shape, self.F.dtype, order="F")
             wider[:, :have] = self.F
             self.F = wider
@@ -319,6 +321,7 @@ class _Run:
         """F in the units of A, its pivots and the account."""
         k = len(self.pivots)
         F = self.F if self.F.shape[1] == k else np.array(self.F[:, :k], order="F")
+        columns = max(self.columns, k if F is self.F else self.F.shape[1] + k)
         scale_by_power(F, self.oracle.exponent // 2)
         estimate = self._error(self.rest)
         relative = estimate / self.trace if self.trace else 0.0
@@ -336,7 +339,7 @@ class _Run:
             seed=self.call.problem.seed,
             path=", ".join([self.oracle.route, *self.call.problem.path]),
             stream_version=STREAM_VERSION,
-            memory=self.oracle.size * (self.F.shape[1] + 2 * _PROPOSALS) * self.F.dtype.itemsize,
+            memory=self.oracle.size * (columns * F.dtype.itemsize + 5 * 8),  # diagonals and weights
             certificate="exact",
         )
         return F, self.pivots, info
