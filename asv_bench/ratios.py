@@ -125,7 +125,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     print("\n" + ", ".join(f"{n} {status}" for status, n in counts.items()))
     if options.json:
         options.json.write_text(
-            json.dumps({"machine": machine, "rows": [r.to_dict() for r in rows]}, indent=1)
+            json.dumps({"machine": machine, "rows": [r.to_dict() for r in rows]}, indent=1, default=float)
         )
     return 1 if counts["failed"] else 0
 

@@ -23,13 +23,13 @@ import scipy.sparse
 import randnla
 
 PRODUCTS = (
-    "gemm", "gram", "crossed_gram", "symmetric_product", "multiply_columns", "csr_matmul",
+    "gemm", "gram", "moments", "crossed_gram", "symmetric_product", "multiply_columns", "csr_matmul",
     "csr_transposed_matmul", "kernel_block", "kernel_product", "precondition", "solve_right",
 )  # fmt: skip
 SKETCHES = ("apply_dense_map", "apply_sparse_map", "apply_hadamard", "csr_sketch", "fill_dense_map")
 FACTORS = (
     "blocked_pivoted_qr", "cholesky_factor", "cholesky_qr", "form_q", "geqrt", "householder_qr",
-    "invert_upper", "small_cholesky", "small_eigh", "small_pivoted_qr", "small_svd",
+    "invert_upper", "leading_eigh", "small_cholesky", "small_eigh", "small_pivoted_qr", "small_svd",
     "semidefinite_pencil", "symmetric_pencil", "tsqr", "lu_swaps",
 )  # fmt: skip
 KINDS = {**dict.fromkeys(PRODUCTS, 0), **dict.fromkeys(SKETCHES, 1), **dict.fromkeys(FACTORS, 2)}
@@ -49,6 +49,7 @@ def drivers(scale: float) -> Iterator[tuple[str, Callable[[], Any]]]:
     shape = f"{m}x{n} k={k}"
     yield f"svd {shape}", lambda: randnla.svd(A, k, rng=0)
     yield f"svd krylov {shape}", lambda: randnla.svd(A, k, method="krylov", rng=0)
+    yield f"svd farpca {shape}", lambda: randnla.svd(A, k, method="farpca", rng=0)
     yield f"svd single_pass {shape}", lambda: randnla.svd(A, k, method="single_pass", rng=0)
     yield f"svd sparse {sparse.shape[0]}x{sparse.shape[1]} k={k}", lambda: randnla.svd(sparse, k, rng=0)
     yield f"range_finder {shape}", lambda: randnla.range_finder(A, k, rng=0)
@@ -61,6 +62,7 @@ def drivers(scale: float) -> Iterator[tuple[str, Callable[[], Any]]]:
     yield f"rpcholesky {n} k={k}", lambda: randnla.rpcholesky(S, k, rng=0)
     yield f"qr {tall.shape[0]}x300", lambda: randnla.qr(tall)
     yield f"pivoted_qr {tall.shape[0]}x300", lambda: randnla.pivoted_qr(tall)
+    yield f"pivoted_qr {n}x{n}", lambda: randnla.pivoted_qr(S, mode="raw")
     yield f"utv {n}x{n}", lambda: randnla.utv(S)
 
 

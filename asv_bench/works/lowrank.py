@@ -107,7 +107,7 @@ def _eigen(n: int, k: int, dtype: str, kind: str, ours: str) -> Case:
     return Case(lambda: solve(A, k, rng=0), contenders, error)
 
 
-def principal_components(m: int, n: int, k: int, dtype: str) -> Case:
+def principal_components(m: int, n: int, k: int, dtype: str, *, full: bool = False) -> Case:
     pca = find("randnla", "pca")
     A = data.decaying(m, n, dtype, "exp")[0]
 
@@ -116,7 +116,9 @@ def principal_components(m: int, n: int, k: int, dtype: str) -> Case:
         return found.components, found.mean, found.scores
 
     def contenders() -> dict[str, Contender]:
+        exact = {"numpy full": lambda: peers.numpy_pca(A, k)} if full else {}
         return {
+            **exact,
             "by hand Gram + eigh": lambda: peers.by_hand_pca(A, k),
             "sklearn covariance_eigh": lambda: peers.sklearn_pca(A, k, "covariance_eigh", 0),
             "sklearn randomized": lambda: peers.sklearn_pca(A, k, "randomized", 0),
