@@ -85,8 +85,9 @@ def host_array(A: Any, *, name: str, ndim: int | tuple[int, ...]) -> tuple[Array
 def is_native(array: Array, dtype: Any) -> bool:
     """True if `array` has `dtype` in native order and element-aligned strides: what kernels read."""
     dtype = np.dtype(dtype)
-    whole = all(stride % dtype.itemsize == 0 for stride in array.strides)
-    return bool(array.dtype == dtype and array.dtype.isnative and array.flags.aligned and whole)
+    if not (array.dtype == dtype and array.dtype.isnative and array.flags.aligned):
+        return False
+    return all(stride % dtype.itemsize == 0 for stride in array.strides)
 
 
 def native(array: Array, dtype: Any, *, name: str = "A") -> Array:

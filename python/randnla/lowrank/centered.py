@@ -149,7 +149,7 @@ class Centered(LinearOperator):
 
     def to_dense(self) -> Array:
         """The centered matrix as an array."""
-        return np.asarray(self.base.to_dense() - self._row)
+        return np.asarray(self.base.to_dense() - self.mean).astype(self.dtype, copy=False)
 
     def require_finite(self, *, name: str = "A") -> None:
         """As for the matrix itself."""

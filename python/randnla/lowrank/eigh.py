@@ -19,7 +19,7 @@ from . import adaptive, definite, error, factor, gram, plan
 from .basis import Sample, basis_rows, first_sketch, iterate, orthonormalize
 from .call import Call, account, begin, certify_product, device_method, numerical_rank, smallest_rank
 from .krylov import sample_krylov
-from .scaling import Array, first_columns, fix_signs, in_units, real_dtype
+from .scaling import Array, first_columns, fix_signs, in_units, real_dtype, vector_norm
 from .units import restore_values
 
 Pairs = tuple[Array, Array, Info]
@@ -309,16 +309,17 @@ def _exact(call: Call, w: Array, exponent: int, k: int) -> tuple[error.Certifica
 def _by_lapack(call: Call, k: int | None) -> Pairs:
     problem = call.problem
     w, V, exponent = gram.full_eigh(problem, k)
-    floor = error.rounding_floor(float(np.linalg.norm(w)), problem.dtype, w.size)
-    errors = error.truncation_errors(np.abs(w), call.norm) + floor  # the values are known to rounding, too
-    size = float(np.linalg.norm(w)) if call.norm == "frobenius" else float(np.abs(w).max(initial=0.0))
+    whole = vector_norm(w)
+    floor = error.rounding_floor(whole, problem.dtype, w.size)  # the values are known to rounding, too
+    size = whole if call.norm == "frobenius" else float(np.abs(w).max(initial=0.0))
     converged = True
     if k is None:
         assert call.tol is not None
         cap = call.limit if call.rank is None else call.rank
+        errors = error.truncation_errors(np.abs(w), call.norm) + floor
         k, converged = smallest_rank(errors, 0.0, call.tol * size, cap)
         converged = converged or size == 0.0
-    estimate = float(errors[k]) if size else 0.0
+    estimate = error.truncation_error(np.abs(w), k, call.norm) + floor if size else 0.0
     certificate = error.Certificate(in_units(estimate, exponent), "exact", 0.0)
     found, V = numerical_rank(call, w, k), V[:, :k].copy()
     relative = estimate / size if size else 0.0

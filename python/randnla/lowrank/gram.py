@@ -22,6 +22,9 @@ from .plan import SMALL_FULL
 from .problem import Problem
 from .scaling import Array, exponent_of, normalize, scale_by_power, unit_roundoff, vector_norm
 
+SMALL_GRAM = 1 << 22
+"""Multiply-adds up to which a float32 Gram matrix is made in float64: faster than asking what it lost."""
+
 # Of the compiled sums: slabs of rows, each with a total of its own (and one in float32), their bytes, and the
 # least rows of one.
 _SLABS = 32
@@ -143,7 +146,9 @@ def leading_spectrum(problem: Problem, rank: int, count: int) -> Spectrum | None
     """Eigenvalues and `count` vectors of the Gram matrix, its products widened where `rank` need it."""
     if not has_gram(problem.op):
         return None
-    for wide in (False, True) if takes_float32_sums(problem.op) else (True,):
+    m, n = problem.shape
+    worth = m * n * min(m, n) > SMALL_GRAM and takes_float32_sums(problem.op)
+    for wide in (False, True) if worth else (True,):
         made = gram_matrix(problem, wide=wide)
         if made is None:
             continue
@@ -218,7 +223,9 @@ def is_diagonal(R: Array, dtype: np.dtype[Any]) -> bool:
     d = np.diagonal(R).real.copy()
     if not (d[1:] <= d[:-1]).all():
         return False
-    return frobenius(R - np.diag(d)) <= 2 * unit_roundoff(dtype) * math.sqrt(d.size + 1) * vector_norm(d)
+    rest = R.copy()
+    np.fill_diagonal(rest, 0)
+    return frobenius(rest) <= 2 * unit_roundoff(dtype) * math.sqrt(d.size + 1) * vector_norm(d)
 
 
 def _hold_full(problem: Problem) -> None:
@@ -240,16 +247,18 @@ def full_svd(problem: Problem, rank: int | None = None) -> tuple[Array, Array, A
         raise NonFiniteError("A: expected finite entries, but it holds NaN or Inf")
     exponent = exponent_of(seen.max_abs)
     tall = A.shape[0] >= A.shape[1]
-    X = scale_by_power(np.array(A if tall else A.conj().T, order="C"), -exponent)
+    long, short = max(A.shape), min(A.shape)
     # Of a few entries, a call saved is worth more than the flops.
-    if X.size > 1 << 12 and X.shape[0] > 1.25 * X.shape[1]:
+    if long * short > 1 << 12 and long > 1.25 * short:
+        X = scale_by_power(np.array(A if tall else A.conj().T, order="C"), -exponent)
         Q, R = orthonormalize(problem, X)
-        W, s, Vh = qr.small_svd(widen(R) if min(R.shape) <= SMALL_FULL else R)
-        U = narrow_product(Q, W[:, :rank])
-    else:
-        U, s, Vh = qr.svd_in_place(widen(X) if min(X.shape) <= SMALL_FULL else X)
-        U = U[:, :rank]
-    U, V = U.astype(problem.dtype, copy=False), Vh[:rank].conj().T.astype(problem.dtype, copy=False)
+        W, s, Vh = qr.small_svd(widen(R) if short <= SMALL_FULL else R)
+        U, V = narrow_product(Q, W[:, :rank]), Vh[:rank].conj().T
+    else:  # a wide matrix by rows is a tall one to LAPACK, which is a tenth faster on those
+        X = scale_by_power(np.array(A.conj().T if tall else A, order="C"), -exponent)
+        W, s, Vh = qr.svd_in_place(widen(X) if short <= SMALL_FULL else X)
+        U, V = Vh[:rank].conj().T, W[:, :rank]
+    U, V = U.astype(problem.dtype, copy=False), V.astype(problem.dtype, copy=False)
     return (U, s, V, exponent) if tall else (V, s, U, exponent)
 
 
@@ -266,7 +275,8 @@ def full_eigh(problem: Problem, rank: int | None = None) -> tuple[Array, Array, 
     exponent = exponent_of(seen.max_abs)
     X = scale_by_power(np.array(A), -exponent)
     require_symmetry(X, unit_roundoff(problem.dtype))
-    X = (X + X.conj().T) / 2
+    X += X.conj().T
+    X /= 2
     count = A.shape[0] if rank is None else rank
     w, V = qr.leading_eigh(widen(X) if A.shape[0] <= SMALL_FULL else X, count)
     return w, V.astype(problem.dtype, copy=False), exponent

@@ -59,14 +59,14 @@ def known_spectrum(
     floor = error.rounding_floor(whole, call.problem.dtype, len(spectrum))
     beside = math.sqrt(slack) * whole
 
-    def widened(errors: Any) -> Any:
+    def widened(errors: Any, hypot: Any = np.hypot) -> Any:
         # LAPACK knows the values of a float32 matrix to its rounding; a Gram matrix in float64 to `slack`.
-        errors = np.hypot(errors, beside) if slack else errors
-        return (errors + floor if method == "full" else np.hypot(errors, floor)) if scale else 0 * errors
+        errors = hypot(errors, beside) if slack else errors
+        return (errors + floor if method == "full" else hypot(errors, floor)) if scale else 0 * errors
 
     k, converged = U.shape[1], True
     if call.tol is None:
-        estimate = float(widened(error.truncation_error(spectrum, k, call.norm)))
+        estimate = widened(error.truncation_error(spectrum, k, call.norm), math.hypot)
     else:
         estimates = widened(error.truncation_errors(spectrum, call.norm))
         cap = k if call.rank is None else min(k, call.rank)

@@ -14,17 +14,19 @@ from randnla._backend import namespace, validate
 from randnla._backend.errors import InputError, NonFiniteError
 from randnla._backend.kernels import dense, qr
 from randnla._backend.results import Info, PCAResult
-from randnla.operators import LinearOperator
+from randnla.operators import Dense, LinearOperator
 
 from . import error, gram, plan
 from .basis import PROBE_STREAM, probe_rows
 from .call import Call, begin, device_method, require_leave_one_out
-from .centered import Centered, centered
-from .device_centered import DeviceCentered
+from .centered import centered
 from .outcome import known_spectrum, undefined
 from .scaling import Array, fix_signs, normalize, real_dtype, scale_by_power, scale_columns, unit_roundoff
 from .svd import decompose, refined, resolve, sketch_of
 from .units import into_range, restore_units
+
+SMALL = 1 << 16
+"""Entries up to which a centered copy is made: it takes less time than corrections do."""
 
 
 def pca(
@@ -131,7 +133,7 @@ max_memory, callback
 def _components(call: Call, method: str, exponent: int, *, center: bool, whiten: bool) -> PCAResult:
     """The components of 2^exponent times the matrix of the call."""
     method = resolve(call, method, centered=center)
-    shifted = _center(call, method) if center else None
+    known = _center(call, method) if center else None
     try:
         scores, s, V, info = _factors(call, method)
         total = _total_norm(call, s)
@@ -140,7 +142,7 @@ def _components(call: Call, method: str, exponent: int, *, center: bool, whiten:
             raise
         (scores, s, V, info), total = undefined(call), np.nan
     dtype, m = call.problem.dtype, call.problem.shape[0]
-    mean = np.zeros(call.problem.shape[1], dtype) if shifted is None else shifted.mean.astype(dtype)
+    mean = np.zeros(call.problem.shape[1], dtype) if known is None else known().astype(dtype)
     variance, ratio = _variances(s, total, m, exponent)
     if whiten:
         scale_columns(scores, np.where(s > 0, math.sqrt(m - 1) / np.where(s > 0, s, 1), 0).astype(s.dtype))
@@ -158,18 +160,19 @@ def _variances(s: Array, total: float, m: int, exponent: int) -> tuple[Array, Ar
         return np.ldexp(variance, 2 * exponent), ratio.astype(s.dtype)
 
 
-def _center(call: Call, method: str) -> Centered | DeviceCentered:
-    """Put the centered matrix in place of the matrix."""
+def _center(call: Call, method: str) -> Callable[[], Array]:
+    """Put the centered matrix in place of the matrix; returns what tells the means once it was read."""
     problem = call.problem
     shifted = centered(problem.op)
-    problem.op = shifted
-    problem.path.append("centered")
-    if method != "gram":  # the moments of an array tell the means
+    small = isinstance(problem.op, Dense) and math.prod(problem.shape) <= SMALL
+    if small or method != "gram":  # the moments of an array tell the means
         problem.passes += 1
         if not np.isfinite(shifted.mean).all() and call.check_finite:
             shifted.require_finite(name="A")
             raise NonFiniteError("A: expected finite entries, but its column means are not")
-    return shifted
+    problem.op = Dense(shifted.to_dense(), check_finite=False) if small else shifted
+    problem.path.append("centered")
+    return lambda: shifted.mean
 
 
 def _factors(call: Call, method: str) -> tuple[Array, Array, Array, Info]:

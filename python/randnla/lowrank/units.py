@@ -25,6 +25,7 @@ from .problem import Problem, scaled_copy
 from .scaling import (
     Array,
     exponent_of,
+    exponent_range,
     in_units,
     largest_magnitude,
     real_dtype,
@@ -108,7 +109,7 @@ def restore_units(info: Info, exponent: int, *arrays: Array) -> Info:
 def restore_values(
     s: Array, exponent: int, dtype: npt.DTypeLike, info: Info, tol: float | None = None
 ) -> tuple[Array, Info]:
-    """Singular values or eigenvalues times 2^exponent, in `dtype`.
+    """Singular values or eigenvalues, by decreasing magnitude, times 2^exponent, in `dtype`.
 
     What their rounding to multiples of the least number adds to the error is added to that of `info`, which
     may then exceed `tol`.
@@ -119,6 +120,8 @@ def restore_values(
         A finite value leaves the range.
     """
     exact = np.asarray(s, dtype=np.float64)
+    if exact.size and _stays_normal(float(exact[0]), float(exact[-1]), exponent, np.dtype(dtype)):
+        return restore(exact, exponent, dtype), info
     with np.errstate(over="ignore", under="ignore"):
         out = restore(exact, exponent, dtype)
     if np.isinf(out).any() and np.isfinite(exact).all():
@@ -143,6 +146,13 @@ def restore_values(
         )
         info = info.replace(converged=False)
     return out, info
+
+
+def _stays_normal(first: float, last: float, exponent: int, dtype: np.dtype[Any]) -> bool:
+    """Whether 2^exponent times numbers between these two in magnitude are normal, far from the ends."""
+    low, high = exponent_range(dtype)
+    lie = first != 0 and last != 0 and math.isfinite(first) and math.isfinite(last)
+    return lie and exponent_of(first) + exponent < high and exponent_of(last) + exponent > low
 
 
 def _upward(value: float, exponent: int) -> float:
