@@ -141,6 +141,11 @@ def is_device(A: Any) -> bool:
     return not isinstance(A, np.ndarray)
 
 
+def place(A: Any) -> contextlib.AbstractContextManager[Any]:
+    """A context in which the device of an array, if it is on one, is the current one."""
+    return runtime().on(A) if is_device(A) else contextlib.nullcontext()
+
+
 def empty_beside(A: Any, shape: tuple[int, ...], dtype: Any, order: Literal["C", "F"] = "C") -> Any:
     """New memory of the kind of `A`: NumPy's, or the device's."""
     if isinstance(A, np.ndarray):

@@ -67,6 +67,22 @@ def native_array(A: Any, *, name: str, ndim: int | tuple[int, ...]) -> tuple[Any
     return array, array.dtype
 
 
+def device_array(A: Any, dtype: Any, *, name: str, ndim: int | tuple[int, ...]) -> Any:
+    """An array of that dtype on a GPU, as it is.
+
+    Raises
+    ------
+    InputError
+        It is on the host or of another dtype: nothing is copied or converted behind the caller's back.
+    """
+    array = None if isinstance(A, np.ndarray) else namespace.to_device(A, name=name)
+    if array is None or array.dtype != dtype:
+        what = f"a {type(A).__name__} on the host" if array is None else str(array.dtype)
+        raise InputError(f"{name}: expected an array of {dtype} on a GPU, as the operator is, got {what}")
+    require_ndim(array, name=name, ndim=ndim)
+    return array
+
+
 def require_ndim(array: Any, *, name: str, ndim: int | tuple[int, ...]) -> None:
     """Raise `InputError` unless the array has as many dimensions as allowed."""
     allowed = (ndim,) if isinstance(ndim, int) else ndim

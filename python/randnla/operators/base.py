@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from randnla._backend import namespace, validate
+from randnla._backend.device import place
 from randnla._backend.errors import InputError
 
 Array = npt.NDArray[Any]
@@ -63,6 +64,7 @@ class LinearOperator(ABC):
         self.check_finite = check_finite
 
     ndim = 2
+    on_device = False  # what it is made of is on a GPU, and so must be what it multiplies
 
     # -- what subclasses give ------------------------------------------------------------------------
 
@@ -116,7 +118,7 @@ class LinearOperator(ABC):
             X has another number of rows.
         """
         block = self._block(X, self.shape[1], "A @ X", "X")
-        return namespace.restore(namespace.kind_of(X), on_columns(self._matmat, block))
+        return namespace.restore(namespace.kind_of(X), self._applied(self._matmat, block))
 
     @overload
     def rmatmat(self, Y: Array) -> Array: ...
@@ -125,7 +127,13 @@ class LinearOperator(ABC):
     def rmatmat(self, Y: Any) -> Any:
         """``A.conj().T @ Y`` for an array Y of shape (m,), (m, k) or (..., m, k), of the kind of Y."""
         block = self._block(Y, self.shape[0], "A.H @ Y", "Y")
-        return namespace.restore(namespace.kind_of(Y), on_columns(self._rmatmat, block))
+        return namespace.restore(namespace.kind_of(Y), self._applied(self._rmatmat, block))
+
+    def _applied(self, product: Callable[[Array], Array], block: Array) -> Array:
+        if not self.on_device:
+            return on_columns(product, block)
+        with place(block):
+            return on_columns(product, block)
 
     @overload
     def matvec(self, x: Array) -> Array: ...
@@ -151,7 +159,10 @@ class LinearOperator(ABC):
         return self._rmatmat(np.eye(m, dtype=self.dtype)).conj().T
 
     def _block(self, X: Any, rows: int, product: str, name: str) -> Array:
-        array = validate.as_array(X, name=name, ndim=VECTORS_AND_STACKS)
+        if self.on_device:
+            array: Array = validate.device_array(X, self.dtype, name=name, ndim=(1, 2))
+        else:
+            array = validate.as_array(X, name=name, ndim=VECTORS_AND_STACKS)
         self._match(array.shape[-2 if array.ndim > 1 else 0], rows, product, array.shape)
         return array
 
@@ -197,6 +208,9 @@ class LinearOperator(ABC):
         if is_map(other) or getattr(other, "is_map_transpose", False):
             return NotImplemented
         kind = namespace.kind_of(other)
+        if self.on_device:
+            array = validate.device_array(other, self.dtype, name="X", ndim=(1, 2))
+            return namespace.restore(kind, self.rmatmat(array.T).T)
         array = validate.as_array(other, name="X", ndim=VECTORS_AND_STACKS)
         return namespace.restore(kind, _turned(self.rmatmat(_turned(array).conj())).conj())
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from randnla._backend.device import runtime
+from randnla._backend.device import place
 from randnla._backend.errors import NonFiniteError
 from randnla._backend.kernels import dense, device_dense
 from randnla.operators.base import LinearOperator
@@ -25,6 +25,8 @@ class DeviceDense(LinearOperator):
     ----------
     entries : cupy.ndarray of shape (m, n), float32 or float64
     """
+
+    on_device = True
 
     def __init__(self, entries: Any) -> None:
         rows, cols = entries.shape
@@ -47,12 +49,21 @@ class DeviceDense(LinearOperator):
         self._match(S.shape[1], self.shape[1], "A @ S.T", S.shape)
         return S.apply(self.entries.T).T
 
+    @property
+    def T(self) -> LinearOperator:
+        """The transposed matrix, a view."""
+        return DeviceDense(self.entries.T)
+
     def _block(self, X: Any, rows: int, product: str, name: str) -> Any:
         self._match(X.shape[0], rows, product, X.shape)
         return X
 
     def frobenius_norm(self) -> float | None:
         """The Frobenius norm, of squares in float64; one pass, or two where these leave its range."""
+        with place(self.entries):
+            return self._norm_of_entries()
+
+    def _norm_of_entries(self) -> float | None:
         m, n = self.shape
         narrow = self.entries if m >= n else self.entries.T
         peaks, squares = device_dense.column_peaks(narrow)
@@ -66,10 +77,12 @@ class DeviceDense(LinearOperator):
 
     def require_finite(self, *, name: str = "A") -> None:
         """Raise `NonFiniteError` where an entry is NaN or Inf."""
-        if not np.isfinite(device_dense.column_peaks(self.entries)[0]).all():
+        with place(self.entries):
+            peaks = device_dense.column_peaks(self.entries)[0]
+        if not np.isfinite(peaks).all():
             raise NonFiniteError(f"{name}: it holds NaN or Inf")
 
 
 def place_of(op: LinearOperator) -> contextlib.AbstractContextManager[Any]:
     """A context in which the device of `op`, if it is on one, is the current one."""
-    return runtime().on(op.entries) if isinstance(op, DeviceDense) else contextlib.nullcontext()
+    return place(op.entries) if isinstance(op, DeviceDense) else contextlib.nullcontext()

@@ -10,10 +10,12 @@ from typing import Any
 
 import numpy as np
 
+from randnla._backend.device import runtime
 from randnla._backend.errors import InputError
-from randnla._backend.kernels import dense
+from randnla._backend.kernels import dense, device_dense
 from randnla.operators.algebra import Product
 from randnla.operators.base import Array, LinearOperator
+from randnla.operators.device import DeviceDense
 from randnla.operators.diagonal import Diagonal
 from randnla.operators.structured import (
     Structured,
@@ -23,13 +25,15 @@ from randnla.operators.structured import (
 )
 
 
-def _operators(factors: tuple[Any, ...], names: tuple[str, ...] = ()) -> tuple[LinearOperator, ...]:
+def _operators(
+    factors: tuple[Any, ...], names: tuple[str, ...] = (), *, device: bool = False
+) -> tuple[LinearOperator, ...]:
     from randnla.operators.convert import as_operator
 
     if not factors:
         raise InputError("factors: expected at least one")
     names = names or tuple(f"factors[{i}]" for i in range(len(factors)))
-    return tuple(as_operator(A, name=name) for A, name in zip(factors, names, strict=True))
+    return tuple(as_operator(A, name=name, device=device) for A, name in zip(factors, names, strict=True))
 
 
 def _eigh(op: LinearOperator, name: str) -> tuple[Array, Array]:
@@ -44,6 +48,9 @@ def _eigh(op: LinearOperator, name: str) -> tuple[Array, Array]:
 def apply_to_axis(op: LinearOperator, X: Array, *, adjoint: bool) -> Array:
     """`op` (or its adjoint) along the middle axis of X (left, n, right)."""
     left, n, right = X.shape
+    if isinstance(op, DeviceDense):
+        turned: Array = _apply_on_device(op.entries.T if adjoint else op.entries, X)
+        return turned
     array = getattr(op, "array", None)
     if array is not None and right == 1:
         # X (left, n) times the transpose: one product whatever the layout.
@@ -60,6 +67,19 @@ def apply_to_axis(op: LinearOperator, X: Array, *, adjoint: bool) -> Array:
     return np.ascontiguousarray(np.moveaxis(side.reshape(m, left, right), 0, 1))
 
 
+def _apply_on_device(A: Any, X: Any) -> Any:
+    """A along the middle axis, by products with the slices of the shorter of the other two."""
+    left, _, right = X.shape
+    out = runtime().empty((left, len(A), right), X.dtype)
+    if left <= right:
+        for i in range(left):
+            dense.gemm(A, X[i], out[i])
+    else:
+        for j in range(right):
+            dense.gemm(X[:, :, j], A.T, out[:, :, j])
+    return out
+
+
 class Kronecker(Structured):
     """``A_1 kron A_2 kron ... kron A_p``, as `numpy.kron` orders it.
 
@@ -69,11 +89,12 @@ class Kronecker(Structured):
     ----------
     *factors : arrays, sparse matrices or operators
         At least one; `Diagonal`, `LowRank`, `DiagonalPlusLowRank` and `Kronecker` keep their closed forms.
+        Arrays on a GPU, all of one dtype, have products with arrays there and no closed forms.
 
     Raises
     ------
     InputError
-        A factor is no matrix.
+        A factor is no matrix, or not on the GPU that others are on.
 
     Notes
     -----
@@ -95,7 +116,16 @@ class Kronecker(Structured):
     """
 
     def __init__(self, *factors: Any) -> None:
-        self.factors = _operators(factors)
+        self.factors = _operators(factors, device=True)
+        self.on_device = any(A.on_device for A in self.factors)
+        if self.on_device:
+            first = self.factors[0]
+            for i, A in enumerate(self.factors):
+                if not isinstance(A, DeviceDense) or A.dtype != first.dtype:
+                    raise InputError(
+                        f"factors[{i}]: expected arrays of one dtype on a GPU, or none there, got "
+                        f"{A!r} beside {first!r}"
+                    )
         super().__init__(
             (math.prod(A.shape[0] for A in self.factors), math.prod(A.shape[1] for A in self.factors)),
             np.result_type(*(A.dtype for A in self.factors)),
@@ -110,6 +140,8 @@ class Kronecker(Structured):
 
     def _apply(self, X: Array, *, adjoint: bool) -> Array:
         k = X.shape[1]
+        if self.on_device and not X.flags.c_contiguous:
+            X = device_dense.combine(runtime().empty(X.shape, X.dtype), X)
         shapes = [A.shape[::-1] if adjoint else A.shape for A in self.factors]
         done = 1
         for i, (A, (m, n)) in enumerate(zip(self.factors, shapes, strict=True)):

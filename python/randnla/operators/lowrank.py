@@ -11,10 +11,12 @@ from typing import Any
 import numpy as np
 import scipy.linalg
 
-from randnla._backend import validate
+from randnla._backend import namespace, validate
+from randnla._backend.device import is_device, place
 from randnla._backend.errors import BreakdownError, InputError
-from randnla._backend.kernels import dense, qr
+from randnla._backend.kernels import dense, device_dense, qr
 from randnla.operators.base import Array
+from randnla.operators.device import DeviceDense
 from randnla.operators.diagonal import Diagonal
 from randnla.operators.factored import lu_factors
 from randnla.operators.structured import Structured, magnitude_ratio, require_positive
@@ -34,6 +36,7 @@ class LowRank(Structured):
     C : array of shape (r, r) or (r,), optional
         The core; one-dimensional for a diagonal one.
     V : array of shape (n, r), optional
+        U and V may be on a GPU, C is on the host: products are then with arrays there.
 
     Raises
     ------
@@ -54,18 +57,28 @@ class LowRank(Structured):
     """
 
     def __init__(self, U: Any, C: Any = None, V: Any = None, *, check_finite: bool = True) -> None:
-        self.U: Array = validate.as_matrix(U, name="U")
+        self.on_device = namespace.kind_of(U).on_device
+        self.U: Array = (
+            validate.native_array(U, name="U", ndim=2)[0]
+            if self.on_device
+            else validate.as_matrix(U, name="U")
+        )
         r = self.U.shape[1]
-        self.V: Array | None = None if V is None else validate.as_matrix(V, name="V")
+        self.V: Array | None = None
+        if V is not None and self.on_device:
+            self.V = validate.device_array(V, self.U.dtype, name="V", ndim=2)
+        elif V is not None:
+            self.V = validate.as_matrix(V, name="V")
         if self.V is not None and self.V.shape[1] != r:
             raise InputError(f"V: expected {r} columns as of U, got shape {self.V.shape}")
         self.C: Array | None = None if C is None else validate.as_array(C, name="C", ndim=(1, 2))
         if self.C is not None and self.C.shape not in ((r,), (r, r)):
             raise InputError(f"C: expected shape ({r},) or ({r}, {r}), got {self.C.shape}")
+        if self.on_device and self.C is not None and self.C.dtype.kind == "c":
+            raise InputError(f"C: expected real numbers beside factors on a GPU, got {self.C.dtype}")
         parts = [X for X in (self.U, self.C, self.V) if X is not None]
-        super().__init__(
-            (self.U.shape[0], self._right.shape[0]), np.result_type(*parts), check_finite=check_finite
-        )
+        dtype = self.U.dtype if self.on_device else np.result_type(*parts)
+        super().__init__((self.U.shape[0], self._right.shape[0]), dtype, check_finite=check_finite)
 
     @property
     def _right(self) -> Array:
@@ -85,10 +98,17 @@ class LowRank(Structured):
     def _times_core(self, X: Array) -> Array:
         if self.C is None:
             return X
+        if is_device(X):
+            # X is of r rows: a core, too.
+            return dense.gemm(self.core(), X)
         return self.C[:, None] * X if self.C.ndim == 1 else dense.gemm(self.C, X)
 
     def _matmat(self, X: Array) -> Array:
-        return dense.gemm(self.U, self._times_core(dense.gemm(self._right.conj().T, X)))
+        return dense.gemm(self.U, self.coefficients(X))
+
+    def coefficients(self, X: Array) -> Array:
+        """``C V^H X``, what the columns of U are multiplied by."""
+        return self._times_core(dense.gemm(self._right.conj().T, X))
 
     def _rmatmat(self, Y: Array) -> Array:
         return self.H._matmat(Y)
@@ -102,6 +122,8 @@ class LowRank(Structured):
 
     def diag(self) -> Array:
         """The diagonal, in O((m + n) r) with a diagonal core."""
+        if self.on_device:
+            raise self._none("diagonal of factors on a GPU")
         least = min(self.shape)
         left = self.U[:least]
         if self.C is not None:
@@ -110,8 +132,9 @@ class LowRank(Structured):
 
     def frobenius_norm(self) -> float:
         """From two r x r Gram matrices in float64; exact to about 1e-8 of the product of the norms."""
-        left = dense.gram(self.U, wide=True)
-        right = left if self.V is None else dense.gram(self.V, wide=True)
+        with place(self.U):
+            left = dense.gram(self.U, wide=True)
+            right = left if self.V is None else dense.gram(self.V, wide=True)
         C = widened(self.core())
         return math.sqrt(max(0.0, float(np.trace(C.conj().T @ left @ C @ right).real)))
 
@@ -131,7 +154,9 @@ class LowRank(Structured):
     def require_finite(self, *, name: str = "A") -> None:
         """All factors."""
         for X, what in ((self.U, "U"), (self.C, "C"), (self.V, "V")):
-            if X is not None:
+            if X is not None and is_device(X):
+                DeviceDense(X).require_finite(name=f"{name} ({what})")
+            elif X is not None:
                 validate.require_finite(X, name=f"{name} ({what})")
 
 
@@ -152,7 +177,8 @@ class DiagonalPlusLowRank(Structured):
     d : float or array of shape (n,)
         The diagonal; a number stands for a constant one.
     U, C, V
-        As for `LowRank`; C may be singular.
+        As for `LowRank`; C may be singular. On a GPU several numbers d, which are then there, too, allow
+        products and no solves.
 
     Raises
     ------
@@ -187,7 +213,13 @@ class DiagonalPlusLowRank(Structured):
         if self.low.shape[1] != n:
             raise InputError(f"V: expected {n} rows as of U, got {self.low.shape[1]}")
         self.constant = np.ndim(d) == 0
-        values = validate.as_array(np.atleast_1d(d), name="d", ndim=1)
+        self.on_device = self.low.on_device
+        if self.on_device and not self.constant:
+            values = validate.device_array(d, self.low.dtype, name="d", ndim=1)
+        else:
+            values = validate.as_array(np.atleast_1d(d), name="d", ndim=1)
+        if self.on_device and values.dtype.kind == "c":
+            raise InputError("d: expected a real number beside factors on a GPU")
         if self.constant:
             # A Python number does not widen float32, as in NumPy.
             kind = np.complex64 if values.imag.any() else np.float32
@@ -195,12 +227,27 @@ class DiagonalPlusLowRank(Structured):
         if values.size != n:
             raise InputError(f"d: expected {n} entries as U has rows, got {values.size}")
         self.d: Array = values
-        super().__init__((n, n), np.result_type(self.d, self.low.dtype), check_finite=check_finite)
+        dtype = self.low.dtype if self.on_device else np.result_type(self.d, self.low.dtype)
+        super().__init__((n, n), dtype, check_finite=check_finite)
 
     def _matmat(self, X: Array) -> Array:
+        if is_device(X):
+            product: Array = self._on_device(self.low, X)
+            return product
         return self.d[:, None] * X + self.low.matmat(X)
 
+    def _on_device(self, low: LowRank, X: Any) -> Any:
+        """``diag(d) X`` and the product of a low-rank term, which is added to it."""
+        out = device_dense.multiple(X, float(self.d[0]) if self.constant else 1.0)
+        if not self.constant:
+            d = device_dense.multiple(self.d[:, None], dtype=np.float64)
+            device_dense.combine(out, X, weights=device_dense.repeated(d[:, 0], X.shape, rows=False))
+        return dense.gemm(low.U, low.coefficients(X), out, beta=1.0)
+
     def _rmatmat(self, Y: Array) -> Array:
+        if is_device(Y):
+            product: Array = self._on_device(self.low.H, Y)
+            return product
         return self.d.conj()[:, None] * Y + self.low.rmatmat(Y)
 
     @property
@@ -225,10 +272,17 @@ class DiagonalPlusLowRank(Structured):
         BreakdownError
             d has a zero.
         """
+        if self.on_device and not self.constant:
+            raise self._none("inverse, for a d of several numbers on a GPU,")
         if not self.d.all():
             raise BreakdownError(f"A: entry {int(np.argmin(np.abs(self.d)))} of d is zero")
         low = self.low
         # Conjugating the thin factor: (V^H D^-1 U); for real float32 summed in float64.
+        if self.on_device:
+            with place(low.U):
+                product = dense.gram(low.U) if low.V is None else device_dense.inner(low.V, low.U)
+            product = product / widened(self.d[:1])[0]
+            return np.eye(low.rank) + dense.gemm(widened(low.core()), product)
         if low.V is None and self.constant:
             product = dense.gram(low.U, wide=True) / widened(self.d[:1])[0]
         else:
@@ -262,12 +316,16 @@ class DiagonalPlusLowRank(Structured):
         if not self.d.all():
             return math.inf
         low = self.low
+        if self.on_device:
+            raise self._none("condition number of factors on a GPU")
         X = widened(low.U) / widened(self.d)[:, None]
         return magnitude_ratio(self.d) * condition_beside_identity(X, widened(low.core()), low._right)
 
     def _function(self, f: Any, what: str, *, semidefinite: bool) -> DiagonalPlusLowRank:
         """``f(A)`` for A = alpha I + U C U^H: f(alpha) off the range of U, f(alpha + w) on it."""
         low = self.low
+        if self.on_device:
+            raise self._none(f"{what} of factors on a GPU")
         C = low.core()
         hermitian = low.V is None and np.array_equal(C, C.conj().T) and not self.d.imag.any()
         if not (self.constant and hermitian):
@@ -298,5 +356,8 @@ class DiagonalPlusLowRank(Structured):
 
     def require_finite(self, *, name: str = "A") -> None:
         """The diagonal and all factors."""
-        validate.require_finite(np.asarray(self.d), name=f"{name} (d)")
+        if is_device(self.d):
+            DeviceDense(self.d[:, None]).require_finite(name=f"{name} (d)")
+        else:
+            validate.require_finite(np.asarray(self.d), name=f"{name} (d)")
         self.low.require_finite(name=name)

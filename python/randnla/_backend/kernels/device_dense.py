@@ -66,6 +66,17 @@ def gram(Q: Any) -> Real:
     return runtime().to_host(out)
 
 
+def inner(V: Any, U: Any) -> Real:
+    """``V^T U`` in float64, on the host: a core."""
+    step = max(1, (1 << 22) // max(1, U.shape[1]))
+    out = runtime().empty((V.shape[1], U.shape[1]), np.float64)
+    for start in range(0, len(U), step):
+        parts = (X[start : start + step] for X in (V, U))
+        left, right = (X if X.dtype == np.float64 else multiple(X, dtype=np.float64) for X in parts)
+        gemm(left.T, right, out, beta=float(start > 0))
+    return runtime().to_host(out)
+
+
 def column_peaks(X: Any, scale: float = 1.0) -> tuple[Real, Real]:
     """Of every column, on the host: the entry of largest magnitude (the first of equal ones; NaN, if there
     is one) and the sum of squares, both of ``scale X``."""
