@@ -35,7 +35,14 @@ FACTORIZATIONS: dict[str, Callable[[Any], tuple[Any, ...]]] = {
     "range_finder": lambda A: tuple(randnla.range_finder(A, 5, rng=7, method="subspace")),
     "eigh": lambda A: tuple(randnla.eigh(A, 5, rng=7, method="subspace")),
     "nystrom": lambda A: tuple(randnla.nystrom(A, 5, rng=7)),
+    "svd_tol": lambda A: tuple(randnla.svd(A, tol=0.3, rng=7, method="subspace")),
+    "svd_sketch": lambda A: tuple(randnla.svd(A, 5, sketch="sparse_sign", rng=7, method="subspace")),
+    "pca": lambda A: tuple(randnla.pca(A, 5, rng=7, method="subspace")),
+    "lstsq": lambda A: tuple(randnla.lstsq(A[:, 1:], A[:, 0], rng=7)),
+    "kronecker": lambda A: (randnla.Kronecker(A[:6, :4], A[:3, :5]) @ A[:20],),
+    "woodbury": lambda A: (randnla.DiagonalPlusLowRank(0.5, A[:, :3], [1.0, 2.0, 3.0]).solve(A),),
 }
+"""Of A, whatever has factors, solutions or products to compare."""
 DENSE = ("gaussian", "sign")  # the float32 sign map has the bits, but is not held to them
 
 
