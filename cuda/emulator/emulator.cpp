@@ -81,6 +81,7 @@ void entry() {
     } catch (...) {
         if (!block->error) block->error = std::current_exception();
     }
+    tell_release(&block->done);
     block->current->state = State::done;
     ++block->done;
     yield();
@@ -139,6 +140,7 @@ void fill_shared(SharedArray& array, const char* name, std::size_t count, std::s
     array.count = count;
     array.size = size;
     array.name = name;
+    tell_release(&array);  // the first thread that comes by makes it for all
 }
 
 Meeting& arrive(unsigned mask, const Words* value, const char* file, int line, unsigned& which) {
@@ -158,6 +160,7 @@ Meeting& arrive(unsigned mask, const Words* value, const char* file, int line, u
         if (block->threads[other].state == State::done)
             fail("warp operation waits for a lane that has returned: " + place(me));
     }
+    tell_release(&meeting);
     meeting.mask = mask;
     meeting.arrived |= 1U << my_lane;
     which = meeting.count & 1U;
@@ -165,6 +168,7 @@ Meeting& arrive(unsigned mask, const Words* value, const char* file, int line, u
     if (meeting.arrived != mask) {
         me.state = State::at_warp;
         yield();
+        tell_acquire(&meeting);
         return meeting;
     }
     meeting.arrived = 0;
@@ -174,6 +178,7 @@ Meeting& arrive(unsigned mask, const Words* value, const char* file, int line, u
     for (int l = 0; l < 32; ++l)
         if ((mask >> l & 1U) != 0)
             block->threads[static_cast<std::size_t>(first + l)].state = State::ready;
+    tell_acquire(&meeting);
     return meeting;
 }
 
@@ -275,7 +280,10 @@ void access_global(const void* p, std::size_t bytes, std::size_t alignment, bool
 
 SharedArray& static_shared(const void* key, const char* name, std::size_t count, std::size_t size) {
     SharedArray& array = block->static_arrays[key];
-    if (array.count != 0) return array;
+    if (array.count != 0) {
+        tell_acquire(&array);
+        return array;
+    }
     block->static_bytes += count * size;
     if (block->static_bytes > static_limit) fail("more than 48 KB of static shared memory");
     fill_shared(array, name, count, size);
@@ -288,6 +296,7 @@ SharedArray& dynamic_shared(const char* name, std::size_t offset, std::size_t co
     if (array.count != 0) {
         if (array.count != count || array.size != size)
             fail(std::string("two shapes of the dynamic shared array ") + name);
+        tell_acquire(&array);
         return array;
     }
     if (offset % 16 != 0 || offset + count * size > block->dynamic_bytes)
@@ -325,9 +334,11 @@ void barrier(const char* file, int line) {
              std::to_string(b.line));
     }
     if (b.done != 0) fail("__syncthreads after a thread of the block has returned: " + place(me));
+    tell_release(&b);
     if (++b.waiting < static_cast<int>(b.threads.size())) {
         me.state = State::at_barrier;
         yield();
+        tell_acquire(&b);
         return;
     }
     b.waiting = 0;
@@ -335,6 +346,7 @@ void barrier(const char* file, int line) {
     ++counters().barriers;
     for (Thread& t : b.threads) t.state = State::ready;
     if (settings().order != Order::forward) yield();
+    tell_acquire(&b);
 }
 
 void meet_warp(unsigned mask, const char* file, int line) {
@@ -389,6 +401,7 @@ void run(dim3 grid, dim3 shape, std::size_t shared_bytes, void (*body)(void*), v
         ++counters().blocks;
         prepare_threads(b, shape);
         run_block(b, generator);
+        tell_acquire(&b.done);
         for (Thread& t : b.threads) t.fiber.release();
         block = nullptr;
         if (b.error) std::rethrow_exception(b.error);

@@ -12,6 +12,10 @@
 #include <sanitizer/asan_interface.h>
 #endif
 
+#ifdef RANDNLA_TSAN
+#include <sanitizer/tsan_interface.h>
+#endif
+
 #ifndef __x86_64__
 #include <ucontext.h>
 #endif
@@ -52,7 +56,36 @@ char* take_stack() {
 
 }  // namespace
 
+#ifdef RANDNLA_TSAN
+void tell_release(void* address) {
+    __tsan_release(address);
+}
+void tell_acquire(void* address) {
+    __tsan_acquire(address);
+}
+static void* new_sanitizer_fiber() {
+    return __tsan_create_fiber(0);
+}
+static void end_sanitizer_fiber(void* fiber) {
+    if (fiber != nullptr) __tsan_destroy_fiber(fiber);
+}
+static void switch_sanitizer(void*& from, void* to) {
+    if (from == nullptr) from = __tsan_get_current_fiber();
+    __tsan_switch_to_fiber(to, __tsan_switch_to_fiber_no_sync);
+}
+#else
+void tell_release(void*) {}
+void tell_acquire(void*) {}
+static void* new_sanitizer_fiber() {
+    return nullptr;
+}
+static void end_sanitizer_fiber(void*) {}
+static void switch_sanitizer(void*&, void*) {}
+#endif
+
 void Fiber::release() {
+    end_sanitizer_fiber(sanitizer_);
+    sanitizer_ = nullptr;
     if (stack_ != nullptr) pool().free.push_back(stack_);
     stack_ = nullptr;
 #ifndef __x86_64__
@@ -75,11 +108,13 @@ void Fiber::prepare(void (*entry)()) {
     void** top = reinterpret_cast<void**>(stack_ + stack_bytes) - 1;
     *top = nullptr;
     *--top = reinterpret_cast<void*>(entry);
+    sanitizer_ = new_sanitizer_fiber();
     for (int saved = 0; saved < 6; ++saved) *--top = nullptr;
     state_ = top;
 }
 
 void Fiber::switch_from(Fiber& current) {
+    switch_sanitizer(current.sanitizer_, sanitizer_);
     randnla_switch_stack(&current.state_, state_);
 }
 #else
@@ -91,10 +126,12 @@ void Fiber::prepare(void (*entry)()) {
     context->uc_stack.ss_size = stack_bytes;
     context->uc_link = nullptr;
     makecontext(context, entry, 0);
+    sanitizer_ = new_sanitizer_fiber();
     state_ = context;
 }
 
 void Fiber::switch_from(Fiber& current) {
+    switch_sanitizer(current.sanitizer_, sanitizer_);
     if (current.state_ == nullptr) current.state_ = new ucontext_t;
     swapcontext(static_cast<ucontext_t*>(current.state_), static_cast<ucontext_t*>(state_));
 }

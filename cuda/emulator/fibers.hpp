@@ -17,7 +17,13 @@ class Fiber {
 
   private:
     void* state_ = nullptr;
+    void* sanitizer_ = nullptr;  // what ThreadSanitizer knows it by (RANDNLA_TSAN)
     char* stack_ = nullptr;
 };
+
+// What was done before a release is seen after an acquire of the same address: barriers and warp
+// operations as ThreadSanitizer is told of them, which is not told that fibers share a thread.
+void tell_release(void* address);
+void tell_acquire(void* address);
 
 }  // namespace randnla::emulator
