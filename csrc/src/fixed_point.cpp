@@ -127,12 +127,13 @@ class SignProduct {
         for (index_t k = 0; k < a_.rows;) {
             const Block block = Block::at(inner_start_ + static_cast<std::uint64_t>(k), k, a_.rows);
             make_signs(signs, block, k == 0);
-            FetchAhead ahead =
-                stripe.ahead(block.end, std::min(a_.rows, block.end + block_rows), pairs * tiles);
+            FetchAhead ahead = stripe.ahead(block.end, std::min(a_.rows, block.end + block_rows),
+                                            tiles, block.steps);
             for (index_t p = 0; p < pairs; ++p) {
                 team.checkpoint();
                 alignas(64) float up[64] = {};
-                stripe.pack(block, 32 * p, exponent_, up);
+                std::fill(up + 32, up + 64, 1.0F);
+                stripe.pack(block, 32 * p, exponent_, up, ahead);
                 const auto columns = static_cast<int>(std::min<index_t>(32, j1 - j0 - 32 * p));
                 form_.product(signs.bytes, tiles, stripe.data(), columns, block.steps, up,
                               sums.data() + p * tiles * 512, ahead);

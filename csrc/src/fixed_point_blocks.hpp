@@ -70,42 +70,62 @@ class PackedStripe {
           kernels_(kernels),
           columns_contiguous_(by_columns(a)),
           bytes_(2 * kernels.data_bytes * (fixed_point::block_rows / fixed_point::step_rows)),
-          copy_(16 * fixed_point::block_rows) {}
+          exponents_(16 * ((a_.cols + 15) / 16)),
+          copy_(16 * fixed_point::block_rows) {
+        std::fill(exponents_.data(), exponents_.data() + 16 * ((a_.cols + 15) / 16), 0);
+    }
 
     const std::int8_t* data() const { return bytes_.data(); }
 
-    // The lines of rows [k0, k1), shared out over `calls` tiles of products.
-    FetchAhead ahead(index_t k0, index_t k1, index_t calls) const {
+    // The lines of rows [k0, k1), shared out over products of a block with `tiles` row tiles.
+    FetchAhead ahead(index_t k0, index_t k1, index_t tiles, int steps) const {
         FetchAhead next;
         if (k0 >= k1 || (!columns_contiguous_ && a_.col_stride != 1)) return next;
         next.data = &a_(k0, 0);
         next.stride = columns_contiguous_ ? a_.col_stride : a_.row_stride;
         next.runs = columns_contiguous_ ? a_.cols : k1 - k0;
         next.lines = ((columns_contiguous_ ? k1 - k0 : a_.cols) + 15) / 16;
-        next.share = (next.runs * next.lines + calls - 1) / calls;
+        const index_t pairs = (a_.cols + 31) / 32,
+                      units = pairs * steps * (32 + fetch_units_of_step * tiles);
+        next.share = (16 * next.runs * next.lines + units - 1) / units;
         return next;
     }
 
     // Columns p .. p + 31, as far as there are, and the weights of their units times 2^exponent.
-    void pack(const Block& block, index_t p, int exponent, float* up) const {
-        for (int j = 0; j < 2 && p + 16 * j < a_.cols; ++j) {
-            const index_t c0 = p + 16 * j, c1 = std::min(a_.cols, c0 + 16);
-            std::int32_t exponents[16];
-            std::int8_t* const out = bytes_.data() + j * block.steps * kernels_.data_bytes;
-            visit_tile(
-                a_, columns_contiguous_, block, c0, c1, copy_.data(),
-                [&](const float* x, index_t stride) {
-                    kernels_.pack_rows(x, stride, block.steps, out, exponents);
-                },
-                [&](const float* x, index_t stride, int columns) {
-                    kernels_.pack_columns(x, stride, columns, block.steps, out, exponents);
-                });
-            for (int c = 0; c < 16; ++c)
-                weigh(exponents[c], exponent, up[16 * j + c], up[32 + 16 * j + c]);
+    void pack(const Block& block, index_t p, int exponent, float* up, FetchAhead& ahead) const {
+        std::int32_t* const exponents = exponents_.data() + p;
+        const index_t columns = std::min<index_t>(32, a_.cols - p);
+        if (columns == 32 && in_place(block)) {
+            kernels_.pack_rows(&a_(block.begin, p), a_.row_stride, 2, block.steps, bytes_.data(),
+                               exponents, ahead);
+        } else {
+            for (index_t c = 0; c < columns; c += 16)
+                pack_tile(block, p + c, std::min(a_.cols, p + c + 16),
+                          bytes_.data() + c / 16 * block.steps * kernels_.data_bytes, exponents + c,
+                          ahead);
         }
+        for (index_t c = 0; c < columns; ++c) weigh(exponents[c], exponent, up[c], up[32 + c]);
     }
 
   private:
+    // Whole tiles of rows are packed where they are.
+    bool in_place(const Block& block) const {
+        return !columns_contiguous_ && a_.col_stride == 1 &&
+               block.end - block.begin == block.steps * fixed_point::step_rows;
+    }
+
+    void pack_tile(const Block& block, index_t c0, index_t c1, std::int8_t* out,
+                   std::int32_t* exponents, FetchAhead& ahead) const {
+        visit_tile(
+            a_, columns_contiguous_, block, c0, c1, copy_.data(),
+            [&](const float* x, index_t stride) {
+                kernels_.pack_rows(x, stride, 1, block.steps, out, exponents, ahead);
+            },
+            [&](const float* x, index_t stride, int columns) {
+                kernels_.pack_columns(x, stride, columns, block.steps, out, exponents, ahead);
+            });
+    }
+
     // 2^(e + exponent - 22) in two factors, the first of which rounds no integer.
     static void weigh(std::int32_t e, int exponent, float& first, float& second) {
         second = 1;
@@ -128,6 +148,7 @@ class PackedStripe {
     const FixedPointKernels& kernels_;
     bool columns_contiguous_;
     Scratch<std::int8_t> bytes_;
+    Scratch<std::int32_t> exponents_;
     Scratch<float> copy_;
 };
 

@@ -111,7 +111,7 @@ class Square {
 
     void pack_tile(const Packed& factor, const Block& block, index_t t, float* copy,
                    std::int8_t* left, std::int8_t* right, double* weights) const {
-        std::int32_t exponents[tile];
+        std::int32_t exponents[tile] = {};
         visit_tile(
             factor.view, factor.columnwise, block, tile * t,
             std::min(factor.view.cols, tile * (t + 1)), copy,

@@ -23,24 +23,27 @@ constexpr int fraction_bits = 22;
 constexpr std::int32_t not_finite = std::numeric_limits<std::int32_t>::min();
 }  // namespace fixed_point
 
-// What follows the lines being worked on: `runs` runs of `lines` cache lines, a share of which is
-// requested at each row tile of a product.
+// What follows the lines being worked on: `runs` runs of `lines` cache lines, requested little by
+// little, as the first cache has few requests open: `share` sixteenths of a line for each unit of
+// work, which is a quad of rows packed or a quarter of a step of a row tile.
 struct FetchAhead {
     const float* data = nullptr;
     index_t stride = 0, runs = 0, lines = 0, share = 0;
-    index_t run = 0, line = 0;
+    index_t line = 0, due = 0;
 };
+constexpr index_t fetch_units_of_step = 4;
 
 // What packs operands and multiplies them, each in bytes of its own form, tile by tile: 16 columns
 // of data or 16 rows of signs, step after step.
 struct FixedPointKernels {
-    // 16 columns of 64 * steps rows, of each of which the columns lie side by side; exponents
-    // receives log2 of the units plus fraction_bits, or not_finite.
-    using PackRows = void (*)(const float* x, index_t stride, int steps, std::int8_t* out,
-                              std::int32_t* exponents);
+    // One tile or two of 16 columns of 64 * steps rows, whose columns lie side by side; exponents
+    // receives log2 of the units plus fraction_bits, or not_finite. Those it holds are tried first:
+    // columns of the next block are often alike, and one reading then does for both.
+    using PackRows = void (*)(const float* x, index_t stride, int tiles, int steps,
+                              std::int8_t* out, std::int32_t* exponents, FetchAhead& ahead);
     // At most 16 columns, of each of which the rows lie side by side; others are left open.
     using PackColumns = void (*)(const float* x, index_t stride, int columns, int steps,
-                                 std::int8_t* out, std::int32_t* exponents);
+                                 std::int8_t* out, std::int32_t* exponents, FetchAhead& ahead);
     // Signs of 16 rows of a map, from 2 * steps words of each.
     using RowSigns = void (*)(const std::uint32_t* words, index_t stride, int steps,
                               std::int8_t* out);

@@ -46,16 +46,18 @@ inline void round_run(const float* x, int count, std::int32_t* out) {
 
 // The integers of 16 columns, row by row: rows of 16 lie side by side in x.
 void round_rows(const float* x, index_t row_stride, int steps, std::int32_t* out,
-                std::int32_t* exponents) {
+                std::int32_t* exponents, FetchAhead& ahead) {
     std::int32_t top[16] = {};
     for (index_t k = 0; k < step_rows * steps; ++k)
         for (int c = 0; c < 16; ++c) {
             const std::int32_t bits = magnitude_bits(x[k * row_stride + c]);
             top[c] = bits > top[c] ? bits : top[c];
         }
+    set_exponents(top, exponents);
     Scales scales;
-    scales.set(top, exponents);
+    scales.set(exponents);
     for (index_t k = 0; k < step_rows * steps; ++k, x += row_stride, out += 16) {
+        if (k % 4 == 0) fetch_ahead(ahead, 1);
         float y[16];
         for (int c = 0; c < 16; ++c) y[c] = x[c] * scales.first[c] * scales.second[c];
         round_run(y, 16, out);
@@ -85,19 +87,21 @@ inline void transpose_step(const std::int32_t* in, std::int32_t* out) {
 
 // The same of at most 16 columns, each of which lies side by side in x; others are zeros.
 void round_columns(const float* x, index_t col_stride, int columns, int steps, std::int32_t* out,
-                   std::int32_t* exponents) {
+                   std::int32_t* exponents, FetchAhead& ahead) {
     std::int32_t top[16] = {};
     for (int c = 0; c < columns; ++c)
         for (index_t k = 0; k < step_rows * steps; ++k) {
             const std::int32_t bits = magnitude_bits(x[c * col_stride + k]);
             top[c] = bits > top[c] ? bits : top[c];
         }
+    set_exponents(top, exponents);
     Scales scales;
-    scales.set(top, exponents);
+    scales.set(exponents);
     alignas(64) std::int32_t rounded[packed_ints] = {};
     for (int k = 0; k < steps; ++k, out += packed_ints) {
         for (int c = 0; c < columns; ++c) {
             const float* const column = x + c * col_stride + step_rows * k;
+            fetch_ahead(ahead, 1);
             float y[step_rows];
             for (int i = 0; i < step_rows; ++i)
                 y[i] = column[i] * scales.first[c] * scales.second[c];

@@ -47,8 +47,12 @@ void column_quads(const std::uint32_t* words, index_t stride, int shift, int ste
     }
 }
 
-inline __m512i scaled_bytes(const float* x, __m512 first, __m512 second, bool tiny) {
-    __m512 y = _mm512_mul_ps(_mm512_loadu_ps(x), first);
+// The bytes of 16 integers; top receives the larger magnitudes, as bits.
+inline __m512i scaled_bytes(const float* x, __m512 first, __m512 second, bool tiny, __m512i& top) {
+    const __m512 entries = _mm512_loadu_ps(x);
+    top = _mm512_max_epi32(
+        top, _mm512_and_si512(_mm512_castps_si512(entries), _mm512_set1_epi32(0x7FFFFFFF)));
+    __m512 y = _mm512_mul_ps(entries, first);
     if (tiny) y = _mm512_mul_ps(y, second);
     const __m512i middle = _mm512_set1_epi32(0x808080);
     return _mm512_xor_si512(_mm512_add_epi32(_mm512_cvtps_epi32(y), middle), middle);
@@ -70,74 +74,93 @@ inline Slices interleave(__m512i q0, __m512i q1, __m512i q2, __m512i q3) {
             _mm512_mask_blend_epi16(odd_pair, a, _mm512_slli_epi32(b, 16))};
 }
 
-inline __m512i magnitude_bits(const float* x) {
-    return _mm512_and_si512(_mm512_set1_epi32(0x7FFFFFFF), _mm512_loadu_si512(x));
-}
-
-template <bool tiny>
-inline void slice_quads(const float* x, index_t row_stride, int steps, const Scales& scales,
-                        std::int8_t* out) {
-    const __m512 first = _mm512_load_ps(scales.first), second = _mm512_load_ps(scales.second);
+// tops receives the largest magnitudes of each column, as bits.
+template <int tiles, bool tiny>
+void slice_quads(const float* x, index_t row_stride, int steps, const Scales* scales,
+                 std::int8_t* out, std::int32_t* tops, FetchAhead& next) {
+    FetchAhead ahead = next;  // in registers
+    __m512i top[tiles];
+    for (int j = 0; j < tiles; ++j) top[j] = _mm512_setzero_si512();
     for (int k = 0; k < steps; ++k, out += packed_bytes)
         for (int q = 0; q < 16; ++q, x += 4 * row_stride) {
-            const Slices s = interleave(scaled_bytes(x, first, second, tiny),
-                                        scaled_bytes(x + row_stride, first, second, tiny),
-                                        scaled_bytes(x + 2 * row_stride, first, second, tiny),
-                                        scaled_bytes(x + 3 * row_stride, first, second, tiny));
-            _mm512_store_si512(out + 64 * q, s.high);
-            _mm512_store_si512(out + tile_bytes + 64 * q, s.middle);
-            _mm512_store_si512(out + 2 * tile_bytes + 64 * q, s.low);
+            fetch_ahead(ahead, tiles);
+#pragma GCC unroll 2
+            for (int j = 0; j < tiles; ++j) {
+                const float* const y = x + 16 * j;
+                const __m512 first = _mm512_load_ps(scales[j].first),
+                             second = _mm512_load_ps(scales[j].second);
+                const Slices s =
+                    interleave(scaled_bytes(y, first, second, tiny, top[j]),
+                               scaled_bytes(y + row_stride, first, second, tiny, top[j]),
+                               scaled_bytes(y + 2 * row_stride, first, second, tiny, top[j]),
+                               scaled_bytes(y + 3 * row_stride, first, second, tiny, top[j]));
+                std::int8_t* const to = out + j * steps * packed_bytes + 64 * q;
+                _mm512_store_si512(to, s.high);
+                _mm512_store_si512(to + tile_bytes, s.middle);
+                _mm512_store_si512(to + 2 * tile_bytes, s.low);
+            }
         }
+    for (int j = 0; j < tiles; ++j) _mm512_store_si512(tops + 16 * j, top[j]);
+    next = ahead;
 }
 
-void pack_quads(const float* x, index_t row_stride, int steps, std::int8_t* out,
-                std::int32_t* exponents) {
-    __m512i even = _mm512_setzero_si512(), odd = even;
-    for (index_t k = 0; k < step_rows * steps; k += 2) {
-        even = _mm512_max_epi32(even, magnitude_bits(x + k * row_stride));
-        odd = _mm512_max_epi32(odd, magnitude_bits(x + (k + 1) * row_stride));
+template <int tiles>
+inline void pack_tiles(const float* x, index_t row_stride, int steps, std::int8_t* out,
+                       std::int32_t* exponents, FetchAhead& ahead) {
+    alignas(64) std::int32_t tops[16 * tiles];
+    bool changed = true;
+    while (changed) {
+        Scales scales[tiles];
+        bool tiny = changed = false;
+        for (int j = 0; j < tiles; ++j) {
+            scales[j].set(exponents + 16 * j);
+            tiny |= scales[j].tiny;
+        }
+        const auto slice = tiny ? slice_quads<tiles, true> : slice_quads<tiles, false>;
+        slice(x, row_stride, steps, scales, out, tops, ahead);
+        for (int j = 0; j < tiles; ++j) changed |= set_exponents(tops + 16 * j, exponents + 16 * j);
     }
-    alignas(64) std::int32_t top[16];
-    _mm512_store_si512(top, _mm512_max_epi32(even, odd));
-    Scales scales;
-    scales.set(top, exponents);
-    if (scales.tiny)
-        slice_quads<true>(x, row_stride, steps, scales, out);
-    else
-        slice_quads<false>(x, row_stride, steps, scales, out);
+}
+
+void pack_quads(const float* x, index_t row_stride, int tiles, int steps, std::int8_t* out,
+                std::int32_t* exponents, FetchAhead& ahead) {
+    const auto pack = tiles == 2 ? pack_tiles<2> : pack_tiles<1>;
+    pack(x, row_stride, steps, out, exponents, ahead);
 }
 
 void pack_runs(const float* x, index_t col_stride, int columns, int steps, std::int8_t* out,
-               std::int32_t* exponents) {
-    alignas(64) std::int32_t top[16] = {};
-    for (int c = 0; c < columns; ++c) {
-        const float* const column = x + c * col_stride;
-        __m512i largest = magnitude_bits(column);
-        for (int k = 1; k < 4 * steps; ++k)
-            largest = _mm512_max_epi32(largest, magnitude_bits(column + 16 * k));
-        top[c] = _mm512_reduce_max_epi32(largest);
-    }
-    Scales scales;
-    scales.set(top, exponents);
+               std::int32_t* exponents, FetchAhead& next) {
+    FetchAhead ahead = next;  // in registers
     // Byte t of lane l is row 16 t + l: first the bytes of a quarter, then the quarters.
     const __m512i bytes =
         _mm512_broadcast_i32x4(_mm_set_epi8(15, 11, 7, 3, 14, 10, 6, 2, 13, 9, 5, 1, 12, 8, 4, 0));
     const __m512i lanes = _mm512_set_epi32(15, 11, 7, 3, 14, 10, 6, 2, 13, 9, 5, 1, 12, 8, 4, 0);
-    for (int k = 0; k < steps; ++k, out += packed_bytes)
+    alignas(64) std::int32_t top[16] = {};
+    do {
+        Scales scales;
+        scales.set(exponents);
         for (int c = 0; c < columns; ++c) {
-            const float* const column = x + c * col_stride + step_rows * k;
+            const float* column = x + c * col_stride;
             const __m512 first = _mm512_set1_ps(scales.first[c]),
                          second = _mm512_set1_ps(scales.second[c]);
-            const Slices s = interleave(scaled_bytes(column, first, second, scales.tiny),
-                                        scaled_bytes(column + 16, first, second, scales.tiny),
-                                        scaled_bytes(column + 32, first, second, scales.tiny),
-                                        scaled_bytes(column + 48, first, second, scales.tiny));
-            const __m512i parts[3] = {s.high, s.middle, s.low};
-            for (int slice = 0; slice < 3; ++slice)
-                _mm512_store_si512(
-                    out + slice * tile_bytes + 64 * c,
-                    _mm512_permutexvar_epi32(lanes, _mm512_shuffle_epi8(parts[slice], bytes)));
+            __m512i largest[2] = {_mm512_setzero_si512(), _mm512_setzero_si512()};
+            for (int k = 0; k < steps; ++k, column += step_rows) {
+                fetch_ahead(ahead, 1);
+                const Slices s =
+                    interleave(scaled_bytes(column, first, second, scales.tiny, largest[0]),
+                               scaled_bytes(column + 16, first, second, scales.tiny, largest[1]),
+                               scaled_bytes(column + 32, first, second, scales.tiny, largest[0]),
+                               scaled_bytes(column + 48, first, second, scales.tiny, largest[1]));
+                const __m512i parts[3] = {s.high, s.middle, s.low};
+                for (int slice = 0; slice < 3; ++slice)
+                    _mm512_store_si512(
+                        out + k * packed_bytes + slice * tile_bytes + 64 * c,
+                        _mm512_permutexvar_epi32(lanes, _mm512_shuffle_epi8(parts[slice], bytes)));
+            }
+            top[c] = _mm512_reduce_max_epi32(_mm512_max_epi32(largest[0], largest[1]));
         }
+    } while (set_exponents(top, exponents));
+    next = ahead;
 }
 
 // Quads of 16 rows: a lane a row, four bits at a time through a table of their bytes.
@@ -184,8 +207,8 @@ void transpose_tiles(std::int8_t* tiles, index_t count) {
 }
 
 inline void pack_columns_as_quads(const float* x, index_t col_stride, int columns, int steps,
-                                  std::int8_t* out, std::int32_t* exponents) {
-    pack_runs(x, col_stride, columns, steps, out, exponents);
+                                  std::int8_t* out, std::int32_t* exponents, FetchAhead& ahead) {
+    pack_runs(x, col_stride, columns, steps, out, exponents, ahead);
     transpose_tiles(out, index_t{3} * steps);
 }
 
@@ -197,11 +220,13 @@ void column_runs(const std::uint32_t* words, index_t stride, int shift, int step
 }
 
 // sums += the integers that the slices' sums make, in their column's unit.
+template <bool twice>
 inline void add_sums(__m512i high, __m512i middle, __m512i low, __m512 first, __m512 second,
                      float* sums) {
     const __m512i upper = _mm512_add_epi32(_mm512_slli_epi32(high, 8), middle);
     const __m512i total = _mm512_add_epi32(_mm512_slli_epi32(upper, 8), low);
-    const __m512 term = _mm512_mul_ps(_mm512_mul_ps(_mm512_cvtepi32_ps(total), first), second);
+    __m512 term = _mm512_mul_ps(_mm512_cvtepi32_ps(total), first);
+    if constexpr (twice) term = _mm512_mul_ps(term, second);
     _mm512_storeu_ps(sums, _mm512_add_ps(_mm512_loadu_ps(sums), term));
 }
 

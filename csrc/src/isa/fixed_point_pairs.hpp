@@ -70,14 +70,16 @@ inline void pair_up(const std::int32_t* q, int steps, std::int8_t* left, std::in
 void pack_factor_rows(const float* x, index_t stride, int steps, std::int8_t* left,
                       std::int8_t* right, std::int32_t* exponents) {
     alignas(64) std::int32_t q[16 * fixed_point::block_rows];
-    round_rows(x, stride, steps, q, exponents);
+    FetchAhead none;
+    round_rows(x, stride, steps, q, exponents, none);
     pair_up(q, steps, left, right);
 }
 
 void pack_factor_columns(const float* x, index_t stride, int columns, int steps, std::int8_t* left,
                          std::int8_t* right, std::int32_t* exponents) {
     alignas(64) std::int32_t q[16 * fixed_point::block_rows];
-    round_columns(x, stride, columns, steps, q, exponents);
+    FetchAhead none;
+    round_columns(x, stride, columns, steps, q, exponents, none);
     pair_up(q, steps, left, right);
 }
 

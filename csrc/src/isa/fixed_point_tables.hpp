@@ -13,14 +13,18 @@ namespace {
 constexpr int quads = step_rows / 4;
 constexpr index_t packed_signs = 16 * 8;  // bytes of a step of 16 rows
 
-void pack_rows(const float* x, index_t row_stride, int steps, std::int8_t* out,
-               std::int32_t* exponents) {
-    round_rows(x, row_stride, steps, reinterpret_cast<std::int32_t*>(out), exponents);
+void pack_rows(const float* x, index_t row_stride, int tiles, int steps, std::int8_t* out,
+               std::int32_t* exponents, FetchAhead& ahead) {
+    auto* const to = reinterpret_cast<std::int32_t*>(out);
+    for (int j = 0; j < tiles; ++j)
+        round_rows(x + 16 * j, row_stride, steps, to + j * steps * packed_ints, exponents + 16 * j,
+                   ahead);
 }
 
 void pack_columns(const float* x, index_t col_stride, int columns, int steps, std::int8_t* out,
-                  std::int32_t* exponents) {
-    round_columns(x, col_stride, columns, steps, reinterpret_cast<std::int32_t*>(out), exponents);
+                  std::int32_t* exponents, FetchAhead& ahead) {
+    round_columns(x, col_stride, columns, steps, reinterpret_cast<std::int32_t*>(out), exponents,
+                  ahead);
 }
 
 // A row's bits of a step are its signs.
@@ -186,7 +190,8 @@ void table_product(const std::int8_t* signs, index_t tiles, const std::int8_t* d
     for (; tiles > 0; tiles -= most_tiles) {
         const index_t now = tiles < most_tiles ? tiles : most_tiles;
         for (int j = 0; 16 * j < columns; ++j) {
-            for (index_t i = 0; j == 0 && i < now; ++i) fetch_ahead(ahead);
+            for (index_t i = 0; j == 0 && i < now; ++i)
+                fetch_ahead(ahead, fetch_units_of_step * steps);
             table_columns(signs, now, x + j * steps * packed_ints, columns - 16 * j, steps,
                           up + 16 * j, totals, sums + 256 * j);
         }

@@ -16,7 +16,8 @@ inline void copy_tiles(const std::int8_t* from, int steps, std::int8_t* to) {
 void pack_factor_rows(const float* x, index_t stride, int steps, std::int8_t* left,
                       std::int8_t* right, std::int32_t* exponents) {
     std::int8_t* const quads = right != nullptr ? right : left;
-    pack_quads(x, stride, steps, quads, exponents);
+    FetchAhead none;
+    pack_quads(x, stride, 1, steps, quads, exponents, none);
     if (left == nullptr) return;
     if (right != nullptr) copy_tiles(right, steps, left);
     transpose_tiles(left, index_t{3} * steps);
@@ -25,7 +26,8 @@ void pack_factor_rows(const float* x, index_t stride, int steps, std::int8_t* le
 void pack_factor_columns(const float* x, index_t stride, int columns, int steps, std::int8_t* left,
                          std::int8_t* right, std::int32_t* exponents) {
     std::int8_t* const runs = left != nullptr ? left : right;
-    pack_runs(x, stride, columns, steps, runs, exponents);
+    FetchAhead none;
+    pack_runs(x, stride, columns, steps, runs, exponents, none);
     if (right == nullptr) return;
     if (left != nullptr) copy_tiles(left, steps, right);
     transpose_tiles(right, index_t{3} * steps);

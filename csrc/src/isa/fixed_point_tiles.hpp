@@ -19,74 +19,102 @@ namespace {
         else                                                    \
             asm volatile("tdpbssd %%tmm7, %%tmm6, %%tmm" #t::); \
     } while (false)
+// A step of one tile of signs and 16 columns of data, whose slices have a tile of sums each.
+#define RANDNLA_TILE_STEP(high, middle, low, signs, data) \
+    do {                                                  \
+        RANDNLA_TILE_LOAD(6, signs);                      \
+        RANDNLA_TILE_LOAD(7, data);                       \
+        RANDNLA_TILE_MULTIPLY(high);                      \
+        RANDNLA_TILE_LOAD(7, (data) + tile_bytes);        \
+        RANDNLA_TILE_MULTIPLY(middle);                    \
+        RANDNLA_TILE_LOAD(7, (data) + 2 * tile_bytes);    \
+        RANDNLA_TILE_MULTIPLY(low);                       \
+    } while (false)
+#define RANDNLA_TILE_ZERO_SLICES(high, middle, low) \
+    do {                                            \
+        RANDNLA_TILE_ZERO(high);                    \
+        RANDNLA_TILE_ZERO(middle);                  \
+        RANDNLA_TILE_ZERO(low);                     \
+    } while (false)
+#define RANDNLA_TILE_STORE_SLICES(high, middle, low, to) \
+    do {                                                 \
+        RANDNLA_TILE_STORE(high, to);                    \
+        RANDNLA_TILE_STORE(middle, (to) + tile_ints);    \
+        RANDNLA_TILE_STORE(low, (to) + 2 * tile_ints);   \
+    } while (false)
 
 constexpr index_t tile_ints = 256;
 
-// Rows [begin, end) of both columns' tiles: their int32 sums of slices become float32 and are
-// added.
-template <bool across>
+// Rows [begin, end) of 16 columns: the int32 sums of slices become float32 and are added.
+template <bool across, bool twice>
 inline void add_tile_rows(const std::int32_t* t, const float* up, int begin, int end, float* sums) {
-    for (int j = 0; j < 2; ++j, t += 3 * tile_ints, sums += tile_ints)
-        for (int r = begin; r < end; ++r) {
-            const __m512i high = _mm512_load_si512(t + 16 * r),
-                          middle = _mm512_load_si512(t + tile_ints + 16 * r),
-                          low = _mm512_load_si512(t + 2 * tile_ints + 16 * r);
-            const __m512 first =
-                across ? _mm512_set1_ps(up[16 * j + r]) : _mm512_loadu_ps(up + 16 * j);
-            const __m512 second =
-                across ? _mm512_set1_ps(up[32 + 16 * j + r]) : _mm512_loadu_ps(up + 32 + 16 * j);
-            add_sums(high, middle, low, first, second, sums + 16 * r);
-        }
+    const auto add = [&](int r) {
+        const __m512 first = across ? _mm512_set1_ps(up[r]) : _mm512_loadu_ps(up),
+                     second = across ? _mm512_set1_ps(up[32 + r]) : _mm512_loadu_ps(up + 32);
+        add_sums<twice>(_mm512_load_si512(t + 16 * r), _mm512_load_si512(t + tile_ints + 16 * r),
+                        _mm512_load_si512(t + 2 * tile_ints + 16 * r), first, second,
+                        sums + 16 * r);
+    };
+    if (end - begin == 8) {
+#pragma GCC unroll 8
+        for (int r = 0; r < 8; ++r) add(begin + r);
+    } else {
+        for (int r = begin; r < end; ++r) add(r);
+    }
 }
 
-// Two scratch areas: the sums of one tile are added while the next one is multiplied.
+// Tiles of signs times 16 columns and 16 more, one product after the other, each with three of the
+// six tiles of sums: the first half of its steps alternates with the last half of the product
+// before it, whose sums are stored and added while the others go on.
+template <bool across, bool twice>
+void multiply_tiles(const std::int8_t* signs, index_t tiles, const std::int8_t* data, int steps,
+                    const float* up, float* sums, FetchAhead& next) {
+    FetchAhead ahead = next;  // in registers
+    alignas(64) std::int32_t scratch[2][3 * tile_ints];
+    asm volatile("ldtilecfg %0" ::"m"(tile_config) : "memory");
+    const int head = steps / 2, tail = steps - head;
+    const std::int8_t *const second = data + steps * packed_bytes,
+                             *const data_tail = data + head * packed_bytes,
+                             *const second_tail = second + head * packed_bytes;
+    RANDNLA_TILE_ZERO_SLICES(0, 1, 2);
+    for (int k = 0; k < head; ++k)
+        RANDNLA_TILE_STEP(0, 1, 2, signs + k * tile_bytes, data + k * packed_bytes);
+    for (index_t i = 0; i < tiles; ++i, sums += 2 * tile_ints) {
+        const std::int8_t* const signs_tail = signs + head * tile_bytes;
+        RANDNLA_TILE_ZERO_SLICES(3, 4, 5);
+        for (int k = 0; k < tail; ++k) {
+            fetch_ahead(ahead, fetch_units_of_step);
+            RANDNLA_TILE_STEP(0, 1, 2, signs_tail + k * tile_bytes, data_tail + k * packed_bytes);
+            if (i > 0)
+                add_tile_rows<across, twice>(scratch[1], up + 16, 16 * k / tail,
+                                             16 * (k + 1) / tail, sums - tile_ints);
+            if (k < head)
+                RANDNLA_TILE_STEP(3, 4, 5, signs + k * tile_bytes, second + k * packed_bytes);
+        }
+        RANDNLA_TILE_STORE_SLICES(0, 1, 2, scratch[0]);
+        if (i + 1 < tiles) signs += steps * tile_bytes;
+        RANDNLA_TILE_ZERO_SLICES(0, 1, 2);
+        for (int k = 0; k < tail; ++k) {
+            fetch_ahead(ahead, fetch_units_of_step);
+            RANDNLA_TILE_STEP(3, 4, 5, signs_tail + k * tile_bytes, second_tail + k * packed_bytes);
+            add_tile_rows<across, twice>(scratch[0], up, 16 * k / tail, 16 * (k + 1) / tail, sums);
+            if (k < head)
+                RANDNLA_TILE_STEP(0, 1, 2, signs + k * tile_bytes, data + k * packed_bytes);
+        }
+        RANDNLA_TILE_STORE_SLICES(3, 4, 5, scratch[1]);
+    }
+    add_tile_rows<across, twice>(scratch[1], up + 16, 0, 16, sums - tile_ints);
+    next = ahead;
+    asm volatile("tilerelease" ::: "memory");
+}
+
 template <bool across>
 void tile_product(const std::int8_t* signs, index_t tiles, const std::int8_t* data, int /*columns*/,
                   int steps, const float* up, float* sums, FetchAhead& ahead) {
-    alignas(64) std::int32_t scratch[2][6 * tile_ints];
-    asm volatile("ldtilecfg %0" ::"m"(tile_config) : "memory");
-    const std::int8_t* const second = data + steps * packed_bytes;
-    const std::int32_t* before = nullptr;
-    for (index_t i = 0; i < tiles; ++i) {
-        fetch_ahead(ahead);
-        RANDNLA_TILE_ZERO(0);
-        RANDNLA_TILE_ZERO(1);
-        RANDNLA_TILE_ZERO(2);
-        RANDNLA_TILE_ZERO(3);
-        RANDNLA_TILE_ZERO(4);
-        RANDNLA_TILE_ZERO(5);
-        for (int k = 0; k < steps; ++k, signs += tile_bytes) {
-            const std::int8_t* const x = data + k * packed_bytes;
-            const std::int8_t* const y = second + k * packed_bytes;
-            RANDNLA_TILE_LOAD(6, signs);
-            RANDNLA_TILE_LOAD(7, x);
-            RANDNLA_TILE_MULTIPLY(0);
-            RANDNLA_TILE_LOAD(7, x + 1024);
-            RANDNLA_TILE_MULTIPLY(1);
-            RANDNLA_TILE_LOAD(7, x + 2048);
-            RANDNLA_TILE_MULTIPLY(2);
-            RANDNLA_TILE_LOAD(7, y);
-            RANDNLA_TILE_MULTIPLY(3);
-            RANDNLA_TILE_LOAD(7, y + 1024);
-            RANDNLA_TILE_MULTIPLY(4);
-            RANDNLA_TILE_LOAD(7, y + 2048);
-            RANDNLA_TILE_MULTIPLY(5);
-            if (before != nullptr)
-                add_tile_rows<across>(before, up, 16 * k / steps, 16 * (k + 1) / steps,
-                                      sums - 2 * tile_ints);
-        }
-        std::int32_t* const t = scratch[i % 2];
-        RANDNLA_TILE_STORE(0, t);
-        RANDNLA_TILE_STORE(1, t + tile_ints);
-        RANDNLA_TILE_STORE(2, t + 2 * tile_ints);
-        RANDNLA_TILE_STORE(3, t + 3 * tile_ints);
-        RANDNLA_TILE_STORE(4, t + 4 * tile_ints);
-        RANDNLA_TILE_STORE(5, t + 5 * tile_ints);
-        before = t;
-        sums += 2 * tile_ints;
-    }
-    if (before != nullptr) add_tile_rows<across>(before, up, 0, 16, sums - 2 * tile_ints);
-    asm volatile("tilerelease" ::: "memory");
+    bool twice = false;
+    for (int c = 0; c < 32; ++c) twice |= up[32 + c] != 1;
+    const auto multiply = twice ? multiply_tiles<across, true> : multiply_tiles<across, false>;
+    multiply(signs, tiles, data, steps, up, sums, ahead);
 }
 
 }  // namespace

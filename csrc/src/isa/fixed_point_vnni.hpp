@@ -42,7 +42,8 @@ inline void eight_rows(const std::int8_t* signs, const std::int8_t* data, int st
             }
         }
 #pragma GCC unroll 8
-    for (int r = 0; r < 8; ++r) add_sums(high[r], middle[r], low[r], first, second, sums + 16 * r);
+    for (int r = 0; r < 8; ++r)
+        add_sums<true>(high[r], middle[r], low[r], first, second, sums + 16 * r);
 }
 
 void byte_product(const std::int8_t* signs, index_t tiles, const std::int8_t* data, int columns,
@@ -59,8 +60,8 @@ void byte_product(const std::int8_t* signs, index_t tiles, const std::int8_t* da
             start[j][slice] = _mm512_sub_epi32(_mm512_setzero_si512(), sum);
         }
     for (index_t i = 0; i < tiles; ++i, signs += steps * tile_bytes) {
-        fetch_ahead(ahead);
         for (int j = 0; j < halves; ++j) {
+            fetch_ahead(ahead, fetch_units_of_step / 2 * steps);
             float* const half = sums + 512 * i + 256 * j;
             const __m512 first = _mm512_loadu_ps(up + 16 * j),
                          second = _mm512_loadu_ps(up + 32 + 16 * j);
