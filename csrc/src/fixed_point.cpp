@@ -20,7 +20,7 @@ const FixedPointKernels& fixed_point_kernels() {
 #ifdef RANDNLA_X86_LEVELS
     const Isa isa = active_isa();
     if (isa == Isa::amx) return amx::fixed_point_kernels;
-    if (isa == Isa::v4 && __builtin_cpu_supports("avx512vnni")) return v4::fixed_point_kernels;
+    if (isa == Isa::v4) return v4::fixed_point_kernels;
     return isa >= Isa::v3 ? v3::fixed_point_kernels : v2::fixed_point_kernels;
 #else
     return baseline::fixed_point_kernels;

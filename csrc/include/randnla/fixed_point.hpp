@@ -77,7 +77,7 @@ namespace v3 {
 extern const FixedPointKernels fixed_point_kernels;
 }
 namespace v4 {
-extern const FixedPointKernels fixed_point_kernels;  // needs AVX512-VNNI
+extern const FixedPointKernels fixed_point_kernels;
 }
 namespace amx {
 extern const FixedPointKernels fixed_point_kernels;

@@ -11,7 +11,6 @@
 #if defined(__AVX512BW__)
 #include "fixed_point_pack.hpp"
 #include "fixed_point_tiles.hpp"
-#include "fixed_point_vnni.hpp"
 
 namespace randnla::amx {
 
@@ -22,24 +21,12 @@ const FixedPointKernels fixed_point_kernels = {
     v4::tile_bytes,
     v4::pack_quads,
     v4::pack_runs,
-    {v4::row_runs<1, -1>, v4::column_runs<1, -1>, v4::tile_product<false>},
-    {v4::row_quads<1, -1>, v4::column_quads<1, -1>, v4::tile_product<true>}};
+    {v4::row_runs, v4::column_runs, v4::tile_product<false>},
+    {v4::row_quads, v4::column_quads, v4::tile_product<true>}};
 
 }  // namespace randnla::amx
+#endif
 
-namespace randnla::v4 {
-
-// Unsigned bytes times signed ones: a sign s is s + 1.
-extern const FixedPointKernels fixed_point_kernels;
-const FixedPointKernels fixed_point_kernels = {packed_bytes,
-                                               tile_bytes,
-                                               pack_quads,
-                                               pack_columns_as_quads,
-                                               {row_runs<2, 0>, column_runs<2, 0>, byte_product},
-                                               {}};
-
-}  // namespace randnla::v4
-#else
 #include "fixed_point_tables.hpp"
 
 namespace randnla::RANDNLA_ISA {
@@ -53,4 +40,3 @@ const FixedPointKernels fixed_point_kernels = {packed_ints * 4,
                                                {}};
 
 }  // namespace randnla::RANDNLA_ISA
-#endif

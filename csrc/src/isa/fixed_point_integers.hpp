@@ -14,7 +14,9 @@
 namespace randnla::RANDNLA_ISA {
 namespace {
 
-#if defined(__AVX2__)
+#if defined(__AVX512BW__)
+constexpr int lanes = 16;
+#elif defined(__AVX2__)
 constexpr int lanes = 8;
 #else
 constexpr int lanes = 4;
@@ -31,7 +33,10 @@ inline std::int32_t magnitude_bits(float x) {
 
 // out = the integers nearest to x, ties to even.
 inline void round_run(const float* x, int count, std::int32_t* out) {
-#if defined(__AVX2__)
+#if defined(__AVX512BW__)
+    for (int i = 0; i < count; i += 16)
+        _mm512_storeu_si512(out + i, _mm512_cvtps_epi32(_mm512_loadu_ps(x + i)));
+#elif defined(__AVX2__)
     for (int i = 0; i < count; i += 8)
         _mm256_storeu_si256(reinterpret_cast<__m256i*>(out + i),
                             _mm256_cvtps_epi32(_mm256_loadu_ps(x + i)));

@@ -6,7 +6,7 @@
 
 #include "fixed_point_scales.hpp"
 
-// Operands of products of bytes by AVX-512: signs and slices, for the files of this folder only.
+// Operands of products of bytes on AMX tiles: signs and slices, by AVX-512.
 namespace randnla::v4 {
 namespace {
 
@@ -20,30 +20,27 @@ inline std::uint64_t spread(std::uint32_t x) {
     return _pdep_u64(x & 0xFFFFU, 0x1111111111111111U);
 }
 
-// 64 bytes, `low` where a bit is set and `high` elsewhere.
-template <int high, int low>
+// 64 bytes, -1 where a bit is set and 1 elsewhere.
 inline void expand_bits(std::uint64_t bits, std::int8_t* out) {
     _mm512_store_si512(out,
-                       _mm512_mask_blend_epi8(bits, _mm512_set1_epi8(high), _mm512_set1_epi8(low)));
+                       _mm512_mask_blend_epi8(bits, _mm512_set1_epi8(1), _mm512_set1_epi8(-1)));
 }
 
-template <int high, int low>
-void row_runs(const std::uint32_t* words, index_t stride, int steps, std::int8_t* out) {
+inline void row_runs(const std::uint32_t* words, index_t stride, int steps, std::int8_t* out) {
     for (int k = 0; k < steps; ++k)
         for (int r = 0; r < 16; ++r, out += 64) {
             std::uint64_t bits;
             __builtin_memcpy(&bits, words + r * stride + 2 * k, 8);
-            expand_bits<high, low>(bits, out);
+            expand_bits(bits, out);
         }
 }
 
-template <int high, int low>
-void column_quads(const std::uint32_t* words, index_t stride, int shift, int steps,
-                  std::int8_t* out) {
+inline void column_quads(const std::uint32_t* words, index_t stride, int shift, int steps,
+                         std::int8_t* out) {
     for (int quad = 0; quad < 16 * steps; ++quad, words += 4 * stride, out += 64) {
         std::uint64_t bits = 0;
         for (int r = 0; r < 4; ++r) bits |= spread(words[r * stride] >> shift) << r;
-        expand_bits<high, low>(bits, out);
+        expand_bits(bits, out);
     }
 }
 
@@ -164,10 +161,9 @@ void pack_runs(const float* x, index_t col_stride, int columns, int steps, std::
 }
 
 // Quads of 16 rows: a lane a row, four bits at a time through a table of their bytes.
-template <int high, int low>
-void row_quads(const std::uint32_t* words, index_t stride, int steps, std::int8_t* out) {
+inline void row_quads(const std::uint32_t* words, index_t stride, int steps, std::int8_t* out) {
     alignas(64) std::int8_t table[64];
-    for (int t = 0; t < 64; ++t) table[t] = (t / 4 >> t % 4 & 1) != 0 ? low : high;
+    for (int t = 0; t < 64; ++t) table[t] = (t / 4 >> t % 4 & 1) != 0 ? -1 : 1;
     const __m512i bytes = _mm512_load_si512(table);
     for (int w = 0; w < 2 * steps; ++w) {
         alignas(64) std::uint32_t gathered[16];
@@ -206,16 +202,9 @@ void transpose_tiles(std::int8_t* tiles, index_t count) {
     }
 }
 
-inline void pack_columns_as_quads(const float* x, index_t col_stride, int columns, int steps,
-                                  std::int8_t* out, std::int32_t* exponents, FetchAhead& ahead) {
-    pack_runs(x, col_stride, columns, steps, out, exponents, ahead);
-    transpose_tiles(out, index_t{3} * steps);
-}
-
-template <int high, int low>
-void column_runs(const std::uint32_t* words, index_t stride, int shift, int steps,
-                 std::int8_t* out) {
-    column_quads<high, low>(words, stride, shift, steps, out);
+inline void column_runs(const std::uint32_t* words, index_t stride, int shift, int steps,
+                        std::int8_t* out) {
+    column_quads(words, stride, shift, steps, out);
     transpose_tiles(out, steps);
 }
 

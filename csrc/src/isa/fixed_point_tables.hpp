@@ -135,7 +135,9 @@ inline void tabulate_column(const std::int32_t* x, Words* sums) {
         total += entry;
         twice[t] = 2 * entry;
     }
-    constexpr int held = lanes == 8 ? 3 : 2;  // entries whose signs tell lanes apart
+    constexpr int held = lanes == 16  ? 4
+                         : lanes == 8 ? 3
+                                      : 2;  // entries whose signs tell lanes apart
     for (int l = 0; l < lanes; ++l) {
         std::uint32_t sum = total;
         for (int t = 0; t < held; ++t) sum -= (l >> t & 1) != 0 ? twice[t] : 0U;
@@ -168,7 +170,7 @@ inline void table_columns(const std::int8_t* signs, index_t tiles, const std::in
                           int columns, int steps, const float* up, std::uint32_t* totals,
                           float* sums) {
     const auto add = columns == 1   ? add_step_of_column
-                     : columns <= 8 ? add_step<8 / lanes>
+                     : columns <= 8 ? add_step < lanes < 8 ? 8 / lanes : 1 >
                                     : add_step<16 / lanes>;
     for (int k = 0; k < steps; ++k)
         add(signs + k * packed_signs, steps * packed_signs, tiles, k == 0, data + k * packed_ints,
