@@ -21,6 +21,7 @@ using namespace fixed_point;
 
 constexpr index_t square = 1024;  // columns of either factor at a time: 15 MB
 constexpr index_t tile = 16;
+constexpr index_t longest_run = 8;  // of tiles that a member multiplies at a time
 
 const FixedPointFactors& factors() {
 #ifdef RANDNLA_X86_LEVELS
@@ -43,7 +44,10 @@ struct Packed {
           columnwise(by_columns(a)),
           tile_bytes(step_bytes * (block_rows / step_rows)),
           bytes(2 * tiles_of(a.cols) * tile_bytes),
-          weights(2 * tiles_of(a.cols) * tile) {}
+          weights(2 * tiles_of(a.cols) * tile),
+          exponents(tiles_of(a.cols) * tile) {
+        std::fill(exponents.data(), exponents.data() + tiles_of(a.cols) * tile, 0);
+    }
 
     std::int8_t* tile_at(index_t turn, index_t t) const {
         return bytes.data() + (turn * tiles_of(view.cols) + t) * tile_bytes;
@@ -57,6 +61,7 @@ struct Packed {
     index_t tile_bytes;
     Scratch<std::int8_t> bytes;
     Scratch<double> weights;
+    Scratch<std::int32_t> exponents;  // of the block packed last: the next one's are tried first
 };
 
 class Square {
@@ -76,8 +81,8 @@ class Square {
     void run() {
         parallel_team([&](Team& team) {
             const index_t rows = left_.view.rows;
-            each_tile(team, [&](index_t, index_t, double* sums) {
-                std::fill(sums, sums + tile * tile, 0.0);
+            each_run(team, [&](index_t, index_t, index_t tiles, double* sums) {
+                std::fill(sums, sums + tiles * tile * tile, 0.0);
             });
             const Scratch<float> copy(tile * block_rows);
             index_t turn = 0;
@@ -111,7 +116,7 @@ class Square {
 
     void pack_tile(const Packed& factor, const Block& block, index_t t, float* copy,
                    std::int8_t* left, std::int8_t* right, double* weights) const {
-        std::int32_t exponents[tile] = {};
+        std::int32_t* const exponents = factor.exponents.data() + tile * t;
         visit_tile(
             factor.view, factor.columnwise, block, tile * t,
             std::min(factor.view.cols, tile * (t + 1)), copy,
@@ -124,35 +129,41 @@ class Square {
         for (index_t c = 0; c < tile; ++c) weights[c] = weight(exponents[c]);
     }
 
-    // The tiles of out that a member computes alone.
+    // The runs of tiles of out that a member computes alone: of one row, those not below the
+    // diagonal.
     template <class Visit>
-    void each_tile(const Team& team, const Visit& visit) const {
-        const index_t rights = tiles_of(right_.view.cols),
-                      count = tiles_of(left_.view.cols) * rights;
-        for (index_t t = team.rank(); t < count; t += team.size())
-            if (!symmetric_ || t % rights >= t / rights)
-                visit(t / rights, t % rights, sums_.data() + t * tile * tile);
+    void each_run(const Team& team, const Visit& visit) const {
+        const index_t lefts = tiles_of(left_.view.cols), rights = tiles_of(right_.view.cols);
+        const index_t run = std::clamp(lefts * rights / (8 * team.size()), index_t{1}, longest_run);
+        index_t count = 0;
+        for (index_t i = 0; i < lefts; ++i)
+            for (index_t j = symmetric_ ? i : 0; j < rights; j += run)
+                if (count++ % team.size() == team.rank())
+                    visit(i, j, std::min(run, rights - j),
+                          sums_.data() + (i * rights + j) * tile * tile);
     }
 
     void multiply(Team& team, int steps, index_t turn) const {
         const Packed& weights = symmetric_ ? left_ : right_;
         index_t count = 0;
-        each_tile(team, [&](index_t i, index_t j, double* sums) {
-            if (count++ % 64 == 0) team.checkpoint();
-            kernels_.product(left_.tile_at(turn, i), right_.tile_at(turn, j), steps, third_,
-                             left_.weights_at(turn, i), weights.weights_at(turn, j), sums);
+        each_run(team, [&](index_t i, index_t j, index_t tiles, double* sums) {
+            if (count++ % 8 == 0) team.checkpoint();
+            kernels_.product(left_.tile_at(turn, i), right_.tile_at(turn, j), tiles,
+                             right_.tile_bytes, steps, third_, left_.weights_at(turn, i),
+                             weights.weights_at(turn, j), sums);
         });
     }
 
     void write(const Team& team) const {
-        each_tile(team, [&](index_t row, index_t column, const double* sums) {
-            const index_t i0 = tile * row, j0 = tile * column;
-            for (index_t i = i0; i < std::min(out_.rows, i0 + tile); ++i)
-                for (index_t j = j0; j < std::min(out_.cols, j0 + tile); ++j) {
-                    const auto sum = static_cast<float>(sums[tile * (i - i0) + j - j0]);
-                    out_(i, j) = sum;
-                    if (symmetric_ && j0 > i0) out_(j, i) = sum;
-                }
+        each_run(team, [&](index_t row, index_t column, index_t tiles, const double* sums) {
+            const index_t i0 = tile * row;
+            for (index_t j0 = tile * column; tiles > 0; --tiles, j0 += tile, sums += tile * tile)
+                for (index_t i = i0; i < std::min(out_.rows, i0 + tile); ++i)
+                    for (index_t j = j0; j < std::min(out_.cols, j0 + tile); ++j) {
+                        const auto sum = static_cast<float>(sums[tile * (i - i0) + j - j0]);
+                        out_(i, j) = sum;
+                        if (symmetric_ && j0 > i0) out_(j, i) = sum;
+                    }
         });
     }
 

@@ -21,9 +21,11 @@ struct FixedPointFactors {
                       std::int8_t* right, std::int32_t* exponents);
     void (*pack_columns)(const float* x, index_t stride, int columns, int steps, std::int8_t* left,
                          std::int8_t* right, std::int32_t* exponents);
-    // c[16][16] += weights times the sums of left^T right, without or with all `third` bytes.
-    void (*product)(const std::int8_t* left, const std::int8_t* right, int steps, bool third,
-                    const double* left_weights, const double* right_weights, double* c);
+    // c[tile][16][16] += weights times the sums of left^T right, without or with all `third` bytes,
+    // for tiles of the right factor that lie spacing bytes apart.
+    void (*product)(const std::int8_t* left, const std::int8_t* right, index_t tiles,
+                    index_t spacing, int steps, bool third, const double* left_weights,
+                    const double* right_weights, double* c);
 };
 
 #ifdef RANDNLA_X86_LEVELS

@@ -131,8 +131,9 @@ inline void add_four_columns(const std::uint32_t* left, const std::uint32_t* rig
     }
 }
 
-void pair_product(const std::int8_t* left, const std::int8_t* right, int steps, bool third,
-                  const double* left_weights, const double* right_weights, double* c) {
+inline void one_pair_product(const std::int8_t* left, const std::int8_t* right, int steps,
+                             bool third, const double* left_weights, const double* right_weights,
+                             double* c) {
     const auto add = third ? add_four_columns<true> : add_four_columns<false>;
     const auto *a = reinterpret_cast<const std::uint32_t*>(left),
                *b = reinterpret_cast<const std::uint32_t*>(right);
@@ -144,6 +145,13 @@ void pair_product(const std::int8_t* left, const std::int8_t* right, int steps, 
     for (int i = 0; i < 16; ++i)
         for (int j = 0; j < 16; ++j)
             c[16 * i + j] += sums.at(16 * i + j) * (left_weights[i] * right_weights[j]);
+}
+
+void pair_product(const std::int8_t* left, const std::int8_t* right, index_t tiles, index_t spacing,
+                  int steps, bool third, const double* left_weights, const double* right_weights,
+                  double* c) {
+    for (; tiles > 0; --tiles, right += spacing, right_weights += 16, c += 256)
+        one_pair_product(left, right, steps, third, left_weights, right_weights, c);
 }
 
 }  // namespace

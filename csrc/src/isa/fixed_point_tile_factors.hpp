@@ -33,10 +33,12 @@ void pack_factor_columns(const float* x, index_t stride, int columns, int steps,
     transpose_tiles(right, index_t{3} * steps);
 }
 
-// c += the sums of 16 by 16 products of levels, the highest first, in their weights.
+// Rows [begin, end) of c += the sums of 16 by 16 products of levels, the highest first, in their
+// weights.
 inline void add_levels(const std::int32_t* levels, const double* left_weights,
-                       const double* right_weights, double* c) {
-    for (int i = 0; i < 16; ++i) {
+                       const double* right_weights, int begin, int end, double* c) {
+    const __m512d right[2] = {_mm512_loadu_pd(right_weights), _mm512_loadu_pd(right_weights + 8)};
+    for (int i = begin; i < end; ++i) {
         // 256 times the second level and the third: below 2^31 (DevNotes.md).
         const __m512i upper = _mm512_load_si512(levels + 16 * i);
         const __m512i lower =
@@ -45,52 +47,107 @@ inline void add_levels(const std::int32_t* levels, const double* left_weights,
         const __m256i parts[2][2] = {
             {_mm512_castsi512_si256(upper), _mm512_castsi512_si256(lower)},
             {_mm512_extracti64x4_epi64(upper, 1), _mm512_extracti64x4_epi64(lower, 1)}};
+#pragma GCC unroll 2
         for (int h = 0; h < 2; ++h) {
             double* const out = c + 16 * i + 8 * h;
             const __m512d sum =
                 _mm512_add_pd(_mm512_mul_pd(_mm512_set1_pd(65536), _mm512_cvtepi32_pd(parts[h][0])),
                               _mm512_cvtepi32_pd(parts[h][1]));
-            const __m512d weights = _mm512_mul_pd(_mm512_set1_pd(left_weights[i]),
-                                                  _mm512_loadu_pd(right_weights + 8 * h));
+            const __m512d weights = _mm512_mul_pd(_mm512_set1_pd(left_weights[i]), right[h]);
             _mm512_storeu_pd(out, _mm512_add_pd(_mm512_loadu_pd(out), _mm512_mul_pd(sum, weights)));
         }
     }
 }
 
-#define RANDNLA_TILE_ADD_PRODUCT(sum, left, right) \
-    asm volatile("tdpbssd %%tmm" #right ", %%tmm" #left ", %%tmm" #sum::)
+// The slice of the left factor in tile 6 times one of the right, which goes to tile 7.
+#define RANDNLA_TILE_ADD_PRODUCT(sum, right)                  \
+    do {                                                      \
+        RANDNLA_TILE_LOAD(7, right);                          \
+        asm volatile("tdpbssd %%tmm7, %%tmm6, %%tmm" #sum::); \
+    } while (false)
 
-// Levels in tiles 0 to 2, slices of the left factor in 3 to 5, one of the right in 6.
-void tile_factors(const std::int8_t* left, const std::int8_t* right, int steps, bool third,
-                  const double* left_weights, const double* right_weights, double* c) {
-    alignas(64) std::int32_t levels[3 * 256];
-    asm volatile("ldtilecfg %0" ::"m"(tile_config) : "memory");
-    RANDNLA_TILE_ZERO(0);
-    RANDNLA_TILE_ZERO(1);
-    RANDNLA_TILE_ZERO(2);
-    for (int k = 0; k < steps; ++k, left += packed_bytes, right += packed_bytes) {
-        RANDNLA_TILE_LOAD(3, left);
-        RANDNLA_TILE_LOAD(4, left + tile_bytes);
-        RANDNLA_TILE_LOAD(6, right);
-        RANDNLA_TILE_ADD_PRODUCT(0, 3, 6);
-        RANDNLA_TILE_ADD_PRODUCT(1, 4, 6);
-        if (third) {
-            RANDNLA_TILE_LOAD(5, left + 2 * tile_bytes);
-            RANDNLA_TILE_ADD_PRODUCT(2, 5, 6);
-        }
-        RANDNLA_TILE_LOAD(7, right + tile_bytes);
-        RANDNLA_TILE_ADD_PRODUCT(1, 3, 7);
-        RANDNLA_TILE_ADD_PRODUCT(2, 4, 7);
-        if (third) {
-            RANDNLA_TILE_LOAD(6, right + 2 * tile_bytes);
-            RANDNLA_TILE_ADD_PRODUCT(2, 3, 6);
-        }
+// A step of two tiles of the right factor: their levels in tiles 0 to 2 and 3 to 5, in turns, as
+// each sum waits for the one before it.
+template <bool third>
+inline void add_step_of_levels(const std::int8_t* left, const std::int8_t* x,
+                               const std::int8_t* y) {
+    RANDNLA_TILE_LOAD(6, left);
+    RANDNLA_TILE_ADD_PRODUCT(1, x + tile_bytes);
+    RANDNLA_TILE_ADD_PRODUCT(4, y + tile_bytes);
+    if constexpr (third) {
+        RANDNLA_TILE_ADD_PRODUCT(2, x + 2 * tile_bytes);
+        RANDNLA_TILE_ADD_PRODUCT(5, y + 2 * tile_bytes);
     }
-    RANDNLA_TILE_STORE(0, levels);
-    RANDNLA_TILE_STORE(1, levels + 256);
-    RANDNLA_TILE_STORE(2, levels + 512);
+    RANDNLA_TILE_ADD_PRODUCT(0, x);
+    RANDNLA_TILE_ADD_PRODUCT(3, y);
+    RANDNLA_TILE_LOAD(6, left + tile_bytes);
+    RANDNLA_TILE_ADD_PRODUCT(2, x + tile_bytes);
+    RANDNLA_TILE_ADD_PRODUCT(5, y + tile_bytes);
+    RANDNLA_TILE_ADD_PRODUCT(1, x);
+    RANDNLA_TILE_ADD_PRODUCT(4, y);
+    if constexpr (third) {
+        RANDNLA_TILE_LOAD(6, left + 2 * tile_bytes);
+        RANDNLA_TILE_ADD_PRODUCT(2, x);
+        RANDNLA_TILE_ADD_PRODUCT(5, y);
+    }
+}
+
+// What remains to be added of two tiles: the sums of one of two scratch areas.
+struct PendingLevels {
+    const std::int32_t* levels = nullptr;
+    const double *left_weights, *right_weights;
+    double* c;
+    index_t tiles;
+
+    void add(int begin, int end) const {
+        if (levels == nullptr) return;
+        for (index_t t = 0; t < tiles; ++t)
+            add_levels(levels + 768 * t, left_weights, right_weights + 16 * t, begin, end,
+                       c + 256 * t);
+    }
+};
+
+template <bool third>
+inline void multiply_factors(const std::int8_t* left, const std::int8_t* right, index_t tiles,
+                             index_t spacing, int steps, const double* left_weights,
+                             const double* right_weights, double* c) {
+    alignas(64) std::int32_t scratch[2][6 * 256];
+    PendingLevels before;
+    asm volatile("ldtilecfg %0" ::"m"(tile_config) : "memory");
+    for (index_t j = 0; j < tiles; j += 2) {
+        // A last tile without another is multiplied twice, and added once.
+        const std::int8_t *const x = right + j * spacing, *const y =
+                                                              j + 1 < tiles ? x + spacing : x;
+        RANDNLA_TILE_ZERO(0);
+        RANDNLA_TILE_ZERO(1);
+        RANDNLA_TILE_ZERO(2);
+        RANDNLA_TILE_ZERO(3);
+        RANDNLA_TILE_ZERO(4);
+        RANDNLA_TILE_ZERO(5);
+        for (int k = 0; k < steps; ++k) {
+            const index_t at = k * packed_bytes;
+            add_step_of_levels<third>(left + at, x + at, y + at);
+            before.add(16 * k / steps, 16 * (k + 1) / steps);
+        }
+        std::int32_t* const levels = scratch[j / 2 % 2];
+        RANDNLA_TILE_STORE(0, levels);
+        RANDNLA_TILE_STORE(1, levels + 256);
+        RANDNLA_TILE_STORE(2, levels + 512);
+        RANDNLA_TILE_STORE(3, levels + 768);
+        RANDNLA_TILE_STORE(4, levels + 1024);
+        RANDNLA_TILE_STORE(5, levels + 1280);
+        before = {levels, left_weights, right_weights + 16 * j, c + 256 * j,
+                  j + 1 < tiles ? index_t{2} : index_t{1}};
+    }
+    before.add(0, 16);
     asm volatile("tilerelease" ::: "memory");
-    add_levels(levels, left_weights, right_weights, c);
+}
+
+void tile_factors(const std::int8_t* left, const std::int8_t* right, index_t tiles, index_t spacing,
+                  int steps, bool third, const double* left_weights, const double* right_weights,
+                  double* c) {
+    const auto multiply = third ? multiply_factors<true> : multiply_factors<false>;
+    multiply(left, right, tiles, spacing, steps, left_weights, right_weights, c);
 }
 
 }  // namespace
