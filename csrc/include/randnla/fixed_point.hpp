@@ -25,13 +25,13 @@ constexpr std::int32_t not_finite = std::numeric_limits<std::int32_t>::min();
 
 // What follows the lines being worked on: `runs` runs of `lines` cache lines, requested little by
 // little, as the first cache has few requests open: `share` sixteenths of a line for each unit of
-// work, which is a quad of rows packed or a quarter of a step of a row tile.
+// work: a quad of rows packed, or an eighth of a step of a row tile.
 struct FetchAhead {
     const float* data = nullptr;
     index_t stride = 0, runs = 0, lines = 0, share = 0;
     index_t line = 0, due = 0;
 };
-constexpr index_t fetch_units_of_step = 4;
+constexpr index_t fetch_units_of_step = 8;
 
 // What packs operands and multiplies them, each in bytes of its own form, tile by tile: 16 columns
 // of data or 16 rows of signs, step after step.

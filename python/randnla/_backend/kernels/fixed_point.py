@@ -40,7 +40,7 @@ def apply_sign_map(A: Real, out: Real, *, adjoint: bool = False, **block: Unpack
     -----
     *Algorithm*: 256 rows at a time (counted in the whole map), a column becomes integers of 24 bits times
     a power of two, and these three balanced bytes; signs times bytes are summed in int32 without rounding,
-    on AMX tiles, by AVX512-VNNI, AVX2 or SSE. An entry of A is represented to ``2**-23 * 1.004`` of the
+    on AMX tiles, or looked up in tables. An entry of A is represented to ``2**-23 * 1.004`` of the
     largest magnitude in its column and block, and one block's sum is rounded once and added in float32.
     A column that holds NaN or Inf gives NaN. Bits depend on the arguments alone (csrc/DevNotes.md).
 
