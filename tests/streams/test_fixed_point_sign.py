@@ -137,6 +137,17 @@ def test_extreme_columns_have_the_bits_of_the_oracle(scale: float, adjoint: bool
         assert (got[:, [0, 25]] == 0).all()
 
 
+def test_units_that_change_from_block_to_block_have_the_bits_of_the_oracle() -> None:
+    """The units of one block are no guess for the next: up, down, to zero, to NaN and back."""
+    rng = np.random.default_rng(12)
+    A = rng.standard_normal((1500, 70))
+    A *= 2.0 ** rng.integers(-130, 100, (6, 70)).repeat(256, axis=0)[:1500]
+    A[256:512, ::3], A[800, 5], A[512:768, 7] = 0, np.nan, 0
+    A = A.astype(np.float32)
+    for X in (A, np.asfortranarray(A)):
+        same_bits(*both(X, 40, seed=2, stream=0))
+
+
 def test_slices_are_balanced_and_exact() -> None:
     A = extremes()
     finite = np.isfinite(A).all(axis=0)
