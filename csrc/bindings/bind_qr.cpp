@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "arrays.hpp"
 #include "randnla/blas.hpp"
+#include "randnla/leading_columns.hpp"
 #include "randnla/qr_cholesky.hpp"
 #include "randnla/qr_householder.hpp"
 #include "randnla/qr_pivoted.hpp"
@@ -188,6 +189,21 @@ void multiply_in_place(py::array& q, const py::array& m, py::array& gram, bool w
     });
 }
 
+void moments_of_leading(py::array& a, index_t apart, py::array& out) {
+    const auto av = output_matrix<float>(a, "a");
+    const auto ov = output_matrix<double>(out, "out");
+    const ReleaseGil release;
+    leading_moments(av, apart, ov);
+}
+
+void add_products_of_leading(py::array& a, const py::array& m, py::array& gram, index_t stretch) {
+    const auto av = output_matrix<float>(a, "a");
+    const auto mv = input_matrix<double>(m, "m");
+    const auto gv = output_matrix<double>(gram, "gram");
+    const ReleaseGil release;
+    add_leading(av, mv, gv, stretch);
+}
+
 // The upper triangle of r by its Cholesky factor, inverse by that of the factor. Returns the order
 // of the leading minor that is not positive definite, 0 if all are.
 index_t cholesky_factor(py::array& r, py::array& inverse) {
@@ -330,6 +346,12 @@ void register_qr(py::module_& m) {
           py::arg("columns").noconvert(), py::arg("factor").noconvert(), py::arg("solve"),
           py::arg("q").noconvert(), py::arg("gram").noconvert(),
           "q = a[:, columns] times the inverse, or with the triangle solved for; gram = q^T q.");
+    m.def("leading_moments", &moments_of_leading, py::arg("a").noconvert(), py::arg("apart"),
+          py::arg("out").noconvert(),
+          "Exchange columns j and j apart of a, then out = x^T a of its first x, in float64.");
+    m.def("add_leading", &add_products_of_leading, py::arg("a").noconvert(),
+          py::arg("m").noconvert(), py::arg("gram").noconvert(), py::arg("stretch"),
+          "[x, y] := [x m_1, y + x m_2] in float64, rounded once, and gram = y^T y of the new y.");
     m.def("multiply_columns", &multiply_in_place, py::arg("q").noconvert(),
           py::arg("m").noconvert(), py::arg("gram").noconvert(), py::arg("wide"),
           "q := q m, m upper triangular; gram of the result unless it is empty.");

@@ -113,7 +113,12 @@ void precondition(MatrixView<const T> a, const std::int32_t* columns,
 namespace {
 
 // Columns of M at a time: of wider panels more of what is multiplied is its zero triangle.
-constexpr index_t most_panel = 128;
+constexpr index_t most_panel = 64;
+
+template <class From, class To>
+void convert(const From* from, index_t count, To* __restrict to) {
+    for (index_t j = 0; j < count; ++j) to[j] = static_cast<To>(from[j]);
+}
 
 // Q := Q M with products in the type of M.
 template <class T, class Work>
@@ -126,16 +131,14 @@ void multiply_blocks(MatrixView<T> q, MatrixView<const Work> m, const SlabPlan& 
         const Scratch<Work> buffer(size), product(same ? 0 : size);
         const auto out = q.block(begin, end, 0, k);
         const auto before = row_major_view(buffer.data(), end - begin, k);
-        for (index_t i = 0; i < out.rows; ++i)
-            for (index_t j = 0; j < k; ++j) before(i, j) = static_cast<Work>(out(i, j));
+        for (index_t i = 0; i < out.rows; ++i) convert(&out(i, 0), k, &before(i, 0));
         if constexpr (same) {
             multiply_upper<T>(before, m, panel, out);
             sums.add<T>(slab, out);
         } else {
             const auto wide = row_major_view(product.data(), end - begin, k);
             multiply_upper<Work>(before, m, panel, wide);
-            for (index_t i = 0; i < out.rows; ++i)
-                for (index_t j = 0; j < k; ++j) out(i, j) = static_cast<T>(wide(i, j));
+            for (index_t i = 0; i < out.rows; ++i) convert(&wide(i, 0), k, &out(i, 0));
             sums.add<T>(slab, out);
         }
     });

@@ -8,7 +8,7 @@ import pickle
 import numpy as np
 import pytest
 
-from randnla import CapacityError, InputError, NonFiniteError, StateError
+from randnla import CapacityError, InputError, NonFiniteError, StateError, num_threads, set_num_threads
 from randnla._backend import state as plain_state
 from randnla.curvature import MFAC
 from randnla.curvature.windows.primal_window import PrimalWindow
@@ -122,13 +122,27 @@ def errors(G, damping, x):
     x = x.astype(np.float64)
     exact = np.linalg.solve(dense(G, damping), x)
     A, q = np.ascontiguousarray(G.T), np.empty(len(G))
-    orthogonalize(A, damping, np.empty((len(G), len(G))), q, wide=False)
+    orthogonalize(A, damping, np.empty((len(G), len(G))), q)
     found = []
     for V, pivots in ((A.T, q), recursion(G, damping), recursion(G.astype(np.float64), damping)):
         V = V.astype(np.float32).astype(np.float64)
         y = x / damping - V.T @ ((V @ x) / pivots)
         found.append(float(np.linalg.norm(y - exact) / np.linalg.norm(exact)))
     return found
+
+
+def of_a_network(rng, m, batch=16):
+    """Gradients of batches of a net of one layer of 16 on 5 classes of 30 features."""
+    W, C, means = rng.standard_normal((30, 16)) / 5, rng.standard_normal((16, 5)) / 4, rng.random((5, 30))
+    found = []
+    for _ in range(m):
+        y = rng.integers(0, 5, batch)
+        x = means[y] + 0.2 * rng.standard_normal((batch, 30))
+        h = np.tanh(x @ W)
+        p = np.exp(h @ C)
+        e = p / p.sum(axis=1, keepdims=True) - np.eye(5)[y]
+        found.append(np.concatenate([(x.T @ ((e @ C.T) * (1 - h**2))).ravel(), (h.T @ e).ravel()]))
+    return np.array(found) / batch
 
 
 def sequence(kind, rng, m, d):
@@ -141,40 +155,53 @@ def sequence(kind, rng, m, d):
         G = G[0] + 1e-3 * G
     elif kind == "alike":
         G = G[0] + 0.1 * G
+    elif kind == "late":  # what those of the second half have in common is new
+        G = np.where(np.arange(m)[:, None] < m // 2, G[0], G[1]) + 1e-2 * G
+    elif kind == "network":
+        G = of_a_network(rng, m)
     elif kind == "scaled":
         G *= np.logspace(-4, 2, m)[:, None]
     return (G / np.linalg.norm(G, axis=1).max()).astype(np.float32)
 
 
 @pytest.mark.parametrize("damping", [1e-1, 1e-3, 2e-5])
-@pytest.mark.parametrize("kind", ["duplicates", "equal", "correlated", "alike", "random", "scaled"])
+@pytest.mark.parametrize(
+    "kind", ["duplicates", "equal", "correlated", "alike", "late", "network", "random", "scaled"]
+)
 def test_two_products_are_as_exact_as_the_recursion_in_float32(kind, damping):
     """Of a random vector, which F^-1 hardly changes in shape, and of one in the span, where it cancels."""
     found = {"random": [], "span": []}
-    for seed in range(6):
+    for seed in range(4):
         rng = np.random.default_rng(seed)
-        G = sequence(kind, rng, m=64, d=300)
-        found["random"].append(errors(G, damping, rng.standard_normal(300).astype(np.float32)))
-        found["span"].append(errors(G, damping, (G.T @ rng.standard_normal(64)).astype(np.float32)))
+        G = sequence(kind, rng, m=80, d=300)
+        found["random"].append(errors(G, damping, rng.standard_normal(G.shape[1]).astype(np.float32)))
+        found["span"].append(errors(G, damping, (G.T @ rng.standard_normal(80)).astype(np.float32)))
     for pairs in found.values():
         # Single errors scatter by factors, with the kernels of the machine too: their geometric means are
-        # compared (of 24 seeds at most .92), with a floor of some roundings of the result.
+        # compared, with a floor of some roundings of the result.
         ours, textbook, stored = np.exp(np.mean(np.log(np.maximum(pairs, 1e-12)), axis=0))
-        assert ours <= max(1.25 * textbook, 1.25 * stored, 8 * np.finfo(np.float32).eps)
+        assert ours <= max(textbook, stored, 8 * np.finfo(np.float32).eps)
 
 
-@pytest.mark.parametrize(
-    ("kind", "wide"), [("random", False), ("scaled", False), ("duplicates", True), ("alike", True)]
-)
-def test_products_are_in_float64_where_gradients_are_correlated(kind, wide):
-    A = np.ascontiguousarray(sequence(kind, np.random.default_rng(0), m=20, d=2000).T)
-    assert orthogonalize(A, 1e-3, np.empty((20, 20)), np.empty(20), wide=False) == wide
-    assert orthogonalize(A.astype(np.float64), 1e-3, np.empty((20, 20)), np.empty(20), wide=False)
+def test_the_recursion_has_the_same_bits_for_every_number_of_threads():
+    G = sequence("alike", np.random.default_rng(0), m=70, d=5000)
+    found, before = [], num_threads()
+    try:
+        for threads in (1, 2, 3):
+            set_num_threads(threads)
+            A, L, q = np.ascontiguousarray(G.T), np.empty((70, 70)), np.empty(70)
+            orthogonalize(A, 1e-3, L, q)
+            found.append((A, L, q))
+    finally:
+        set_num_threads(before)
+    for made in found[1:]:
+        for one, other in zip(made, found[0], strict=True):
+            np.testing.assert_array_equal(one, other)
 
 
 def test_pivots_stay_at_least_m_where_rounding_takes_them_below():
     S = np.array([[1e9, 1e9], [1e9, 1e9 - 200.0]])
-    L, q = _factored(S, 8.0)
+    L, q = _factored(S + 8 * np.eye(2), 8.0)
     assert (q >= 8.0).all()
     np.testing.assert_array_equal(np.triu(L, 1), 0)
     # The least eigenvalue, -100, becomes m: a change of the size of what was wrong.

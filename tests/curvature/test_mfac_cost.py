@@ -64,7 +64,7 @@ def test_the_recursion_is_linear_in_parameters_and_quadratic_in_the_window():
 
     def build(d, m):
         A = rng.standard_normal((d, m), dtype=np.float32) / np.float32(d**0.5)
-        return lambda: orthogonalize(A.copy(), 0.1, np.eye(m), np.empty(m), wide=False)
+        return lambda: orthogonalize(A.copy(), 0.1, np.eye(m), np.empty(m))
 
     dims, windows = [1 << 17, 1 << 18, 1 << 19, 1 << 20], [64, 128, 256, 512]
     by_dim, by_window = (
@@ -73,6 +73,62 @@ def test_the_recursion_is_linear_in_parameters_and_quadratic_in_the_window():
     assert 0.8 <= slope(dims, by_dim) <= 1.2
     # Products of few columns are slow, so that short windows pay more for them.
     assert 1.4 <= slope(windows, by_window) <= 2.2
+
+
+def changing(d, m):
+    """A full window that drops its oldest gradient and takes a new one, and factors."""
+    made, g = filled(d, m), np.random.default_rng(1).standard_normal(d, dtype=np.float32)
+
+    def change():
+        made.remove()
+        made.add(g)
+
+    change()
+    return change
+
+
+def filled(d, m, **settings):
+    rng, made = np.random.default_rng(0), MFAC(d, m, 0.1, **settings)
+    for _ in range(m):
+        made.add(rng.standard_normal(d, dtype=np.float32))
+    return made
+
+
+@pytest.mark.serial
+def test_adding_and_removing_are_linear_in_parameters_and_in_the_window():
+    """Of sizes that leave the caches."""
+    dims, windows = [1 << 17, 1 << 18, 1 << 19, 1 << 20], [16, 32, 64, 128]
+    by_dim = seconds([changing(d, 16) for d in dims])
+    by_window = seconds([changing(1 << 17, m) for m in windows])
+    assert 0.8 <= slope(dims, by_dim) <= 1.2
+    assert 0.6 <= slope(windows, by_window) <= 1.2  # to check and to keep a gradient is passes, too
+
+
+@pytest.mark.serial
+def test_a_change_without_parameters_is_at_most_cubic_in_the_window():
+    windows = [128, 256, 512, 1024]
+
+    def changed(m):
+        change, made = changing(8, m), filled(8, m, method="dynamic")
+        g = np.ones(8, np.float32)
+        return change, lambda: made.add(g)
+
+    for times in zip(*(seconds(changed(m)) for m in windows), strict=True):
+        assert slope(windows, times) <= 3.2
+
+
+@pytest.mark.serial
+@pytest.mark.parametrize("method", ["dual", "static"])
+def test_elements_do_not_depend_on_parameters_and_are_linear_in_the_window(method):
+    def elements(d, m):
+        made = filled(d, m, method=method)
+        made.inverse_element(0, 1)
+        pairs = [tuple(map(int, pair)) for pair in np.random.default_rng(2).integers(0, d, (500, 2))]
+        return lambda: [made.inverse_element(i, j) for i, j in pairs]
+
+    dims, windows = [1 << 12, 1 << 13, 1 << 14, 1 << 15], [64, 256, 1024]
+    assert slope(dims, seconds([elements(d, 32) for d in dims])) <= 0.3  # lines that are in no cache
+    assert slope(windows, seconds([elements(1 << 11, m) for m in windows])) <= 1.2
 
 
 @pytest.mark.parametrize("storage", [None, "bfloat16", "float16"])

@@ -10,6 +10,8 @@ namespace randnla {
 // Inner loops of the orthogonalization.
 struct QrKernels {
     void (*widen)(const float* x, index_t n, double* out);
+    // out += x, summed in float64.
+    void (*add_rounded)(const double* x, index_t n, float* out);
     // sum[row(z), :] += sign(z) x for z < nnz; sums has rows of length n.
     void (*scatter_row)(const double* x, index_t n, const std::int32_t* rows, const double* signs,
                         int nnz, double* sums);

@@ -9,6 +9,10 @@ void widen(const float* x, index_t n, double* __restrict out) {
     for (index_t i = 0; i < n; ++i) out[i] = static_cast<double>(x[i]);
 }
 
+void add_rounded(const double* x, index_t n, float* __restrict out) {
+    for (index_t i = 0; i < n; ++i) out[i] = static_cast<float>(static_cast<double>(out[i]) + x[i]);
+}
+
 void scatter_row(const double* x, index_t n, const std::int32_t* rows, const double* signs, int nnz,
                  double* sums) {
     for (int z = 0; z < nnz; ++z) {
@@ -21,6 +25,6 @@ void scatter_row(const double* x, index_t n, const std::int32_t* rows, const dou
 }  // namespace
 
 extern const QrKernels qr_kernels;
-const QrKernels qr_kernels = {widen, scatter_row};
+const QrKernels qr_kernels = {widen, add_rounded, scatter_row};
 
 }  // namespace randnla::RANDNLA_ISA

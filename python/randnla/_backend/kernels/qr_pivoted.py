@@ -134,6 +134,28 @@ def multiply_columns(Q: Array, M: Array, *, gram: bool, wide: bool = False) -> A
     return result if gram else None
 
 
+def leading_moments(A: Array, count: int) -> Array:
+    """Bring `count` columns X that are evenly apart to the front of a row-major A of float32, in place.
+
+    Those that were there go where these come from. Returns ``X.T @ A`` in float64.
+    """
+    out = np.empty((count, A.shape[1]))
+    _core.leading_moments(A, max(1, A.shape[1] // max(1, count)), out)
+    return out
+
+
+def add_leading(A: Array, M: Array, *, stretch: int) -> Array:
+    """``[X, Y] = [X @ M1, Y + X @ M2]`` in place, M = [M1, M2] and X as many columns as M has rows.
+
+    In float64, and rounded to the float32 of A once. Returns ``Y.T @ Y`` of the new Y in float64, with sums
+    of blocks of up to `stretch` rows in float32.
+    """
+    rest = A.shape[1] - len(M)
+    gram = np.empty((rest, rest))
+    _core.add_leading(A, M, gram, stretch)
+    return gram
+
+
 def cholesky_factor(gram: Array) -> tuple[Array, Array] | None:
     """R and its inverse of a float64 ``gram = R.T @ R``; None where it is not positive definite."""
     R = np.array(gram, order="C", copy=True)

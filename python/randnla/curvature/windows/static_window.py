@@ -19,14 +19,13 @@ from randnla.operators.base import Array
 from .window_core import core_of
 from .window_storage import mapped
 
-_NOISE = 1e-4  # of pivots, relative: above it everything is in float64
-_CANCELLED = 1.05  # what a pivot may have lost of its gradient's own square before products are in float64
+_LED = 24  # gradients of float32 that are subtracted from all others in float64
 _SLAB = 1 << 12  # parameters that meet a product at a time
 _PLAIN = 60  # exponents of coefficients that are in range with room to spare
 _BUFFERED = 16  # gradients that are transposed at a time: a line of float32
 
 
-def orthogonalize(A: Array, damping: float, L: Array, q: Array, *, wide: bool) -> bool:
+def orthogonalize(A: Array, damping: float, L: Array, q: Array) -> None:
     """Overwrite the columns g of A (d, m) by v of ``F^-1 = I / damping - sum_i v_i v_i^T / q_i``.
 
     As in M-FAC ``v_i = g_i / damping - sum_{j < i} v_j (v_j^T g_i) / q_j`` and ``q_i = m + g_i^T v_i``. With
@@ -34,8 +33,10 @@ def orthogonalize(A: Array, damping: float, L: Array, q: Array, *, wide: bool) -
     a Gram matrix and one product with a triangle, each d m^2, where the recursion has as many flops in
     products with vectors.
 
-    A v that is much less than its gradient over damping is what cancels: subtracted one by one, largest
-    first, terms round less than in one product. So where gradients are correlated products are in float64.
+    A v that is much less than its gradient over damping is what cancels, and what gradients have in common
+    does so with the first of them. So of float32 the first gradients, and what they take from all others,
+    are in float64; the two products are of what is left. Which ones are first is free: gradients that are
+    evenly apart in the window change places with those.
 
     Parameters
     ----------
@@ -44,40 +45,40 @@ def orthogonalize(A: Array, damping: float, L: Array, q: Array, *, wide: bool) -
     L : (m, m) array of float64
         Becomes unit lower triangular.
     q : (m,) array of float64
-    wide : bool
-        Products in float64, rounded to the dtype of A once, whatever the gradients are.
-
-    Returns
-    -------
-    bool
-        Whether products were in float64.
     """
-    m, single = A.shape[1], A.dtype == np.float32
-    wide = wide or not single
-    L[...], q[:], alone = _factors(A, damping, wide=wide)
-    if not wide and m and bool((alone > _CANCELLED * q).any()):
-        wide = True
-        L[...], q[:], _ = _factors(A, damping, wide=True)
-    triangle = qr.triangular_solve_right(np.eye(m), np.ascontiguousarray(L.T)) / damping
+    m, taken = A.shape[1], np.zeros((A.shape[1], 0))
+    L[...] = 0.0
+    if A.dtype == np.float32:
+        led = min(m, _LED)
+        S = qr_pivoted.leading_moments(A, led) / damping
+        L[:led, :led], q[:led] = _factored(S[:, :led] + m * np.eye(led), m)
+        inverse = _inverse(L[:led, :led])
+        L[led:, :led] = dense.gemm(S[:, led:].T, inverse.T) / q[:led]
+        taken = dense.gemm(L[led:, :led], inverse)
+        # A sum of d products in stretches of s has some s / d^1/2 roundings of its size.
+        stretch = max(64, 1 << round(math.log2(4 * math.sqrt(len(A)))))
+        K = qr_pivoted.add_leading(A, np.hstack([inverse.T / damping, -taken.T]), stretch=stretch)
+    else:
+        led, K = 0, dense.moments(A)[0]
+    # Of what is left of the gradients, beside what is left of m^1/2 I.
+    rest = m * (np.eye(m - led) + dense.gemm(taken, taken.T))
+    L[led:, led:], q[led:] = _factored(K / damping + rest, m)
+    triangle = _inverse(L[led:, led:]).T / damping
     fits = float(np.abs(triangle).max(initial=0.0)) < float(np.finfo(A.dtype).max)
-    qr_pivoted.multiply_columns(A, triangle, gram=False, wide=wide or not fits)
-    return wide
+    qr_pivoted.multiply_columns(A[:, led:], triangle, gram=False, wide=not fits)
 
 
-def _factors(A: Array, damping: float, *, wide: bool) -> tuple[Array, Array, Array]:
-    """L, q, and what q would be of gradients that are orthogonal to each other."""
-    K = dense.moments(A, wide=wide)[0] / damping
-    L, q = _factored(K, float(A.shape[1]))
-    return L, q, A.shape[1] + np.diagonal(K)
+def _inverse(L: Array) -> Array:
+    """Of a unit lower triangle."""
+    return qr.triangular_solve_right(np.eye(len(L)), np.ascontiguousarray(L.T)).T
 
 
 def _factored(S: Array, m: float) -> tuple[Array, Array]:
-    """``S + m I = L diag(q) L^T`` with q at least m, as it is in exact numbers."""
-    S = S + m * np.eye(len(S))
-    R = qr.small_cholesky(S)
+    """``S = L diag(q) L^T`` with q at least m, as it is in exact numbers."""
+    R = qr.small_cholesky(S.copy())
     if R is None or np.diagonal(R).min(initial=math.inf) ** 2 < m:
         # Of the root of the nearest matrix with eigenvalues from m on, however ill-conditioned that is.
-        w, V = qr.small_eigh(S)
+        w, V = qr.small_eigh(S.copy())
         R = np.asarray(np.linalg.qr(np.sqrt(np.maximum(w, m))[:, None] * V.T).R)
     diagonal = np.diagonal(R)
     diagonal = np.copysign(np.maximum(np.abs(diagonal), math.sqrt(m)), diagonal)
@@ -99,7 +100,6 @@ class StaticWindow:
         "damping": float,
         "built_with": float,
         "squares": float,
-        "largest": float,
         "dtype": str,
         "block": int,
         "columns": np.ndarray,
@@ -126,7 +126,7 @@ class StaticWindow:
         except (MemoryError, ValueError, OverflowError) as error:
             raise CapacityError(f"dim, window: {self.dim} x {self.size} does not fit: {error}") from error
         self._parts = blocks_of(self.dim, self.block)
-        self.count, self._squares, self._largest = 0, 0.0, 0.0
+        self.count, self._squares = 0, 0.0
         self._built_with = 0.0  # the damping of the recursion, 0 before it
         self._L: Array = np.zeros((0, 0, 0))
         self._q: Array = np.zeros((0, 0))
@@ -172,7 +172,6 @@ class StaticWindow:
         self._buffer[place] = g
         self.count += 1
         self._squares += norm**2
-        self._largest = max(self._largest, norm)
         if place + 1 == len(self._buffer):
             self._flush()
 
@@ -193,14 +192,10 @@ class StaticWindow:
         self._flush()
         self._buffer = self._buffer[:0, :0].copy()
         m = self.count
-        # What rounding adds to a pivot, which is at least m, and what is lost of squares below the range.
-        limits = np.finfo(self.dtype)
-        lost = float(limits.eps) * self._largest**2 + self.dim * float(limits.smallest_subnormal)
-        wide = lost > _NOISE * self._damping * m
         self._L = np.tile(np.eye(m), (len(self._parts), 1, 1))
         self._q = np.full((len(self._parts), m), float(m))
         for i, part in enumerate(self._parts):
-            orthogonalize(self._columns[part, :m], self._damping, self._L[i], self._q[i], wide=wide)
+            orthogonalize(self._columns[part, :m], self._damping, self._L[i], self._q[i])
         self._built_with, self._weights = self._damping, None
 
     # -- F and its inverse ---------------------------------------------------------------------------------
@@ -325,7 +320,6 @@ class StaticWindow:
                 "damping": self._damping,
                 "built_with": self._built_with,
                 "squares": self._squares,
-                "largest": self._largest,
                 "dtype": self.dtype.name,
                 "block": self.block or 0,
                 "columns": np.array(self._columns[:, : self.count]),
@@ -353,7 +347,6 @@ class StaticWindow:
         except (InputError, CapacityError) as error:
             raise StateError(str(error)) from error
         made._columns[:, :m], made.count, made._squares = columns, m, fields["squares"]
-        made._largest = fields["largest"]
         held = m % len(made._buffer) or len(made._buffer) if m else 0
         made._buffer[:held] = columns[:, m - held : m].T
         if fields["built_with"]:
