@@ -7,6 +7,7 @@ from __future__ import annotations
 import argparse
 import importlib.metadata
 import json
+import math
 import os
 import platform
 import sys
@@ -23,6 +24,7 @@ from randnla._backend.errors import StateError
 from randnla.datasets import load_fashion_mnist
 
 HERE = Path(__file__).parent
+_BEYOND = 4  # step sizes tried beyond the end of a grid
 # The same step sizes for everyone, from which one seed chooses on a subset.
 RATES = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3)
 
@@ -226,14 +228,27 @@ def load_arrays(path: Path) -> dict[str, dict[str, Any]]:
 
 
 def best_rate(cells: Cells, label: str, rates: tuple[float, ...], loss_at: Callable[[float], float]) -> float:
-    """The step size with the least loss, each tried in a cell of its own; one that diverges has no loss."""
+    """The step size with the least loss, each tried in a cell of its own; one that diverges has no loss.
+
+    A grid whose winner is at an end goes on there by its last ratio, up to `_BEYOND` times.
+    """
 
     def tried(rate: float) -> dict[str, Any]:
         value = loss_at(rate)
         return {"loss": value if np.isfinite(value) else None}
 
-    losses = {rate: cells.run(f"tune {label} lr={rate}", lambda r=rate: tried(r))["loss"] for rate in rates}
-    finite = {rate: loss for rate, loss in losses.items() if loss is not None}
-    if not finite:
-        raise SystemExit(f"{label}: no step size of {rates} keeps the loss finite")
-    return min(finite, key=finite.__getitem__)
+    def loss_of(rate: float) -> float:
+        found = cells.run(f"tune {label} lr={rate}", lambda: tried(rate))["loss"]
+        return math.inf if found is None else float(found)
+
+    losses = {rate: loss_of(rate) for rate in sorted(rates)}
+    for _ in range(_BEYOND if len(losses) > 1 else 0):
+        best, grid = min(losses, key=losses.__getitem__), sorted(losses)
+        if best not in (grid[0], grid[-1]) or losses[best] == math.inf:
+            break
+        further = float(f"{best**2 / (grid[1] if best == grid[0] else grid[-2]):.3g}")
+        losses[further] = loss_of(further)
+    best = min(losses, key=losses.__getitem__)
+    if losses[best] == math.inf:
+        raise SystemExit(f"{label}: no step size of {tuple(losses)} keeps the loss finite")
+    return best

@@ -96,7 +96,7 @@ def mini_block_fisher(
     damping: Damping | float = 1.0,
     ema: float = 0.95,
     momentum: float = 0.9,
-    stats_every: int | Every = 1,
+    stats_every: int | Every = Every(4, first=10),  # noqa: B008 (frozen)
     inv_every: int | Every = Every(20, first=10),  # noqa: B008 (frozen)
     clip: RMSClip | None = RMSClip(1.0),  # noqa: B008 (frozen)
     outputs: str = "last",

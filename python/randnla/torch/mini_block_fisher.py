@@ -97,7 +97,7 @@ class MiniBlockFisher(torch.optim.Optimizer):  # type: ignore[misc]
         damping: Any = 1.0,
         ema: float = 0.95,
         momentum: float = 0.9,
-        stats_every: Any = 1,
+        stats_every: Any = engines.Every(4, first=10),  # noqa: B008 (frozen)
         inv_every: Any = engines.Every(20, first=10),  # noqa: B008 (frozen)
         clip: Any = engines.RMSClip(1.0),  # noqa: B008 (frozen)
         weight_decay: float = 0.0,

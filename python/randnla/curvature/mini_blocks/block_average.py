@@ -60,14 +60,19 @@ class AveragedBlocks(Protocol):
         """One like this in the state described; raises StateError."""
 
 
-def plain_direction(momentum: Array, X: Array, out: Array, keep: float, scale: float) -> bool:
-    """The momentum with X averaged in, times a number, where there is no inverse."""
+def average_in(momentum: Array, X: Array, spare: Array, keep: float) -> None:
+    """Average X into the momentum; `spare` is overwritten."""
     kind = momentum.dtype.type
     momentum *= kind(keep)
-    np.multiply(X, kind(1.0 - keep), out=out)
-    momentum += out
+    np.multiply(X, kind(1.0 - keep), out=spare)
+    momentum += spare
+
+
+def plain_direction(momentum: Array, X: Array, out: Array, keep: float, scale: float) -> bool:
+    """The momentum with X averaged in, times a number, where there is no inverse."""
+    average_in(momentum, X, out, keep)
     with np.errstate(over="ignore"):
-        np.multiply(momentum, kind(scale), out=out)
+        np.multiply(momentum, momentum.dtype.type(scale), out=out)
     return True
 
 

@@ -48,7 +48,7 @@ class MiniBlockFisher(Checkpoint):
     momentum : float in [0, 1), default 0.9
         Weight of the past in the average of gradients that the inverse is applied to; that average, too,
         is divided by the sum of its weights.
-    stats_every, inv_every : int or Every, default 1 and Every(20, first=10)
+    stats_every, inv_every : int or Every, default Every(4, first=10) and Every(20, first=10)
         Steps from one gradient averaged into the blocks to the next, and from refresh to refresh.
     clip : KLClip, RMSClip or None
         Of the directions of blocks; of a gradient with blocks of several orders each is a layer of its own.
@@ -106,7 +106,7 @@ class MiniBlockFisher(Checkpoint):
         ema: float = 0.95,
         start: str = "debias",
         momentum: float = 0.9,
-        stats_every: int | Every = 1,
+        stats_every: int | Every = Every(4, first=10),  # noqa: B008 (frozen)
         inv_every: int | Every = Every(20, first=10),  # noqa: B008 (frozen)
         clip: KLClip | RMSClip | None = None,
         dtype: Any = np.float32,

@@ -18,7 +18,7 @@ from ..factors.kronecker import KroneckerFactor
 from ..inverses.cholesky_inverse import CholeskyInverse
 from ..inverses.protocol import WideFactor
 from ..resumable import joined, parted
-from .block_average import Made, plain_direction, required
+from .block_average import Made, average_in, plain_direction, required
 
 
 class SharedBlocks:
@@ -78,9 +78,9 @@ class SharedBlocks:
 
     def direct(self, X: Array, out: Array, *, keep: float, scale: float) -> bool:
         """Average X into the momentum, and apply the inverse to it times `scale`; whether that is finite."""
-        finite = plain_direction(self.momentum, X, out, keep, scale)
         if self._inverse is None:
-            return finite
+            return plain_direction(self.momentum, X, out, keep, scale)
+        average_in(self.momentum, X, out, keep)
         dense.gemm(self.momentum, self._matrix, out, alpha=scale)
         return dense.screen(out).finite
 
