@@ -517,7 +517,8 @@ def test_the_account():
         ({"method": "random"}, InputError, "method: expected one of 'mfac', 'fisher', 'magnitude'"),
         ({"steps": 0}, InputError, "steps: expected an integer >= 1"),
         ({"schedule": "fast"}, InputError, "schedule: expected one of"),
-        ({"damping": 0.0}, InputError, 'damping: expected a positive number for "mfac", got 0.0'),
+        ({"damping": 0.0}, InputError, 'damping: expected a positive number for "mfac", in float64 in'),
+        ({"damping": 1e-293}, InputError, 'damping: expected a positive number for "mfac", in float64 in'),
         ({"damping": -1.0}, InputError, "damping: expected a number >= 0"),
         ({"block": 0}, InputError, "block: expected an integer >= 1"),
         ({"update": "all"}, InputError, "update: expected one of"),
@@ -557,3 +558,24 @@ def test_what_goes_wrong_on_the_way_leaves_nothing_behind():
     with pytest.raises(NonFiniteError, match="gradients of step 2: 216 entries are NaN or Inf"):
         prune(w, gradients, 0.9, steps=4)
     np.testing.assert_array_equal(w, before)
+
+
+@pytest.mark.parametrize("block", [5, 12])  # shorter and longer than what is given
+@pytest.mark.parametrize("damping", [1e-46, 1e-45, 1e-39, 1e-32, 1e33])
+def test_damping_out_of_the_range_of_float32_is_refused(damping, block):
+    w, G = (x.astype(np.float32) for x in problem(m=8))
+    with pytest.raises(InputError, match='damping: expected a positive number for "mfac", in float32 in'):
+        prune(w, G, 0.5, damping=damping, block=block)
+    prune(w, G, 0.5, method="fisher", damping=damping)
+
+
+@pytest.mark.filterwarnings("ignore::randnla.ConvergenceWarning")
+@pytest.mark.parametrize("block", [5, 12])
+@pytest.mark.parametrize("damping", [2e-31, 1e-20])
+def test_the_least_damping_leaves_finite_numbers(damping, block):
+    w, G = (x.astype(np.float32) for x in problem(m=8))
+    G[:, 3] = 0  # the inverse has 1 / damping there
+    mask, change = prune(w, G, 0.5, damping=damping, block=block)
+    assert np.isfinite(change).all()
+    assert not mask[3]
+    np.testing.assert_array_equal((w + change)[~mask], 0)

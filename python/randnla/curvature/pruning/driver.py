@@ -69,8 +69,8 @@ def prune(
         "geometric" keeps the same share of what is left at every step; "linear" prunes equally many;
         "cubic" leaves ``(1 - k / steps)^3`` of the way.
     damping : float, default 1e-5
-        Positive; 0 will do for "fisher". In the units of squared gradients: it matters where fewer gradients
-        than `block` are given.
+        Positive, at least 1e-31 in float32 and 1e-292 in float64; 0 will do for "fisher". In the units of
+        squared gradients: it matters where fewer gradients than `block` are given.
     block : int or None, default 128
         F is kept in diagonal blocks of as many rows, in the order of the weights; None keeps it whole.
     update : {"separate", "joint", "none"}, optional
@@ -142,6 +142,7 @@ def prune(
         update=validate.choice(update or ("separate" if groups is None else "joint"), UPDATES, name="update"),
         group_saliency=validate.choice(group_saliency, ("joint", "sum"), name="group_saliency"),
     )
+    plan.require_range(layout.dtype)
     steps = validate.integer(steps, name="steps", low=1)
     validate.choice(schedule, SCHEDULES, name="schedule")
     validate.choice(scope, ("global", "layer"), name="scope")
@@ -172,9 +173,15 @@ class _Plan:
     update: str
     group_saliency: str
 
-    def __post_init__(self) -> None:
-        if self.method == "mfac" and not (1e-300 <= self.damping <= 1e300):
-            raise InputError(f'damping: expected a positive number for "mfac", got {self.damping}')
+    def require_range(self, dtype: np.dtype[Any]) -> None:
+        """Its inverse, and products with either, have all their digits in the dtype of the gradients."""
+        limits = np.finfo(dtype)
+        least = float(limits.tiny / limits.eps)
+        if self.method == "mfac" and not (least <= self.damping <= 1 / least):
+            raise InputError(
+                f'damping: expected a positive number for "mfac", in {dtype} in '
+                f"[{least:.3g}, {1 / least:.3g}], got {self.damping}"
+            )
 
 
 class _Given:
