@@ -224,7 +224,8 @@ class SketchyFit:
     @property
     def _refresh_due(self) -> bool:
         if self.refresh_every == "auto":
-            return self.epoch == 0 or not self.model.quadratic
+            power_of_two = self.epoch & (self.epoch - 1) == 0
+            return self.epoch == 0 or (power_of_two and not self.model.quadratic)
         return self.epoch % int(self.refresh_every) == 0
 
     def _refresh(self, rows: Rows) -> None:

@@ -39,7 +39,8 @@ class SketchySGD(SketchyFit):
     hessian_batch : int or "auto"
         Samples of a Hessian; "auto" is floor(sqrt(n)).
     refresh_every : int or "auto"
-        Epochs from one Hessian to the next; "auto" is 1, for least squares one Hessian ever.
+        Epochs from one Hessian to the next; "auto" takes them before the first epoch and after 1, 2, 4, 8 and
+        so on, as weights move less and less, and of least squares, where they do not change, one ever.
     rng : None, int, SeedSequence or Generator
 
     Attributes
@@ -62,7 +63,10 @@ class SketchySGD(SketchyFit):
     -----
     *Algorithm*: Frangella, Rathore, Zhao and Udell (2022, SketchySGD) with its defaults.
 
-    *Cost*: an epoch is that of stochastic gradients, 4 p r flops a step and two Hessians of sqrt(n) samples.
+    There the Hessian is taken once an epoch.
+
+    *Cost*: an epoch is that of stochastic gradients and 4 p r flops a step; a Hessian is that of
+    two of sqrt(n) samples.
 
     Examples
     --------
