@@ -12,7 +12,7 @@ import numpy as np
 import scipy.linalg
 
 from randnla._backend import namespace, validate
-from randnla._backend.device import is_device, place
+from randnla._backend.device import is_device, place, runtime
 from randnla._backend.errors import BreakdownError, InputError
 from randnla._backend.kernels import dense, device_dense, qr
 from randnla.operators.base import Array
@@ -238,10 +238,12 @@ class DiagonalPlusLowRank(Structured):
 
     def _on_device(self, low: LowRank, X: Any) -> Any:
         """``diag(d) X`` and the product of a low-rank term, which is added to it."""
-        out = device_dense.multiple(X, float(self.d[0]) if self.constant else 1.0)
+        out, weights = runtime().empty(X.shape, X.dtype), None
         if not self.constant:
             d = device_dense.multiple(self.d[:, None], dtype=np.float64)
-            device_dense.combine(out, X, weights=device_dense.repeated(d[:, 0], X.shape, rows=False))
+            weights = device_dense.repeated(d[:, 0], X.shape, rows=False)
+        alpha = float(self.d[0]) if self.constant and self.d.size else 1.0
+        device_dense.combine(out, X, alpha, weights=weights)
         return dense.gemm(low.U, low.coefficients(X), out, beta=1.0)
 
     def _rmatmat(self, Y: Array) -> Array:
