@@ -371,6 +371,7 @@ OTHERS: dict[str, str] = {
     "ConvergenceWarning": "backend/test_errors.py",
     "InputError": "backend/test_errors.py",
     "NonFiniteError": "backend/test_errors.py",
+    "RangeError": "backend/test_errors.py",
     "StateError": "backend/test_errors.py",
     "KernelMatrix": "operators/test_kernel_matrix.py",
     "trace": "estimate/test_trace.py",

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from randnla._backend.errors import ConvergenceWarning as ConvergenceWarning
     from randnla._backend.errors import InputError as InputError
     from randnla._backend.errors import NonFiniteError as NonFiniteError
+    from randnla._backend.errors import RangeError as RangeError
     from randnla._backend.errors import StateError as StateError
     from randnla._backend.system import info as info
     from randnla._backend.threads import num_threads as num_threads
@@ -80,6 +81,7 @@ _EXPORTS = {
     "ConvergenceWarning": "randnla._backend.errors",
     "InputError": "randnla._backend.errors",
     "NonFiniteError": "randnla._backend.errors",
+    "RangeError": "randnla._backend.errors",
     "StateError": "randnla._backend.errors",
     "info": "randnla._backend.system",
     "num_threads": "randnla._backend.threads",

@@ -131,10 +131,12 @@ def run(arguments: Sequence[str] | None) -> int:
     except OSError as error:
         return complain(name, f"{error.filename or options.command}: {error.strerror or error}", BAD_INPUT)
     except (ValueError, ImportError) as error:
-        # InputError and NonFiniteError are ValueErrors, but so are LAPACK's failures.
+        # InputError is a ValueError, but so are LAPACK's failures.
         import numpy as np
 
-        failed = isinstance(error, np.linalg.LinAlgError)
+        from randnla._backend.errors import InputError
+
+        failed = isinstance(error, np.linalg.LinAlgError) and not isinstance(error, InputError)
         return complain(name, str(error), FAILED if failed else BAD_INPUT)
     except MemoryError as error:
         return complain(name, f"not enough memory: {error}", FAILED)

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import importlib.util
 import json
 import subprocess
@@ -44,6 +45,31 @@ def test_an_absent_package_is_explained(monkeypatch: pytest.MonkeyPatch) -> None
     assert "pip install 'randnla[gpu]'" in state
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     assert {extra for _, extra, _ in system.OPTIONAL.values()} <= set(extras)
+
+
+@pytest.mark.parametrize("how", ["installed", "loaded", "unknown"])
+def test_a_package_under_another_name_is_found(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, how: str
+) -> None:
+    """CuPy's wheels are named after the CUDA they were built for. Nothing is imported."""
+    package = tmp_path / "cupy"
+    package.mkdir()
+    (package / "__init__.py").write_text("raise RuntimeError('imported')")
+    if how == "installed":
+        described = tmp_path / "cupy_cuda13x-14.1.0.dist-info"
+        described.mkdir()
+        (described / "METADATA").write_text("Metadata-Version: 2.1\nName: cupy-cuda13x\nVersion: 14.1.0\n")
+        (described / "RECORD").write_text("cupy/__init__.py,,\n")
+    else:  # of a CuPy that is installed here, nothing is known either
+        monkeypatch.setattr(importlib.metadata, "packages_distributions", dict)
+    monkeypatch.syspath_prepend(tmp_path)
+    if how == "loaded":
+        module = types.ModuleType("cupy")
+        module.__version__ = "14.2"  # type: ignore[attr-defined]
+        module.__spec__ = importlib.util.spec_from_file_location("cupy", package / "__init__.py")
+        monkeypatch.setitem(sys.modules, "cupy", module)
+    told = {"installed": "14.1.0 (cupy-cuda13x)", "loaded": "14.2", "unknown": "present, of unknown version"}
+    assert randnla.info().optional["cupy"] == told[how]
 
 
 def test_import_is_lazy_and_names_are_checked() -> None:

@@ -40,6 +40,12 @@ def sparse_npz(**replaced: Any) -> bytes:
     return stream.getvalue()
 
 
+def saved(matrix: Any) -> bytes:
+    stream = io.BytesIO()
+    sp.save_npz(stream, matrix)
+    return stream.getvalue()
+
+
 def market(matrix: Any) -> bytes:
     stream = io.BytesIO()
     scipy.io.mmwrite(stream, matrix)
@@ -54,6 +60,7 @@ def zip_of(name: str, content: bytes) -> bytes:
 
 
 MARKET = market(sp.csr_array(np.eye(3)))
+NO_HEADER = "expected numbers in every column, without a header\n"
 # name of the file, its content, what the message says
 FILES: dict[str, tuple[str, bytes, str]] = {
     "no numpy file": ("a.npy", b"not an array at all", "a.npy: not a readable .npy file"),
@@ -70,9 +77,13 @@ FILES: dict[str, tuple[str, bytes, str]] = {
     "dates": ("a.npy", npy(np.zeros((2, 2), "M8[s]")), "a.npy: expected numbers, got dtype datetime64[s]"),
     "structured": ("a.npy", npy(np.zeros((2, 2), "f8,i4")), "a.npy: expected numbers"),
     "csv with text": ("a.csv", b"1,2\n3,x\n", "a.csv: not a readable .csv file: could not convert"),
-    "csv with a header": ("a.csv", b"one,two\n1,2\n", "a.csv: not a readable .csv file"),
+    "csv with a header": ("a.csv", b"one,two\n1,2\n", NO_HEADER),
     "ragged csv": ("a.csv", b"1,2\n3\n", "the number of columns changed from 2 to 1 at row 2\n"),
     "csv with a hole": ("a.csv", b"1,,2\n", "a.csv: not a readable .csv file"),
+    "csv with a trailing comma": ("a.csv", b"1,2,\n3,4,\n", NO_HEADER),
+    "csv of a mark alone": ("a.csv", b"\xef\xbb\xbf", "a.csv: the file holds no numbers"),
+    "csv with semicolons": ("a.csv", b"1;2\n3;4\n", "a.csv: not a readable .csv file: could"),
+    "csv beyond the range": ("a.csv", b"1e999,2\n3,4\n", "A: 1 entry"),
     "empty csv": ("a.csv", b"", "a.csv: the file holds no numbers"),
     "binary csv": ("a.csv", b"\xff\xfe\x00\x80", "a.csv: not a"),
     "no market file": ("a.mtx", b"1 2 3\n", "a.mtx: not a readable .mtx file"),
@@ -84,6 +95,9 @@ FILES: dict[str, tuple[str, bytes, str]] = {
     "truncated archive": ("a.npz", sparse_npz()[:-30], "a.npz: not a readable .npz file: it is no archive"),
     "dense npz": ("a.npz", sparse_npz(format=None), "a.npz: not a sparse matrix saved by"),
     "foreign archive": ("a.npz", zip_of("readme.txt", b"hello"), "a.npz: not a"),
+    "1-D sparse": ("a.npz", saved(sp.coo_array(np.arange(5.0))), "expected a 2-D matrix, got shape (5,)"),
+    "3-D sparse": ("a.npz", saved(sp.coo_array(np.ones((2, 2, 2)))), "a 2-D matrix, got shape (2, 2, 2)"),
+    "long doubles": ("a.npz", saved(sp.csr_array(np.eye(3, dtype="g"))), "A: "),
     "unknown format": ("a.npz", sparse_npz(format=np.array(b"xyz")), "a.npz: not a readable .npz file"),
     "missing part": ("a.npz", sparse_npz(indptr=None), "a.npz: not a readable .npz file"),
     "index out of bounds": ("a.npz", sparse_npz(indices=np.array([0, 1, 9])), "a.npz: not a readable"),
@@ -162,3 +176,19 @@ def test_bad_usage(shell: Shell, line: str, message: str, prepare: Callable[[], 
     if prepare is not None:
         prepare()
     assert_refused(shell, line.split(), message)
+
+
+@pytest.mark.parametrize("command", ["svd", "pca"])
+@pytest.mark.parametrize("name", ["big.npy", "big.npz", "big.csv", "big.mtx"])
+@pytest.mark.parametrize("matrix", [np.full((30, 6), 1.7e308), np.linspace(-1, 1, 180) * 1.7e308])
+def test_values_beyond_the_range(shell: Shell, command: str, name: str, matrix: Any) -> None:
+    A = matrix.reshape(30, 6)
+    writers = {
+        ".npy": np.save,
+        ".npz": lambda path, A: sp.save_npz(path, sp.csr_array(A)),
+        ".csv": lambda path, A: np.savetxt(path, A, delimiter=","),
+        ".mtx": scipy.io.mmwrite,
+    }
+    writers[Path(name).suffix](name, A)
+    message = f"randnla {command}: A: its "
+    assert_refused(shell, [command, name, "--rank", "2", "--out", "out.npz"], message)

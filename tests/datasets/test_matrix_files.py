@@ -46,6 +46,46 @@ def test_sparse_files_round_trip(tmp_path: Path, form: str) -> None:
         np.testing.assert_array_equal(read.toarray(), A.toarray())
 
 
+@pytest.mark.parametrize(
+    ("symmetry", "field"),
+    [
+        ("general", "real"),
+        ("symmetric", "real"),
+        ("skew-symmetric", "real"),
+        ("hermitian", "complex"),
+        ("general", "integer"),
+        ("symmetric", "pattern"),
+    ],
+)
+def test_kinds_of_matrix_market_files(tmp_path: Path, symmetry: str, field: str) -> None:
+    B = np.random.default_rng(2).integers(-3, 4, (5, 5)) * (1.0 if field != "complex" else 1 + 2j)
+    A = {"symmetric": B + B.T, "skew-symmetric": B - B.T, "hermitian": B + B.conj().T}.get(symmetry, B)
+    A = (A != 0).astype(float) if field == "pattern" else A
+    for held in (A, sp.coo_array(A)) if field != "pattern" else (sp.coo_array(A),):
+        scipy.io.mmwrite(tmp_path / "a.mtx", held, symmetry=symmetry, field=field)
+        read = load_matrix(tmp_path / "a.mtx")
+        np.testing.assert_array_equal(read.toarray() if sp.issparse(held) else read, A)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\ufeff1,2\n3,4\n",
+        "\n1,2\n\n3,4\n\n",
+        "1,2\r\n3,4\r\n",
+        "1,2\r3,4\r",
+        " 1 , 2\n 3 ,4",
+        '"1","2"\n"3","4"\n',
+        "# a, b\n1,2  # first\n3,4\n",
+        "1e0,+2.\n.3e1,4\n",
+    ],
+)
+@pytest.mark.parametrize("name", ["a.csv", "A.CSV"])
+def test_spellings_of_csv(tmp_path: Path, text: str, name: str) -> None:
+    (tmp_path / name).write_bytes(text.encode())
+    np.testing.assert_array_equal(load_matrix(tmp_path / name), [[1, 2], [3, 4]])
+
+
 def test_sample_data() -> None:
     for name in ("china", "flower"):
         image = load_image(name)

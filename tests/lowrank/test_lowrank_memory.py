@@ -7,6 +7,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 M, N, L = 40_000, 400, 40
@@ -89,6 +90,81 @@ def test_gram_routes_hold_sums_of_slabs(driver):
     call = f"randnla.{driver}(A, 20, method='gram', rng=0)"
     m, n = 80_000, 200
     check(call, 5, m, n, (m + n) * 20 * 4 / 2**20)
+
+
+MAPPED = """
+import threading, numpy as np, randnla
+randnla.set_num_threads(1)
+def anonymous():
+    with open("/proc/self/status") as status:
+        return next(int(line.split()[1]) for line in status if line.startswith("RssAnon")) / 1024
+call = lambda A: {call}
+A = np.load({path!r}, mmap_mode="r"){turn}
+call(np.array(A[: A.shape[0] // 10, : min(A.shape[0] // 10, A.shape[1])]))  # what a process pays once
+peak, start, done = 0, anonymous(), threading.Event()
+def watch():
+    global peak
+    while not done.wait(0.001):
+        peak = max(peak, anonymous())
+watcher = threading.Thread(target=watch)
+watcher.start()
+info = call(A).info
+done.set(); watcher.join()
+print(peak - start, info.memory / 2**20)
+"""
+BLOCKS = 8 << 20
+SCRATCH_MB = 4  # of the BLAS and the allocator
+READ_BY_BLOCKS = {
+    **CALLS,
+    "gram": ("randnla.svd(A, 30, method='gram', rng=0)", 5),
+    "pca gram": ("randnla.pca(A, 30, method='gram', rng=0)", 5),
+    "power": ("randnla.svd(A, 30, method='power', rng=0)", 5),
+    "proto": ("randnla.svd(A, 30, method='proto', rng=0)", 5),
+    "sparse sign": ("randnla.svd(A, 30, sketch='sparse_sign', rng=0)", 5),
+    "srht": ("randnla.svd(A, 30, sketch='srht', rng=0)", 5),
+    "pca tol": ("randnla.pca(A, 40, tol=0.5, rng=0)", 7),
+    "range_finder tol": ("randnla.range_finder(A, 40, tol=0.5, rng=0)", 7),
+    "interpolative": ("randnla.interpolative(A, 40, rng=0)", 9),
+    **SQUARE,
+    "eigh krylov": ("randnla.eigh(A, 10, oversample=0, method='krylov', power_iters=1, rng=0)", 6),
+    "eigh tol": ("randnla.eigh(A, 40, tol=0.5, rng=0)", 9),
+    "nystrom tol": ("randnla.nystrom(A, 40, tol=0.5, rng=0)", 9),
+    "rpcholesky": ("randnla.rpcholesky(A, 40, rng=0)", 9),
+}
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """A tall and a semidefinite matrix on disk, 61 MB each: ten blocks of 40 columns, fifty of both sides."""
+    folder, rng = tmp_path_factory.mktemp("mapped"), np.random.default_rng(0)
+    X = rng.standard_normal((M, 60), dtype=np.float32)
+    noise = rng.standard_normal((M, N), dtype=np.float32)
+    np.save(folder / "tall.npy", X @ rng.standard_normal((60, N), dtype=np.float32) + noise)
+    np.save(folder / "square.npy", X[:4000] @ X[:4000].T)
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+@pytest.mark.parametrize(
+    ("name", "turned"), [*((name, False) for name in READ_BY_BLOCKS), ("svd", True), ("pca", True)]
+)
+def test_peak_of_a_memmap(files, name, turned):
+    """Blocks of max_memory come on top of what an array in memory takes, never A; its transpose likewise."""
+    call, most = READ_BY_BLOCKS[name]
+    square = name in SQUARE or name in ("eigh krylov", "eigh tol", "nystrom tol", "rpcholesky")
+    path = str(files / ("square.npy" if square else "tall.npy"))
+    call = call.replace("rng=0", f"rng=0, max_memory={BLOCKS}")
+    program = MAPPED.format(call=call, path=path, turn=".T" if turned else "")
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", program], capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    grown, told = map(float, done.stdout.split())
+    unit = 2 * 4000 * L * 4 / 2**20 if square else UNIT_MB
+    beside = BLOCKS / 2**20 + SCRATCH_MB
+    assert grown <= most * unit + beside
+    assert grown <= 3 * told + beside
 
 
 def check(call, most, m, n, unit):

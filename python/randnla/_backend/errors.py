@@ -4,7 +4,12 @@
 
 from __future__ import annotations
 
+import sys
+import warnings
+
 import numpy as np
+
+PACKAGE = __name__.partition(".")[0]
 
 
 class InputError(ValueError):
@@ -27,5 +32,17 @@ class BreakdownError(np.linalg.LinAlgError):
     """A factorization broke down and no fallback could recover it."""
 
 
+class RangeError(BreakdownError, InputError):
+    """A value of the answer is finite but beyond the range of its dtype; the message says how to scale."""
+
+
 class ConvergenceWarning(UserWarning):
     """A result was returned whose certified error did not reach the tolerance asked for."""
+
+
+def warn(message: str, category: type[Warning] = ConvergenceWarning) -> None:
+    """Warn at the line that called this package, however deep inside it the shortfall is noticed."""
+    level, frame = 2, sys._getframe(1)
+    while frame.f_globals.get("__name__", "").partition(".")[0] == PACKAGE and frame.f_back is not None:
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, category, stacklevel=level)

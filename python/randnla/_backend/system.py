@@ -152,4 +152,12 @@ def optional_state(name: str) -> str:
     try:
         return importlib.metadata.version(distribution)
     except importlib.metadata.PackageNotFoundError:
-        return "present, of unknown version"
+        return _version_by_other_name(name)
+
+
+def _version_by_other_name(name: str) -> str:
+    """The version of a package whose distribution is not named as usual, such as cupy-cuda13x."""
+    for distribution in importlib.metadata.packages_distributions().get(name, ()):
+        return f"{importlib.metadata.version(distribution)} ({distribution})"
+    loaded = getattr(sys.modules.get(name), "__version__", None)
+    return "present, of unknown version" if loaded is None else str(loaded)

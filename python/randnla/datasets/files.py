@@ -24,7 +24,8 @@ def load_matrix(path: str | Path) -> Any:
     ----------
     path : str or Path
         ``.npy`` (an array, memory-mapped), ``.npz`` (a matrix saved by ``scipy.sparse.save_npz``),
-        ``.mtx`` (Matrix Market), ``.csv`` (numbers separated by commas, without a header).
+        ``.mtx`` (Matrix Market), ``.csv`` (numbers separated by commas, in UTF-8, without a header; blank
+        lines and what follows a ``#`` are skipped).
 
     Returns
     -------
@@ -59,12 +60,13 @@ def load_matrix(path: str | Path) -> Any:
         ".mtx": read_matrix_market,
         ".csv": read_csv,
     }
-    if path.suffix not in readers:
+    suffix = path.suffix.lower()
+    if suffix not in readers:
         raise InputError(f"{path}: unknown suffix {path.suffix!r}, expected one of {', '.join(readers)}")
     with path.open("rb"):
         pass  # a missing file, a directory or a forbidden one raises OSError here, in the same words
     try:
-        matrix = readers[path.suffix](path)
+        matrix = readers[suffix](path)
     except InputError:
         raise
     # The readers raise these, and a few more kinds, on damaged files.
@@ -77,7 +79,7 @@ def load_matrix(path: str | Path) -> Any:
         zipfile.BadZipFile,
         zlib.error,
     ) as error:
-        raise InputError(f"{path}: not a readable {path.suffix} file: {one_line(error)}") from error
+        raise InputError(f"{path}: not a readable {suffix} file: {one_line(error)}") from error
     if matrix.ndim != 2:
         raise InputError(f"{path}: expected a 2-D matrix, got shape {matrix.shape}")
     if matrix.dtype.kind not in "fciub":
@@ -131,6 +133,8 @@ def checked_csr(path: Path, matrix: Any) -> Any:
     """Convert to CSR, after looking at the indices: a damaged file must not read out of bounds."""
     import scipy.sparse
 
+    if matrix.ndim != 2:
+        raise InputError(f"{path}: expected a 2-D matrix, got shape {matrix.shape}")
     if matrix.format in ("csr", "csc", "bsr"):
         matrix.check_format(full_check=True)
     elif matrix.format == "coo" and matrix.nnz:
@@ -145,18 +149,22 @@ def checked_csr(path: Path, matrix: Any) -> Any:
 
 
 def read_csv(path: Path) -> NDArray[np.float64]:
-    """Read numbers separated by commas."""
+    """Read numbers separated by commas; a byte order mark and quotes around a number are skipped."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")  # an empty file is only a warning to loadtxt
-            table: NDArray[np.float64] = np.loadtxt(path, delimiter=",", dtype=np.float64, ndmin=2)
+            table: NDArray[np.float64] = np.loadtxt(
+                path, delimiter=",", dtype=np.float64, ndmin=2, encoding="utf-8-sig", quotechar='"'
+            )
     except UserWarning:
         raise InputError(f"{path}: the file holds no numbers") from None
     except UnicodeDecodeError:
         raise InputError(f"{path}: not a text file") from None
     except ValueError as error:
         # Without NumPy's advice on its own arguments ("...; use `usecols` to ...").
-        reason = one_line(error).partition("; use ")[0]
+        reason = one_line(error).partition("; use ")[0].removesuffix(".")
+        if "at row 0" in reason:
+            reason += "; expected numbers in every column, without a header"
         raise InputError(f"{path}: not a readable .csv file: {reason}") from None
     return table
 

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +13,7 @@ import numpy as np
 from scipy.special import ndtr, stdtrit
 
 from randnla._backend import namespace, validate
-from randnla._backend.errors import ConvergenceWarning, InputError
+from randnla._backend.errors import InputError, warn
 from randnla._backend.kernels import dense, streams
 from randnla._backend.results import Estimate, Info
 from randnla._backend.rng import STREAM_VERSION, seed_from
@@ -165,11 +164,9 @@ def account(call: Call, *, method: str, samples: int | None, error: float, size:
     """``info`` of a finished call: `error` and `size` in the units of A; warns where `tol` is not met."""
     relative = error / size if size > 0 else float(error > 0)
     if call.tol is not None and not relative <= call.tol:
-        warnings.warn(
+        warn(
             f"the estimated relative error {relative:.3g} exceeds tol={call.tol:.3g} "
-            f"after {call.problem.matvecs} products",
-            ConvergenceWarning,
-            stacklevel=4,
+            f"after {call.problem.matvecs} products"
         )
     problem = call.problem
     return Info(

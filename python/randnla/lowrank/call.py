@@ -5,16 +5,15 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from randnla._backend import namespace, validate
 from randnla._backend.device import runtime
-from randnla._backend.errors import ConvergenceWarning, InputError
+from randnla._backend.errors import InputError, NonFiniteError, warn
 from randnla._backend.kernels import dense
 from randnla._backend.results import Info
 from randnla._backend.rng import STREAM_VERSION, seed_from
@@ -31,6 +30,8 @@ CERTIFICATES = ("auto", "probe", "exact", "leave_one_out")
 PRECISIONS = {"full": 4, "three_slices": 3, "two_slices": 2}
 """Bytes of an entry that the products of power iterations see."""
 NORMS = {"fro": "frobenius", "spectral": "spectral"}
+
+Outcome = TypeVar("Outcome")
 
 
 @dataclass
@@ -50,6 +51,8 @@ class Call:
     failure: float | None
     block: int | None = None  # columns of a block, where the caller named it
     spectrum_norm: float | None = None  # ||A||_F, where a route came to know all singular values
+    in_units: bool = False  # whether singular values stay in units of 2^exponent, not rounded
+    exponent: int = 0
 
     @property
     def limit(self) -> int:
@@ -128,6 +131,24 @@ def begin(
     )
 
 
+def unless_undefined(
+    call: Call, decompose: Callable[[], Outcome], undefined: Callable[[Call], Outcome]
+) -> Outcome:
+    """What `decompose` returns; what `undefined` does if A is not finite and check_finite=False."""
+    try:
+        return decompose()
+    except NonFiniteError:
+        if call.check_finite:
+            raise
+        return undefined(call)
+
+
+def undefined_info(call: Call) -> Info:
+    """What is said of factors of NaN, of as many columns as the caller named."""
+    rank = 0 if call.rank is None else call.rank
+    return Info(rank=rank, method="none", converged=False, seed=call.problem.seed, path="non-finite input")
+
+
 SKETCHES = {
     "gaussian": "Gaussian",
     "sign": "Sign",
@@ -180,54 +201,114 @@ def certify_projection(
     estimate = math.hypot(outside.estimate, tail)
     if outside.failure_probability is not None:
         # Even where the tail is all there is, the product of rounded factors is not the truncation.
-        estimate += error.rounding_floor(float(np.linalg.norm(s)), call.problem.dtype, s.size)
+        magnitude = max(float(np.linalg.norm(s)), subtracted(call.problem, e0))
+        estimate += error.rounding_floor(magnitude, call.problem.dtype, s.size)
     if call.norm == "spectral":
         fraction = estimate / float(s[0]) if s.size and s[0] > 0 else float(estimate > 0)
     else:
         fraction = error.relative(estimate, float((s[:rank] ** 2).sum()))
+    known = call.problem.op.frobenius_norm() if estimate > float(np.linalg.norm(s)) else None
+    norm = None if known is None else in_units(known, -e0)
+    estimate, fraction = no_worse_than_zero(call, estimate, fraction, norm, s.size)
     absolute = in_units(estimate, e0)
     return error.Certificate(absolute, outside.source, outside.failure_probability), fraction
 
 
+def no_worse_than_zero(
+    call: Call, estimate: float, relative: float, norm: float | None, columns: int
+) -> tuple[float, float]:
+    """Error estimate and relative error of an approximation of which ||A - A_k|| <= ||A|| is certain.
+
+    A projection is one, and for semidefinite A that of Nystrom, in both norms. Probes widen what they see by
+    3.4 (Frobenius) or 8 to 80 times, which exceeds ||A|| where its values hardly decay. ``norm`` is ||A||_F,
+    in the units of the estimate, if known; it bounds the spectral norm, too. The failure probability stays
+    what it was. What the mean leaves of a sparse matrix may be rounding alone, larger than its true norm.
+    """
+    if subtracted(call.problem, 0):
+        return estimate, relative
+    slack = 1.0 + error.rounding_floor(1.0, call.problem.dtype, columns)
+    if norm is not None and math.isfinite(norm):
+        estimate = min(estimate, norm * slack)
+    return estimate, min(relative, slack)
+
+
 def certify_product(
-    call: Call, sample: Sample, U: Array, s: Array, V: Array, exponent: int, *, candidates: int = 1
+    call: Call,
+    sample: Sample,
+    U: Array,
+    s: Array,
+    V: Array,
+    exponent: int,
+    *,
+    candidates: int = 1,
+    contained: bool = False,
 ) -> tuple[error.Certificate, float]:
     """Probes of A - U diag(s) V^H itself, for factors that are no projection of A.
 
     Where the same probes chose among several `candidates`, each may fail with its share of the
-    probability.
+    probability. `contained` says that A less the product is no larger than A, as for semidefinite
+    matrices 0 <= A_k <= A; otherwise it is no larger than both together.
     """
     e0 = sample.exponent
     values = np.ldexp(s[: U.shape[1]], exponent - e0)
     core = (values[:, None] * widen(dense.gemm(V.conj().T, sample.probe_map))).astype(U.dtype)
     magnitude = float(np.linalg.norm(values))
-    floor = error.rounding_floor(magnitude, call.problem.dtype, sample.Q.shape[1])
+    whole = max(magnitude, subtracted(call.problem, e0))
+    floor = error.rounding_floor(whole, call.problem.dtype, sample.Q.shape[1])
     largest = (float(values[0]) if values.size else 0.0) if call.norm == "spectral" else magnitude
     residual = error.minus_product(sample.probes, U, core)
-    return certify_residual(call, sample, residual, floor, abs(largest), share=candidates)
+    beyond = 0.0 if contained else abs(largest)
+    return certify_residual(call, sample, residual, floor, abs(largest), share=candidates, beyond=beyond)
+
+
+def subtracted(problem: Problem, exponent: int) -> float:
+    """Norm of the matrix that products of A are differences with, in units of 2^exponent; 0 for most A."""
+    whole = float(getattr(problem.op, "subtracted", 0.0))
+    return in_units(whole, -exponent) if math.isfinite(whole) else 0.0
 
 
 def certify_residual(
-    call: Call, sample: Sample, residual: Array, floor: float, size: float, *, share: int = 1
+    call: Call,
+    sample: Sample,
+    residual: Array,
+    floor: float,
+    size: float,
+    *,
+    share: int = 1,
+    beyond: float = math.inf,
 ) -> tuple[error.Certificate, float]:
     """Certificate and relative error from E times the probes, for any approximation A - E.
 
     `floor` is what rounding may add and `size` the norm of the approximation, in units of the sample; of
-    `share` tests on the same probes, each may fail with its part of the probability.
+    `share` tests on the same probes, each may fail with its part of the probability. That
+    ||E|| <= ||A|| + `beyond` is certain; where the probes say more, ||A||_F is asked for.
     """
     failure = error.DEFAULT_FAILURE[call.norm] if call.failure is None else call.failure
 
     def bound(part: float) -> float:
         return error.probe_bound(residual, call.norm, part * failure / share)[0] + floor
 
-    relative = relative_error(call, sample, bound, size)
-    return error.Certificate(in_units(bound(1.0), sample.exponent), "probe", failure), relative
+    estimate = bound(1.0)
+    least, shared = norm_below(call, sample, bound, size)
+    relative = error.quotient(shared, least)
+    if estimate > least + beyond + floor:
+        relative = min(relative, 1.0 + error.quotient(beyond + floor, least))
+        norm = call.problem.op.frobenius_norm()
+        if norm is not None and math.isfinite(norm):
+            estimate = min(estimate, in_units(norm, -sample.exponent) + beyond + floor)
+    return error.Certificate(in_units(estimate, sample.exponent), "probe", failure), relative
 
 
-def relative_error(
+def relative_error(call: Call, sample: Sample, bound: Callable[[float], float]) -> float:
+    """An error over the norm of A, where that is known, or a lower bound of it; see `norm_below`."""
+    least, estimate = norm_below(call, sample, bound)
+    return error.quotient(estimate, least)
+
+
+def norm_below(
     call: Call, sample: Sample, bound: Callable[[float], float], magnitude: float = 0.0
-) -> float:
-    """An error over the norm of A, where that is known, or a lower bound of it.
+) -> tuple[float, float]:
+    """The norm of A, where that is known, or a lower bound of it, and the error to divide by it.
 
     ``bound(part)`` bounds the error, in the units of the sample, with that part of the failure probability;
     `magnitude` is the norm of the approximation. ||A||_F is taken where it costs no pass over all entries.
@@ -247,7 +328,7 @@ def relative_error(
             failure = error.DEFAULT_FAILURE["frobenius"] if call.failure is None else call.failure
             size = max(size, error.frobenius_below(sample.probes, failure / 2))
         size = max(size, magnitude - estimate)  # ||A|| >= ||A - E|| - ||E||
-    return estimate / size if size else float(estimate > 0)
+    return size, estimate
 
 
 def require_leave_one_out(call: Call, method: str) -> None:
@@ -387,10 +468,8 @@ def account(
     """``info`` of a finished call; warns where the tolerance was not certified."""
     problem = call.problem
     if not converged:
-        warnings.warn(
-            f"the certified relative error {relative} exceeds tol={call.tol} ({call.norm} norm, rank {rank})",
-            ConvergenceWarning,
-            stacklevel=4,
+        warn(
+            f"the certified relative error {relative} exceeds tol={call.tol} ({call.norm} norm, rank {rank})"
         )
     return Info(
         rank=rank,

@@ -10,12 +10,13 @@ from typing import Any
 
 import numpy as np
 
+from randnla._backend.errors import NonFiniteError
 from randnla._backend.kernels import dense
 from randnla.operators import Dense, LinearOperator, Sparse
 from randnla.operators.device import DeviceDense
 
 from .device_centered import CANCELLATION, DeviceCentered
-from .scaling import Array
+from .scaling import Array, scale_by_power
 
 BLOCK_BYTES = 1 << 20
 
@@ -77,6 +78,11 @@ class Centered(LinearOperator):
             return 1.0
         return whole / rest if rest else math.inf
 
+    @property
+    def subtracted(self) -> float:
+        """Norm of the sparse matrix whose products the mean is taken off, large as they may be; else 0."""
+        return self.base.frobenius_norm() if isinstance(self.base, Sparse) else 0.0
+
     def moments(self, *, wide: bool) -> Array:
         """(A - 1 mu^T)^H (A - 1 mu^T) of a tall array in float64; the first call finds mu on the way.
 
@@ -111,7 +117,8 @@ class Centered(LinearOperator):
         """Pairs (first row, centered block of rows)."""
         row = self._row
         for start, block in row_blocks(self.base):
-            yield start, block - row
+            with np.errstate(over="ignore", invalid="ignore"):  # what leaves the range shows in any product
+                yield start, block - row
 
     def gram_blocks(self) -> Iterator[Array]:
         """Blocks whose Gram matrices add up to that of the short side."""
@@ -139,7 +146,7 @@ class Centered(LinearOperator):
     def _rmatmat(self, Y: Array) -> Array:
         if not self.by_blocks:
             sums = Y.sum(axis=0, dtype=np.result_type(Y.dtype, np.float64))[None, :]
-            correction = self.mean.conj()[:, None] * sums
+            correction = self._row.conj().T * sums  # of the mean as `_matmat` knows it, in the dtype of A
             return np.asarray(self.base.rmatmat(Y) - correction.astype(np.result_type(self.dtype, Y.dtype)))
         out = np.zeros((self.shape[1], Y.shape[1]), np.result_type(self.dtype, Y.dtype))
         for row, block in self.blocks():
@@ -211,17 +218,47 @@ def row_blocks(op: LinearOperator) -> Iterator[tuple[int, Array]]:
 
 
 def column_means(op: LinearOperator) -> Array:
-    """The mean of every column, summed in float64; one pass."""
+    """The mean of every column, summed in float64; one pass, two where a sum leaves the range."""
+    m = op.shape[0]
+    with np.errstate(over="ignore", invalid="ignore"):
+        try:
+            means = _column_sums(op, 0) / max(1, m)
+        except NonFiniteError:  # of a foreign operator, whose products are screened
+            means = np.full(1, np.inf)
+        if not np.isfinite(means).all():
+            power = m.bit_length()
+            means = _column_sums(op, -power) / m
+            scale_by_power(means, power)
+    return means
+
+
+def _column_sums(op: LinearOperator, exponent: int) -> Array:
+    """1^T A times 2^exponent in float64."""
     m, n = op.shape
     wide = np.result_type(op.dtype, np.float64)
     total: Array = np.zeros(n, wide)
+    scale = 2.0**exponent
     if m == 0:
         return total
     if isinstance(op, Dense) or hasattr(op, "blocks"):
         for _, block in row_blocks(op):
-            total += block.sum(axis=0, dtype=wide)
+            total += (block if exponent == 0 else block * block.dtype.type(scale)).sum(axis=0, dtype=wide)
     elif isinstance(op, Sparse):
-        total += np.asarray(op.matrix.sum(axis=0, dtype=wide)).ravel()
+        _add_sparse_sums(op.matrix, scale, total)
     else:
-        total += op.rmatmat(np.ones((m, 1), op.dtype))[:, 0].conj()
-    return total / m
+        total += op.rmatmat(np.full((m, 1), scale, op.dtype))[:, 0].conj()
+    return total
+
+
+def _add_sparse_sums(matrix: Any, scale: float, total: Array) -> None:
+    # SciPy's own sum adds float32 in float32. Pieces, since the product widens a copy of the entries.
+    by_rows = matrix.format == "csr"
+    long = matrix.shape[0] if by_rows else matrix.shape[1]
+    step = max(1, long * BLOCK_BYTES // (16 * max(1, matrix.nnz)))
+    ones = np.full(step if by_rows else matrix.shape[0], scale, total.dtype)
+    for start in range(0, long, step):
+        stop = min(start + step, long)
+        if by_rows:
+            total += matrix[start:stop].T @ ones[: stop - start]
+        else:
+            total[start:stop] = matrix[:, start:stop].T @ ones

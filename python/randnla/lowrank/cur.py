@@ -12,14 +12,14 @@ import numpy as np
 import scipy.sparse
 
 from randnla._backend import namespace, validate
-from randnla._backend.errors import InputError, NonFiniteError
+from randnla._backend.errors import InputError
 from randnla._backend.kernels import dense, qr
 from randnla._backend.results import CURResult, Info
 from randnla.operators import as_operator
 
 from . import error, skeleton
 from .basis import Sample, first_sketch, orthonormalize
-from .call import Call, begin, certify_residual, numerical_rank
+from .call import Call, begin, certify_residual, numerical_rank, undefined_info, unless_undefined
 from .interpolative import Projection, certify_rows, choose, finish, grow, sketch_of, smallest
 from .scaling import Array, in_units, normalize, scale_by_power, unit_roundoff
 
@@ -131,13 +131,8 @@ def cur(
         max_memory=max_memory,
         callback=callback,
     )
-    try:
-        C, U, R, rows, columns, info = _decompose(call, method, selection)
-    except NonFiniteError:
-        if call.check_finite:
-            raise
-        C, U, R, rows, columns, info = _undefined(call)
-    return CURResult(*namespace.restore_all(call.kind, C, U, R, rows, columns), info=info)
+    *factors, info = unless_undefined(call, lambda: _decompose(call, method, selection), _undefined)
+    return CURResult(*namespace.restore_all(call.kind, *factors), info=info)
 
 
 Factors = tuple[Any, Array, Any, Array, Array, Info]
@@ -314,6 +309,5 @@ def _to_tolerance(call: Call, selection: str) -> Factors:
 def _undefined(call: Call) -> Factors:
     """Factors of NaN: what check_finite=False gives for a matrix that is not finite."""
     (m, n), k = call.problem.shape, 0 if call.rank is None else call.rank
-    info = Info(rank=k, method="none", converged=False, seed=call.problem.seed, path="non-finite input")
     C, U, R = (np.full(shape, np.nan, call.problem.dtype) for shape in ((m, k), (k, k), (k, n)))
-    return C, U, R, np.arange(k), np.arange(k), info
+    return C, U, R, np.arange(k), np.arange(k), undefined_info(call)

@@ -11,13 +11,24 @@ from typing import Any
 import numpy as np
 
 from randnla._backend import namespace, validate
-from randnla._backend.errors import InputError, NonFiniteError
+from randnla._backend.errors import InputError
 from randnla._backend.kernels import dense, qr
 from randnla._backend.results import EighResult, Info
 
 from . import adaptive, definite, error, factor, gram, plan
 from .basis import Sample, basis_rows, first_sketch, iterate, orthonormalize
-from .call import Call, account, begin, certify_product, device_method, numerical_rank, smallest_rank
+from .call import (
+    Call,
+    account,
+    begin,
+    certify_product,
+    device_method,
+    no_worse_than_zero,
+    numerical_rank,
+    smallest_rank,
+    undefined_info,
+    unless_undefined,
+)
 from .krylov import sample_krylov
 from .scaling import Array, first_columns, fix_signs, in_units, real_dtype, vector_norm
 from .units import restore_values
@@ -89,6 +100,8 @@ def eigh(
         An argument does not fit, or A is not symmetric.
     NonFiniteError
         A holds NaN or Inf.
+    RangeError
+        A value is beyond the range of the dtype.
 
     Warns
     -----
@@ -132,12 +145,7 @@ def eigh(
     method = device_method(call, method, plan.DEVICE_METHODS[:1])
     start = checked_start(call, warm_start)
     with call.problem.place():
-        try:
-            w, V, info = _decompose(call, method, start)
-        except NonFiniteError:
-            if call.check_finite:
-                raise
-            w, V, info = undefined(call)
+        w, V, info = unless_undefined(call, lambda: _decompose(call, method, start), undefined)
         return EighResult(*namespace.restore_all(call.kind, w, V), info=info)
 
 
@@ -273,7 +281,11 @@ def finish(
     ritz = method == "krylov" or (method == "subspace" and "definite core" not in problem.path)
     known = _exact(call, w, exponent, k) if ritz else None
     if known is None:
-        certificate, relative = certify_product(call, sample, V, w, V, exponent, candidates=candidates)
+        # Of Ritz pairs ||A - A_k||_F^2 = ||A||_F^2 - ||A_k||_F^2; Nystrom's A_k lies below semidefinite A.
+        contained = method == "nystrom" or (ritz and call.norm == "frobenius")
+        certificate, relative = certify_product(
+            call, sample, V, w, V, exponent, candidates=candidates, contained=contained
+        )
     else:
         certificate, relative = known
     found = numerical_rank(call, w, k)
@@ -380,11 +392,13 @@ def report_tolerance(
 ) -> Pairs:
     """Account and signs of a result in tolerance mode; `estimate` and `size` in the units of the state."""
     bound = state.bound
+    relative = error.quotient(estimate, size)
+    if method == "nystrom" or call.norm == "frobenius":
+        estimate, relative = no_worse_than_zero(call, estimate, relative, state.norm, w.size)
     certificate = error.Certificate(
         in_units(estimate, state.exponent), bound.source, bound.failure_probability
     )
     found = numerical_rank(call, w, k)
-    relative = estimate / size if size else 0.0
     converged = converged or size == 0.0
     info = account(call, certificate, relative, method=method, rank=found, converged=converged)
     fix_signs(V)
@@ -395,6 +409,5 @@ def report_tolerance(
 def undefined(call: Call) -> Pairs:
     """Pairs of NaN: what check_finite=False gives for a matrix that is not finite."""
     n, k = call.problem.shape[0], 0 if call.rank is None else call.rank
-    info = Info(rank=k, method="none", converged=False, seed=call.problem.seed, path="non-finite input")
     w = np.full(k, np.nan, real_dtype(call.problem.dtype))
-    return w, np.full((n, k), np.nan, call.problem.dtype), info
+    return w, np.full((n, k), np.nan, call.problem.dtype), undefined_info(call)

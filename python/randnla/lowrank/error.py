@@ -235,6 +235,11 @@ def relative(estimate: float, captured_squared: float) -> float:
     return estimate / whole if whole else 0.0
 
 
+def quotient(error: float, norm: float) -> float:
+    """Their ratio; an error relative to 0 is 0 or 1."""
+    return error / norm if norm > 0 else float(error > 0)
+
+
 def prefix_error(core: Array, k: int, norm: str) -> float:
     """The norm of the rows k, k+1, ... of B, from `core` with B^H = P core, P orthonormal."""
     rest = core[:, k:]

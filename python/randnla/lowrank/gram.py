@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from randnla._backend.errors import NonFiniteError
 from randnla._backend.kernels import dense, qr
 from randnla.operators import LinearOperator
 
@@ -79,8 +78,7 @@ def gram_matrix(problem: Problem, *, wide: bool = True) -> tuple[Array, int] | N
         # Squares of small entries vanish, so that nothing is known of a zero but of an array in range.
         return (G, 0) if top == 0 and hasattr(op, "array") else None
     if not np.isfinite(G).all():
-        problem.op.require_finite(name="A")
-        raise NonFiniteError("A: expected finite entries, but its Gram matrix is not")
+        problem.refuse("Gram matrix")
     # An even exponent: half of it scales A exactly.
     half = exponent_of(top) // 2
     return scale_by_power(G, -2 * half), half
@@ -91,8 +89,9 @@ def _streamed_gram(op: LinearOperator) -> Array:
     short = min(op.shape)
     total: Array = np.zeros((short, short))
     blocks = source.gram_blocks() if hasattr(op, "gram_blocks") else (b for _, b in source.blocks())
-    for block in blocks:
-        total = total + dense.gram(block, wide=True)
+    with np.errstate(over="ignore", invalid="ignore"):  # the caller looks at the sum
+        for block in blocks:
+            total = total + dense.gram(block, wide=True)
     return total
 
 
@@ -195,15 +194,20 @@ def is_resolved(squares: Array, rank: int, dtype: np.dtype[Any], *, wide: bool) 
     return float(lost.sum()) <= 0.02 * tail
 
 
-def lift(problem: Problem, V: Array) -> tuple[Array, Array, Array, int]:
-    """U, s, V and the exponent of s from an orthonormal basis V of leading right vectors.
+def lift(problem: Problem, found: Spectrum, rank: int) -> tuple[Array, Array, Array, int]:
+    """U, s, V and the exponent of s from the leading vectors that were found.
 
     Rayleigh-Ritz on A V: the values are accurate to second order in the error of V, and U is orthonormal
     also where s is small.
     """
     tall = problem.shape[0] >= problem.shape[1]
-    Y = problem.forward(V) if tall else problem.adjoint(V)
-    exponent = normalize(Y) - problem.shift
+    V = found.vectors[:, :rank]
+    product = problem.forward if tall else problem.adjoint
+    if abs(found.exponent) < np.finfo(V.dtype).maxexp // 2:
+        Y = product(V)
+        exponent = normalize(Y) - problem.shift
+    else:
+        Y, exponent = problem.ranged(product, V)
     Q, R = orthonormalize(problem, Y)
     R = widen(R)
     if is_diagonal(R, problem.dtype):
@@ -243,8 +247,7 @@ def full_svd(problem: Problem, rank: int | None = None) -> tuple[Array, Array, A
     problem.matvecs += min(problem.shape)
     seen = dense.screen(A)
     if not seen.finite:
-        problem.op.require_finite(name="A")
-        raise NonFiniteError("A: expected finite entries, but it holds NaN or Inf")
+        problem.refuse("largest entry")
     exponent = exponent_of(seen.max_abs)
     tall = A.shape[0] >= A.shape[1]
     long, short = max(A.shape), min(A.shape)
@@ -270,8 +273,7 @@ def full_eigh(problem: Problem, rank: int | None = None) -> tuple[Array, Array, 
     problem.matvecs += A.shape[0]
     seen = dense.screen(A)
     if not seen.finite:
-        problem.op.require_finite(name="A")
-        raise NonFiniteError("A: expected finite entries, but it holds NaN or Inf")
+        problem.refuse("largest entry")
     exponent = exponent_of(seen.max_abs)
     X = scale_by_power(np.array(A), -exponent)
     require_symmetry(X, unit_roundoff(problem.dtype))

@@ -19,7 +19,7 @@ from randnla.operators import as_operator
 
 from . import error, skeleton
 from .basis import Sample, basis_rows, first_sketch, iterate, orthonormalize
-from .call import Call, account, begin, certify_residual, kind_of_operator
+from .call import Call, account, begin, certify_residual, kind_of_operator, undefined_info
 from .factor import rows_of
 from .scaling import Array, in_units, unit_roundoff
 
@@ -375,6 +375,6 @@ def _rows_of_columns(call: Call, columns: Array, method: str, info: Info) -> tup
 
 def _undefined(call: Call) -> tuple[Array, Array, Info]:
     """Coefficients of NaN: what check_finite=False gives for a matrix that is not finite."""
-    k = 0 if call.rank is None else call.rank
-    info = Info(rank=k, method="none", converged=False, seed=call.problem.seed, path="non-finite input")
+    info = undefined_info(call)
+    k = info.rank or 0
     return np.arange(k), np.full((call.problem.shape[0], k), np.nan, call.problem.dtype), info

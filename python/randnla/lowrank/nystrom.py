@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 
 from randnla._backend import namespace, validate
-from randnla._backend.errors import InputError, NonFiniteError
+from randnla._backend.errors import InputError
 from randnla._backend.results import EighResult
 
 from . import error, factor, jackknife
 from .basis import Sample, basis_rows, first_sketch, iterate, orthonormalize
-from .call import Call, begin, device_method, smallest_rank
+from .call import Call, begin, device_method, smallest_rank, unless_undefined
 from .eigh import (
     Pairs,
     checked_start,
@@ -89,6 +89,8 @@ def nystrom(
         An argument does not fit, or A is not symmetric.
     NonFiniteError
         A holds NaN or Inf.
+    RangeError
+        A value is beyond the range of the dtype.
     BreakdownError
         A is far from positive semidefinite.
 
@@ -100,7 +102,8 @@ def nystrom(
     Notes
     -----
     *Algorithm*: Halko, Martinsson and Tropp (2011), Algorithm 5.5, with the shift of Tropp, Yurtsever,
-    Udell and Cevher (2017), Algorithm 3. Its error never exceeds that of Rayleigh-Ritz on the same basis.
+    Udell and Cevher (2017), Algorithm 3. Its error never exceeds that of Rayleigh-Ritz on the same basis,
+    nor, since 0 <= A_k <= A, the norm of A: where probes say more, that is what is certified.
 
     *Cost*: q + 2 products without, q + 1 with a warm start taken as it is; 2 n^2 (k + oversample) flops
     each. With the defaults, 2 passes.
@@ -139,12 +142,7 @@ def nystrom(
     start = checked_start(call, warm_start)
     _require_exchangeable(call, start, spectral_function)
     with call.problem.place():
-        try:
-            w, V, info = _decompose(call, start, spectral_function)
-        except NonFiniteError:
-            if call.check_finite:
-                raise
-            w, V, info = undefined(call)
+        w, V, info = unless_undefined(call, lambda: _decompose(call, start, spectral_function), undefined)
         return EighResult(*namespace.restore_all(call.kind, w, V), info=info)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from randnla._backend.results import Info
 
 from . import error
-from .call import Call, account, numerical_rank, smallest_rank
+from .call import Call, account, numerical_rank, smallest_rank, undefined_info
 from .scaling import Array, in_units, real_dtype, vector_norm
 from .units import restore_values
 
@@ -31,10 +31,16 @@ def finish(
     *,
     converged: bool = True,
 ) -> Factors:
-    """Factors with s in the units of A, and their ``info``; U and V are cut already, s may hold more."""
+    """Factors with s in the units of A, and their ``info``; U and V are cut already, s may hold more.
+
+    A call that wants them so gets s as it is, and is told its exponent.
+    """
     k = U.shape[1]
     found = numerical_rank(call, s, k)
     info = account(call, certificate, relative, method=method, rank=found, converged=converged)
+    if call.in_units:
+        call.exponent = exponent
+        return U, s[:k], V, info
     s, info = restore_values(s[:k], exponent, real_dtype(call.problem.dtype), info, call.tol)
     return U, s, V, info
 
@@ -82,5 +88,4 @@ def undefined(call: Call) -> Factors:
     m, n = call.problem.shape
     k = 0 if call.rank is None else call.rank
     U, V = (np.full((rows, k), np.nan, call.problem.dtype) for rows in (m, n))
-    info = Info(rank=k, method="none", converged=False, seed=call.problem.seed, path="non-finite input")
-    return U, np.full(k, np.nan, real_dtype(call.problem.dtype)), V, info
+    return U, np.full(k, np.nan, real_dtype(call.problem.dtype)), V, undefined_info(call)

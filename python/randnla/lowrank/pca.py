@@ -11,19 +11,19 @@ from typing import Any
 import numpy as np
 
 from randnla._backend import namespace, validate
-from randnla._backend.errors import InputError, NonFiniteError
+from randnla._backend.errors import InputError, RangeError, warn
 from randnla._backend.kernels import dense, qr
 from randnla._backend.results import Info, PCAResult
 from randnla.operators import Dense, LinearOperator
 
 from . import error, gram, plan
 from .basis import PROBE_STREAM, probe_rows
-from .call import Call, begin, device_method, require_leave_one_out
+from .call import Call, begin, device_method, require_leave_one_out, unless_undefined
 from .centered import centered
-from .outcome import known_spectrum, undefined
-from .scaling import Array, fix_signs, normalize, real_dtype, scale_by_power, scale_columns, unit_roundoff
+from .outcome import Factors, known_spectrum, undefined
+from .scaling import Array, fix_signs, in_units, normalize, real_dtype, scale_columns, unit_roundoff
 from .svd import decompose, refined, resolve, sketch_of
-from .units import into_range, restore_units
+from .units import count_rounding, into_range, restore_units, scale_counted
 
 SMALL = 1 << 16
 """Entries up to which a centered copy is made: it takes less time than corrections do."""
@@ -81,14 +81,23 @@ max_memory, callback
         An argument does not fit, or A has fewer than two rows.
     NonFiniteError
         A holds NaN or Inf.
+    RangeError
+        A variance is finite but beyond the range of the dtype, as of deviations above 1.8e19 in float32
+        and 1.3e154 in float64.
 
     Warns
     -----
     ConvergenceWarning
         The certified error exceeds `tol`.
+    RuntimeWarning
+        A variance is below the normal range (of deviations below 1.1e-19 or 1.5e-154), so that it has few
+        digits left or is 0. The ratios, components, scores and mean are not touched by that.
 
     Notes
     -----
+    The certificate is of A - 1 mean^T - scores @ components, rounding to multiples of the least number
+    included.
+
     *Algorithm*: `svd` of A - 1 mu^T. The total variance of an operator that does not know its norm is
     estimated with ten Gaussian probes.
 
@@ -134,30 +143,55 @@ def _components(call: Call, method: str, exponent: int, *, center: bool, whiten:
     """The components of 2^exponent times the matrix of the call."""
     method = resolve(call, method, centered=center)
     known = _center(call, method) if center else None
-    try:
-        scores, s, V, info = _factors(call, method)
-        total = _total_norm(call, s)
-    except NonFiniteError:
-        if call.check_finite:
-            raise
-        (scores, s, V, info), total = undefined(call), np.nan
+    call.in_units = True
+    scores, s, V, info = unless_undefined(call, lambda: _factors(call, method), undefined)
+    unit = exponent + call.exponent  # of s and the scores
+    info = restore_units(info, exponent)
+    s, total = s.astype(np.float64), _total_norm(call, s)
     dtype, m = call.problem.dtype, call.problem.shape[0]
+    variance, ratio = _variances(s, total, m)
+    variance, info = _rounded(variance, unit, real_dtype(dtype), info)
     mean = np.zeros(call.problem.shape[1], dtype) if known is None else known().astype(dtype)
-    variance, ratio = _variances(s, total, m, exponent)
+    lost = in_units(math.sqrt(m) * scale_counted(mean[None, :], exponent), -call.exponent)
     if whiten:
-        scale_columns(scores, np.where(s > 0, math.sqrt(m - 1) / np.where(s > 0, s, 1), 0).astype(s.dtype))
-    info = restore_units(info, exponent, mean, *(() if whiten else (scores,)))
-    factors = (V.conj().T, variance, ratio, mean, scores)
-    return PCAResult(*namespace.restore_all(call.kind, *factors), info=info)
+        scale_columns(
+            scores, np.where(s > 0, math.sqrt(m - 1) / np.where(s > 0, s, 1), 0).astype(variance.dtype)
+        )
+    else:
+        lost = math.hypot(lost, scale_counted(scores, unit))
+    info = count_rounding(info, lost, total, unit, dtype, call.tol)
+    found = (V.conj().T, variance, ratio.astype(variance.dtype), mean, scores)
+    return PCAResult(*namespace.restore_all(call.kind, *found), info=info)
 
 
-def _variances(s: Array, total: float, m: int, exponent: int) -> tuple[Array, Array]:
-    """Variances and their ratios to the total, of m observations with singular values 2^exponent s."""
-    wide = s.astype(np.float64)
-    ratio = (wide / total) ** 2 if total else np.zeros_like(wide)
-    with np.errstate(over="ignore"):  # a variance beyond the range of the dtype is inf
-        variance = ((wide / math.sqrt(m - 1)) ** 2).astype(s.dtype)
-        return np.ldexp(variance, 2 * exponent), ratio.astype(s.dtype)
+def _variances(s: Array, total: float, m: int) -> tuple[Array, Array]:
+    """Variances and their ratios to the total, of m observations with singular values s."""
+    ratio = (s / total) ** 2 if total else np.zeros_like(s)
+    return (s / math.sqrt(m - 1)) ** 2, ratio
+
+
+def _rounded(variance: Array, exponent: int, dtype: np.dtype[Any], info: Info) -> tuple[Array, Info]:
+    """The variances times 4^exponent in `dtype`.
+
+    Raises
+    ------
+    RangeError
+        A variance, the square of a deviation, leaves the range.
+    """
+    mantissa, power = np.frexp(variance)  # rounded to the dtype first: the same bits in all units
+    with np.errstate(over="ignore"):
+        out = np.ldexp(mantissa.astype(dtype), power + 2 * exponent)
+    if np.isinf(out).any() and np.isfinite(variance).all():
+        raise RangeError(f"A: its largest variance exceeds the range of {dtype}; scale A down")
+    few = int(np.count_nonzero(np.abs(out[: info.rank]) < np.finfo(dtype).tiny))
+    if few:
+        warn(
+            f"A: {few} of {out.size} variances are below the normal range of {dtype} and rounded "
+            f"to multiples of {np.finfo(dtype).smallest_subnormal}, or 0; scale A up",
+            RuntimeWarning,
+        )
+        info = info.replace(path=f"{info.path}, variances rounded")
+    return out, info
 
 
 def _center(call: Call, method: str) -> Callable[[], Array]:
@@ -168,22 +202,25 @@ def _center(call: Call, method: str) -> Callable[[], Array]:
     if small or method != "gram":  # the moments of an array tell the means
         problem.passes += 1
         if not np.isfinite(shifted.mean).all() and call.check_finite:
-            shifted.require_finite(name="A")
-            raise NonFiniteError("A: expected finite entries, but its column means are not")
+            problem.refuse("column means")
     problem.op = Dense(shifted.to_dense(), check_finite=False) if small else shifted
     problem.path.append("centered")
     return lambda: shifted.mean
 
 
-def _factors(call: Call, method: str) -> tuple[Array, Array, Array, Info]:
+def _factors(call: Call, method: str) -> Factors:
     """Scores, singular values and components by the method asked for."""
     if method == "gram" and call.tol is None:
         return _by_gram(call)
-    U, s, V, info = decompose(call, method)
-    return scale_columns(U, s), s, V, info
+    return _scores(decompose(call, method))
 
 
-def _by_gram(call: Call) -> tuple[Array, Array, Array, Info]:
+def _scores(factors: Factors) -> Factors:
+    U, s, V, info = factors
+    return scale_columns(U, s.astype(real_dtype(U.dtype), copy=False)), s, V, info
+
+
+def _by_gram(call: Call) -> Factors:
     """Scores, singular values and components by the Gram matrix: one product gives the scores.
 
     The scores need not be divided by the singular values, so no orthonormalization is due: what the
@@ -194,14 +231,11 @@ def _by_gram(call: Call) -> tuple[Array, Array, Array, Info]:
     columns = sketch_of(call, k)[0]
     found = gram.leading_spectrum(problem, k, columns) if _is_tall_array(call) else None
     if found is None or not k:
-        U, s, V, info = decompose(call, "gram")
-        U *= s
-        return U, s, V, info
+        return _scores(decompose(call, "gram"))
     if not found.resolved:
         U, s, V, info = refined(call, k, found)
         fix_signs(U, V)
-        U *= s
-        return U, s, V, info
+        return _scores((U, s, V, info))
     V = found.vectors[:, :k]
     Y = problem.forward(V)
     # The size of Y is known: a pass to bring it in range is made only if that is near the ends.
@@ -223,7 +257,7 @@ def _by_gram(call: Call) -> tuple[Array, Array, Array, Info]:
     _, s, V, info = known_spectrum(call, Y, norms, V, exponent, spectrum, "gram", found.slack)
     V = np.array(V)
     fix_signs(Y, V)
-    return scale_by_power(Y, exponent), s, V, info
+    return Y, s, V, info
 
 
 def _is_tall_array(call: Call) -> bool:
@@ -253,10 +287,11 @@ def decorrelation(Y: Array) -> tuple[Array, Array | None]:
 
 
 def _total_norm(call: Call, s: Array) -> float:
-    """||A - 1 mu^T||_F; not squared, which may leave the range."""
+    """||A - 1 mu^T||_F in the units of s; not squared, which may leave the range."""
+    if np.isnan(s).any():
+        return math.nan
     total = call.spectrum_norm
-    if total is None:
-        total = _norm(call.problem.op, call)
+    total = _norm(call.problem.op, call) if total is None else in_units(total, -call.exponent)
     # Rounding must not let the part exceed the whole.
     return max(total, math.hypot(*s.tolist()))
 
@@ -264,8 +299,8 @@ def _total_norm(call: Call, s: Array) -> float:
 def _norm(op: LinearOperator, call: Call) -> float:
     norm = op.frobenius_norm()
     if norm is not None:
-        return norm
+        return in_units(norm, -call.exponent)
     rows = probe_rows(call.problem, stream=PROBE_STREAM + 1)
     Y = call.problem.forward(rows.T)
     exponent = normalize(Y) - call.problem.shift
-    return math.ldexp(error.frobenius(Y), exponent) / math.sqrt(error.PROBES)
+    return in_units(error.frobenius(Y), exponent - call.exponent) / math.sqrt(error.PROBES)

@@ -8,12 +8,12 @@ import contextlib
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 import numpy as np
 
 from randnla._backend.device import is_device, runtime
-from randnla._backend.errors import NonFiniteError
+from randnla._backend.errors import NonFiniteError, RangeError
 from randnla._backend.kernels import device_dense, fixed_point
 from randnla.operators import Dense, LinearOperator, Sparse
 from randnla.operators.device import DeviceDense, place_of
@@ -136,12 +136,14 @@ class Problem:
     def forward(self, X: Array, *, coarse: bool = False) -> Array:
         """2^shift A X; `coarse` products only make a basis better, and may be in fixed point."""
         X = self._operand(X)
-        return self._sliced(X, adjoint=False) if coarse and self.slices else self.op.matmat(X)
+        with np.errstate(over="ignore", invalid="ignore"):  # whoever takes the product looks at it
+            return self._sliced(X, adjoint=False) if coarse and self.slices else self.op.matmat(X)
 
     def adjoint(self, X: Array, *, coarse: bool = False) -> Array:
         """2^shift A^H X, as `forward`."""
         X = self._operand(X)
-        return self._sliced(X, adjoint=True) if coarse and self.slices else self.op.rmatmat(X)
+        with np.errstate(over="ignore", invalid="ignore"):
+            return self._sliced(X, adjoint=True) if coarse and self.slices else self.op.rmatmat(X)
 
     def _sliced(self, X: Array, *, adjoint: bool) -> Array:
         assert isinstance(self.op, Dense)
@@ -157,23 +159,44 @@ class Problem:
         ------
         NonFiniteError
             If A is not finite: every entry of A meets a nonzero Gaussian number, so Y tells.
+        RangeError
+            A is finite and Y is not, whatever power of two multiplies X.
         """
         return self.ranged(self.forward, X)
 
     def ranged(self, product: Callable[[Array], Array], X: Array) -> tuple[Array, int]:
         """`first` for any product that is linear in `X` and shifts it by `shift`."""
-        Y = product(X)
-        magnitude = largest_magnitude(Y)
         limits = np.finfo(real_dtype(self.dtype))
+        try:
+            Y = product(X)
+        except NonFiniteError:  # a foreign operator's product is screened; it, too, may have overflowed
+            if self.kind != "operator":
+                raise
+            Y = self._redo(product, X, -(limits.maxexp // 2))
+        magnitude = largest_magnitude(Y)
         if not math.isfinite(magnitude):
             Y = self._redo(product, X, -(limits.maxexp // 2))
             if not math.isfinite(largest_magnitude(Y)):
-                self.op.require_finite(name="A")
-                raise NonFiniteError("A: expected finite entries, but its product with a random map is not")
+                self.refuse("product with a random map")
         elif Y.size and magnitude < 2.0 ** (limits.minexp + limits.nmant + 20):
             Y = self._redo(product, X, limits.maxexp // 2)
         exponent = normalize(Y)
         return Y, exponent - self.shift
+
+    def refuse(self, what: str) -> NoReturn:
+        """Say why some function of A is not finite: an entry of A is not, or sums leave the range.
+
+        Raises
+        ------
+        NonFiniteError
+            A holds NaN or Inf, or it cannot be told.
+        RangeError
+            All entries are finite.
+        """
+        self.op.require_finite(name="A")
+        if self.op.check_finite and self.kind in ("dense", "sparse", "stream"):
+            raise RangeError(f"A: its {what} exceeds the range of {self.dtype}; scale A down")
+        raise NonFiniteError(f"A: expected finite entries, but its {what} is not")
 
     def pair(self, X: Array, count: int, exponent: int | None = None) -> tuple[Array, Array, int]:
         """Y = A X and H = A^H Y for the first `count` columns of Y, A in units of 2^exponent.

@@ -11,13 +11,20 @@ from typing import Any
 import numpy as np
 
 from randnla._backend import namespace, validate
-from randnla._backend.errors import NonFiniteError
 from randnla._backend.results import Info, QBResult
 
 from . import adaptive, error, farpca, pass_efficient, plan
 from .adaptive import BLOCK, QB, Goal, norm_below
 from .basis import orthonormalize
-from .call import Call, account, begin, numerical_rank
+from .call import (
+    Call,
+    account,
+    begin,
+    no_worse_than_zero,
+    numerical_rank,
+    undefined_info,
+    unless_undefined,
+)
 from .factor import widen
 from .residual import require_exact, sharpen
 from .scaling import Array, fix_signs, in_units, scale_by_power
@@ -120,12 +127,7 @@ def qb(
         max_memory=max_memory,
         callback=callback,
     )
-    try:
-        Q, B, info = _decompose(call, method)
-    except NonFiniteError:
-        if call.check_finite:
-            raise
-        Q, B, info = _undefined(call)
+    Q, B, info = unless_undefined(call, lambda: _decompose(call, method), _undefined)
     return QBResult(*namespace.restore_all(call.kind, Q, B), info=info)
 
 
@@ -141,13 +143,14 @@ def _decompose(call: Call, method: str) -> tuple[Array, Array, Info]:
     state = GROW[method if cap else "ei"](problem, goal)
     sharpen(call, state)
     k, estimate, converged = _cut(call, state, cap)
-    size = norm_below(state, call.norm)
+    relative = error.quotient(estimate, norm_below(state, call.norm))
+    if method == "ei":  # B = Q^H A to rounding
+        estimate, relative = no_worse_than_zero(call, estimate, relative, state.norm, k)
     certificate = error.Certificate(
         in_units(estimate, state.exponent), state.bound.source, state.bound.failure_probability
     )
     Q, Bh = np.array(state.Q[:, :k]), np.array(state.Bh[:, :k])
     fix_signs(Q, Bh)
-    relative = estimate / size if size else float(estimate > 0)
     found = numerical_rank(call, error.column_norms(state.Bh), k)
     info = account(call, certificate, relative, method=method, rank=found, converged=converged)
     with np.errstate(over="ignore"):
@@ -173,4 +176,4 @@ def _undefined(call: Call) -> tuple[Array, Array, Info]:
     m, n = call.problem.shape
     k = 0 if call.rank is None else call.rank
     Q, B = (np.full(shape, np.nan, call.problem.dtype) for shape in ((m, k), (k, n)))
-    return Q, B, Info(rank=k, method="none", converged=False, seed=call.problem.seed, path="non-finite input")
+    return Q, B, undefined_info(call)

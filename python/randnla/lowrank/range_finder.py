@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from randnla._backend import namespace, validate
-from randnla._backend.errors import InputError, NonFiniteError
+from randnla._backend.errors import InputError
 from randnla._backend.kernels import dense, qr
 from randnla._backend.results import Info, RangeResult
 
@@ -26,10 +26,13 @@ from .call import (
     certify_residual,
     choose_precision,
     device_method,
+    no_worse_than_zero,
     numerical_rank,
     relative_error,
     require_leave_one_out,
     require_tolerance_method,
+    undefined_info,
+    unless_undefined,
 )
 from .krylov import sample_krylov
 from .scaling import Array, fix_signs, in_units
@@ -138,16 +141,14 @@ def range_finder(
     method = "adaptive" if grows else method
     require_leave_one_out(call, method)
     choose_precision(call, precision, method)
-    try:
-        with call.problem.place():
-            Q, info = _find(call, method)
-    except NonFiniteError:
-        if call.check_finite:
-            raise
-        k = 0 if call.rank is None else call.rank
-        Q = np.full((call.problem.shape[0], k), np.nan, call.problem.dtype)
-        info = Info(rank=k, method="none", converged=False, seed=call.problem.seed, path="non-finite input")
+    with call.problem.place():
+        Q, info = unless_undefined(call, lambda: _find(call, method), _undefined)
     return RangeResult(namespace.restore(call.kind, Q), info=info)
+
+
+def _undefined(call: Call) -> tuple[Array, Info]:
+    info = undefined_info(call)
+    return np.full((call.problem.shape[0], info.rank or 0), np.nan, call.problem.dtype), info
 
 
 def _find(call: Call, method: str) -> tuple[Array, Info]:
@@ -193,7 +194,7 @@ def _certify_sketch(call: Call, sample: Sample) -> tuple[error.Certificate, floa
     floor = error.rounding_floor(seen, call.problem.dtype, Q.shape[1])
     if call.certificate != "leave_one_out":
         residual = error.minus_product(sample.probes, Q, dense.gemm(Q.conj().T, sample.probes))
-        return certify_residual(call, sample, residual, floor, 0.0)
+        return certify_residual(call, sample, residual, floor, 0.0, beyond=0.0)
     known = certify_basis(call, sample, None)
     absolute = known.estimate + floor
     certificate = error.Certificate(in_units(absolute, sample.exponent), known.source, None)
@@ -209,10 +210,12 @@ def _adaptive(call: Call, method: str) -> tuple[Array, Info]:
         size = float(np.max(s, initial=0.0))
     else:
         size = state.norm if state.norm is not None else float(np.linalg.norm(s))
+    estimate, relative = no_worse_than_zero(
+        call, estimate, error.quotient(estimate, size), state.norm, s.size
+    )
     certificate = error.Certificate(
         in_units(estimate, state.exponent), state.bound.source, state.bound.failure_probability
     )
     fix_signs(U)
     found = numerical_rank(call, s, k)
-    relative = estimate / size if size else 0.0
     return U, account(call, certificate, relative, method=method, rank=found, converged=converged)

@@ -98,17 +98,15 @@ def certify(
     magnitude = float(np.linalg.norm(kept))
     floor = error.rounding_floor(magnitude, sketch.dtype, sketch.sizes.range)
     bound += floor
-    if norm == "spectral":
-        # ||A|| >= ||A_k|| - ||A - A_k||: where the error is bounded, so is the quotient.
-        return bound, _quotient(bound, float(max(kept, default=0.0)) - bound), failure
     # An error above its bound and a norm below its own are two events: each gets half of the probability.
     numerator = error.probe_bound(found.residual, norm, failure / 2)[0] + floor
-    size = max(error.frobenius_below(found.probes, failure / 2), magnitude - numerator)
-    return bound, _quotient(numerator, size), failure
-
-
-def _quotient(bound: float, size: float) -> float:
-    return bound / size if size > 0 else float(bound > 0)
+    least = error.frobenius_below(found.probes, failure / 2)
+    if norm == "spectral":
+        magnitude = float(max(kept, default=0.0))
+        least /= math.sqrt(max(1, min(sketch.shape)))  # ||A||_F <= sqrt(rank) ||A||_2
+    size = max(least, magnitude - numerator)  # ||A|| >= ||A_k|| - ||A - A_k||
+    # ||A - A_k|| <= ||A|| + ||A_k||, whatever the probes say.
+    return bound, min(error.quotient(numerator, size), 1.0 + error.quotient(magnitude + floor, size)), failure
 
 
 def account(sketch: LinearSketch, found: Reconstruction, method: str, failure: float | None) -> Info:

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from randnla._backend import namespace, validate
-from randnla._backend.errors import BreakdownError, ConvergenceWarning, InputError
+from randnla._backend.errors import BreakdownError, InputError, warn
 from randnla._backend.kernels import dense, qr
 from randnla._backend.results import CholeskyLowRank, Info
 from randnla._backend.rng import STREAM_VERSION
@@ -113,11 +112,7 @@ def rpcholesky(
     call = begin(A, rank, tol, rng=rng, check_finite=check_finite, max_memory=max_memory, callback=callback)
     F, chosen, info = factorize(call, method, block)
     if call.tol is not None and not info.converged:
-        warnings.warn(
-            f"the relative trace error {info.error_relative} exceeds tol={call.tol} (rank {info.rank})",
-            ConvergenceWarning,
-            stacklevel=2,
-        )
+        warn(f"the relative trace error {info.error_relative} exceeds tol={call.tol} (rank {info.rank})")
     return CholeskyLowRank(*namespace.restore_all(call.kind, F, chosen), info=info)
 
 

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from randnla._backend import namespace, validate
-from randnla._backend.errors import InputError, NonFiniteError
+from randnla._backend.errors import InputError
 from randnla._backend.results import SVDResult
 
 from . import adaptive, error, factor, farpca, gram, plan, reconstruct
@@ -23,14 +24,16 @@ from .call import (
     certify_projection,
     choose_precision,
     device_method,
+    no_worse_than_zero,
     require_leave_one_out,
     require_tolerance_method,
     smallest_rank,
+    unless_undefined,
 )
 from .krylov import sample_krylov
 from .outcome import Factors, finish, known_spectrum, undefined
 from .residual import require_exact, sharpen
-from .scaling import Array, first_columns, fix_signs, in_units
+from .scaling import Array, first_columns, fix_signs, in_units, vector_norm
 from .units import into_range, restore_units, restore_values
 
 TOL_METHODS = ("auto", "subspace", "power", "proto", "farpca", "full")
@@ -97,6 +100,7 @@ def svd(
         ride on the first product. Methods "gram" and "full" know the whole spectrum and are exact
         whatever is asked. "leave_one_out" is for a fixed rank, the Frobenius norm, Gaussian sketches and
         methods "proto" and "subspace"; "row_extraction" has no "exact". Of "farpca" it is as in `qb`.
+        Where A - U diag(s) Vh is certainly no larger than A, as of projections, no more is certified.
     failure_probability : float, optional
         Of a probe certificate; 1e-4 in the Frobenius norm and 1e-10 in the spectral unless given.
     block : int or "auto"
@@ -114,8 +118,8 @@ def svd(
     check_finite : bool, default True
         Raise on NaN and Inf. If False, factors of NaN are returned.
     max_memory : int, optional
-        Bytes that a block read from a memmap may take, with its conversion and screening; the factors and
-        their workspace (``info.memory``) come on top.
+        Bytes that a block read from a memmap may take, with its conversion and screening. The factors and
+        their workspace come on top: ``info.memory`` estimates them, to a factor of three at most.
     callback : callable, optional
         Called with a dict of stage, passes and matvecs after every step.
 
@@ -131,6 +135,8 @@ def svd(
         An argument does not fit.
     NonFiniteError
         A holds NaN or Inf.
+    RangeError
+        A value is beyond the range of the dtype.
 
     Warns
     -----
@@ -181,12 +187,7 @@ def svd(
     choose_precision(call, precision, method)
     exponent = into_range(call.problem)
     with call.problem.place():
-        try:
-            U, s, V, info = decompose(call, method)
-        except NonFiniteError:
-            if call.check_finite:
-                raise
-            U, s, V, info = undefined(call)
+        U, s, V, info = unless_undefined(call, lambda: decompose(call, method), undefined)
         info = restore_units(info, exponent)
         s, info = restore_values(s, exponent, s.dtype, info, call.tol) if exponent else (s, info)
         return SVDResult(*namespace.restore_all(call.kind, U, s, V.conj().T), info=info)
@@ -295,7 +296,7 @@ def _by_gram(call: Call, k: int) -> Factors:
         return _fixed_rank(call, "subspace")
     if not found.resolved:
         return refined(call, k, found)
-    U, s, V, exponent = gram.lift(problem, found.vectors[:, :k])
+    U, s, V, exponent = gram.lift(problem, found, k)
     return known_spectrum(call, U, s, V, exponent, found.spectrum(s, exponent), "gram", found.slack)
 
 
@@ -331,6 +332,9 @@ def _by_single_pass(call: Call, k: int) -> Factors:
     norm = problem.op.frobenius_norm() if problem.kind == "stream" and call.norm == "frobenius" else None
     certificate = error.Certificate(in_units(bound, found.exponent), "probe", failure)
     if norm is not None and 0.0 < norm < math.inf:
+        held = in_units(vector_norm(found.s[:k]), found.exponent)
+        most = (norm + held) * (1.0 + error.rounding_floor(1.0, problem.dtype, k))
+        certificate = dataclasses.replace(certificate, estimate=min(certificate.estimate, most))
         relative = certificate.estimate / norm
     return finish(call, found.U, found.s, found.V, found.exponent, certificate, relative, "single_pass")
 
@@ -351,6 +355,7 @@ def _to_tolerance(call: Call, method: str) -> Factors:
     relative = error.relative(estimate, captured)
     if call.norm == "spectral":
         relative = estimate / float(s[0]) if s.size and s[0] > 0 else 0.0
+    estimate, relative = no_worse_than_zero(call, estimate, relative, state.norm, s.size)
     certificate = error.Certificate(
         in_units(estimate, state.exponent), state.bound.source, state.bound.failure_probability
     )

@@ -9,18 +9,18 @@ from __future__ import annotations
 
 import math
 import sys
-import warnings
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from randnla._backend.device import is_device
-from randnla._backend.errors import BreakdownError, ConvergenceWarning
+from randnla._backend.errors import RangeError, warn
 from randnla._backend.kernels import dense
 from randnla._backend.results import Info
 from randnla.operators.device import DeviceDense
 
+from .error import frobenius
 from .problem import Problem, scaled_copy
 from .scaling import (
     Array,
@@ -95,15 +95,12 @@ def _is_middling(largest: float, problem: Problem) -> bool:
     return largest > 0 and low <= exponent_of(largest) <= high
 
 
-def restore_units(info: Info, exponent: int, *arrays: Array) -> Info:
-    """Multiply arrays, in place, and the error estimate by 2^exponent."""
-    if not exponent:
-        return info
-    with np.errstate(over="ignore"):
-        for array in arrays:
-            scale_exactly(array, exponent)
+def restore_units(info: Info, exponent: int) -> Info:
+    """Multiply the error estimate by 2^exponent."""
     known = info.error_estimate
-    return info if known is None else info.replace(error_estimate=_upward(known, exponent))
+    if not exponent or known is None:
+        return info
+    return info.replace(error_estimate=_upward(known, exponent))
 
 
 def restore_values(
@@ -116,7 +113,7 @@ def restore_values(
 
     Raises
     ------
-    BreakdownError
+    RangeError
         A finite value leaves the range.
     """
     exact = np.asarray(s, dtype=np.float64)
@@ -125,12 +122,23 @@ def restore_values(
     with np.errstate(over="ignore", under="ignore"):
         out = restore(exact, exponent, dtype)
     if np.isinf(out).any() and np.isfinite(exact).all():
-        raise BreakdownError(f"A: its largest value exceeds the range of {out.dtype}; scale A down")
+        raise RangeError(f"A: its largest value exceeds the range of {out.dtype}; scale A down")
     limit = float(np.finfo(out.dtype).tiny)
     if not (np.abs(out[exact != 0]) < limit).any():
         return out, info
     lost = vector_norm(np.ldexp(out.astype(np.float64), -exponent) - exact)
-    size = vector_norm(exact)
+    return out, count_rounding(info, lost, vector_norm(exact), exponent, out.dtype, tol)
+
+
+def count_rounding(
+    info: Info, lost: float, size: float, exponent: int, dtype: np.dtype[Any], tol: float | None
+) -> Info:
+    """Add to the error what rounding to multiples of the least number `lost`, of a whole of norm `size`.
+
+    Both are in units of 2^exponent. The error may then exceed `tol`.
+    """
+    if not lost > 0:
+        return info
     changes: dict[str, float] = {}
     if info.error_estimate is not None:
         changes["error_estimate"] = info.error_estimate + _upward(lost, exponent)
@@ -138,14 +146,30 @@ def restore_values(
         changes["error_relative"] = info.error_relative + lost / size
     info = info.replace(**changes)
     if tol is not None and info.converged and (info.error_relative or 0.0) > tol:
-        warnings.warn(
+        warn(
             f"the certified relative error {info.error_relative} exceeds tol={tol}: values are rounded to "
-            f"multiples of the least {out.dtype}",
-            ConvergenceWarning,
-            stacklevel=5,
+            f"multiples of the least {dtype}"
         )
         info = info.replace(converged=False)
-    return out, info
+    return info
+
+
+def scale_counted(X: Array, exponent: int) -> float:
+    """X * 2^exponent in place; the norm of what rounding to multiples of the least number takes from X."""
+    limits = np.finfo(real_dtype(X.dtype))
+    if not exponent:
+        return 0.0
+    if exponent_of(largest_magnitude(X)) + exponent >= limits.minexp + 2 * limits.nmant:
+        scale_exactly(X, exponent)  # what is lost of an entry is no more than a rounding of the largest
+        return 0.0
+    if is_device(X):  # at most half the least number for every entry
+        scale_exactly(X, exponent)
+        return in_units(math.sqrt(X.size) / 2 * float(limits.smallest_subnormal), -exponent)
+    before = X.copy()
+    scale_exactly(X, exponent)
+    after = X.copy()
+    scale_exactly(after, -exponent)
+    return frobenius(after - before)
 
 
 def _stays_normal(first: float, last: float, exponent: int, dtype: np.dtype[Any]) -> bool:
@@ -166,5 +190,11 @@ def scale_exactly(Y: Array, exponent: int) -> None:
     if is_device(Y):
         scale_by_power(Y, exponent)
         return
+    if not exponent:
+        return
+    single = abs(exponent) < -np.finfo(real_dtype(Y.dtype)).minexp
     for part in (Y.real, Y.imag) if np.iscomplexobj(Y) else (Y,):
-        np.ldexp(part, exponent, out=part)
+        if single:
+            part *= part.dtype.type(2.0**exponent)
+        else:
+            np.ldexp(part, exponent, out=part)

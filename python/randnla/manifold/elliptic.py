@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -13,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from randnla._backend import namespace, validate
-from randnla._backend.errors import ConvergenceWarning, InputError
+from randnla._backend.errors import InputError, warn
 from randnla._backend.results import Info, Result
 from randnla._backend.rng import STREAM_VERSION, seed_from
 
@@ -336,9 +335,5 @@ def _account(problem: Elliptic, u: Array, method: str, info: Info, tol: float, s
         memory=(info.memory or 0) + (problem.L.info.memory or 0),
     )
     if found.converged is False:
-        warnings.warn(
-            f"solve_elliptic: relative residual {residual:.3g} exceeds tol={tol:.3g}",
-            ConvergenceWarning,
-            stacklevel=3,
-        )
+        warn(f"solve_elliptic: relative residual {residual:.3g} exceeds tol={tol:.3g}")
     return found

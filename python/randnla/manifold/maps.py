@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,7 +12,7 @@ import scipy.sparse
 from scipy.spatial import cKDTree
 
 from randnla._backend import namespace, validate
-from randnla._backend.errors import ConvergenceWarning, InputError
+from randnla._backend.errors import InputError, warn
 from randnla._backend.results import Info, Result
 from randnla._backend.rng import STREAM_VERSION, seed_from
 from randnla.lowrank.scaling import fix_signs
@@ -197,11 +196,7 @@ def diffusion_map(
         memory=4 * made.values.nbytes + 4 * V.nbytes,
     )
     if not info.converged:
-        warnings.warn(
-            f"diffusion_map: residual {worst:.3g} exceeds tol={limit:.3g} times {size:.3g}",
-            ConvergenceWarning,
-            stacklevel=2,
-        )
+        warn(f"diffusion_map: residual {worst:.3g} exceeds tol={limit:.3g} times {size:.3g}")
     return DiffusionMapResult(
         pairs.w, V, mass=mass, bandwidth=made.eps, dimension=made.dimension, points=array,
         scales=made.scales, weights=made.weights, neighbors=count, info=info,

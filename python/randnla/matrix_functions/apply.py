@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from randnla._backend import namespace, validate
-from randnla._backend.errors import BreakdownError, ConvergenceWarning, InputError
+from randnla._backend.errors import BreakdownError, InputError, warn
 from randnla._backend.results import Info
 from randnla.estimate.scalar import Array, Function, evaluate, resolve
 from randnla.lowrank.error import frobenius
@@ -115,11 +114,9 @@ def apply_function(
     if call.vector:
         x = x[:, 0]
     if not info.converged:
-        warnings.warn(
+        warn(
             f"apply_function: estimated relative error {info.error_relative:.3g} exceeds tol={call.tol:.3g} "
-            f"after {info.iterations} steps" + (f", {limited}" if limited else ""),
-            ConvergenceWarning,
-            stacklevel=2,
+            f"after {info.iterations} steps" + (f", {limited}" if limited else "")
         )
     return FunctionResult(namespace.restore(call.kind, x), info=info)
 

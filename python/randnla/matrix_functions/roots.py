@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from randnla._backend import namespace, validate
-from randnla._backend.errors import BreakdownError, ConvergenceWarning, InputError
+from randnla._backend.errors import BreakdownError, InputError, warn
 from randnla._backend.kernels import dense, qr
 from randnla._backend.results import Info
 from randnla.lowrank.error import frobenius
@@ -265,7 +264,7 @@ def _solve(
             f"rounded to {held.dtype} it need not be positive definite"
         )
     if complaint is not None:
-        warnings.warn(complaint, ConvergenceWarning, stacklevel=3)
+        warn(complaint)
     return RootResult(
         namespace.restore(held.kind, rounded),
         info=Info(

@@ -5,14 +5,13 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from randnla._backend import validate
-from randnla._backend.errors import BreakdownError, ConvergenceWarning, InputError
+from randnla._backend.errors import BreakdownError, InputError, warn
 from randnla._backend.results import Info
 from randnla.lowrank.scaling import real_dtype, unit_roundoff
 from randnla.operators import LinearOperator, as_operator
@@ -162,11 +161,9 @@ def sqrt_update(
     call = _begin(root, Z, sign, inverse, rank, tol, method, check_finite, callback)
     result = _update(call, refresh=True)
     if not result.info.converged:
-        warnings.warn(
+        warn(
             f"sqrt_update: the backward error {result.info.error_relative:.3g} of the change (accumulated: "
-            f"{result.info.residual:.3g} of the matrix) exceeds tol={call.tol:.3g} at rank {result.rank}",
-            ConvergenceWarning,
-            stacklevel=2,
+            f"{result.info.residual:.3g} of the matrix) exceeds tol={call.tol:.3g} at rank {result.rank}"
         )
     return result
 

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +13,7 @@ import numpy as np
 import scipy.linalg
 
 from randnla._backend import namespace, validate
-from randnla._backend.errors import ConvergenceWarning, InputError
+from randnla._backend.errors import InputError, warn
 from randnla._backend.kernels import dense
 from randnla._backend.kernels import qr as kernels
 from randnla._backend.kernels import qr_pivoted as steps
@@ -313,11 +312,7 @@ def _result(
     relative = error / found.norm if found.norm else 0.0
     converged = bool(relative <= goal.tol) if goal.tol is not None else True
     if not converged:
-        warnings.warn(
-            f"the certified relative error {relative:.3g} exceeds tol={goal.tol} at rank {found.columns}",
-            ConvergenceWarning,
-            stacklevel=3,
-        )
+        warn(f"the certified relative error {relative:.3g} exceeds tol={goal.tol} at rank {found.columns}")
     info = Info(
         rank=found.rank,
         method=method,

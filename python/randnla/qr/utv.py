@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from randnla._backend import namespace, validate
-from randnla._backend.errors import ConvergenceWarning, InputError
+from randnla._backend.errors import InputError, warn
 from randnla._backend.kernels import dense
 from randnla._backend.kernels import qr as kernels
 from randnla._backend.results import Info, UTVResult
@@ -274,11 +273,7 @@ def _account(
     relative = estimate / norm if norm else 0.0
     converged = True if goal.tol is None else bool(relative <= goal.tol)
     if not converged:
-        warnings.warn(
-            f"the certified relative error {relative:.3g} exceeds tol={goal.tol} at rank {keep}",
-            ConvergenceWarning,
-            stacklevel=3,
-        )
+        warn(f"the certified relative error {relative:.3g} exceeds tol={goal.tol} at rank {keep}")
     sigma = np.abs(np.diagonal(T))
     shape = run.work.shape
     level = noise((max(shape), max(1, min(shape))), T.dtype) * float(sigma.max(initial=0.0))

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from randnla._backend import validate
-from randnla._backend.errors import ConvergenceWarning, InputError
+from randnla._backend.errors import InputError, warn
 from randnla._backend.results import Info
 from randnla._backend.rng import STREAM_VERSION
 
@@ -134,11 +133,7 @@ def solve_sdp(
         stream_version=STREAM_VERSION,
     )
     if feasible is None:
-        warnings.warn(
-            f"neither feasible to tol={tol} nor proved infeasible after {steps} iterations",
-            ConvergenceWarning,
-            stacklevel=2,
-        )
+        warn(f"neither feasible to tol={tol} nor proved infeasible after {steps} iterations")
     return SDPResult(feasible, Q @ basis, values, floor, weights, violation * scale, info=info)
 
 

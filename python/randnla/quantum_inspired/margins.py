@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from randnla._backend import validate
-from randnla._backend.errors import ConvergenceWarning, InputError
+from randnla._backend.errors import InputError, warn
 from randnla._backend.results import Info
 from randnla._backend.rng import STREAM_VERSION
 
@@ -142,11 +141,9 @@ def svm(
         stream_version=STREAM_VERSION,
     )
     if error is None:
-        warnings.warn(
+        warn(
             f"svm: {R.count} sampled rows of {turned.s.size} directions are fitted whatever their labels; "
-            "the weights are not to be relied on",
-            ConvergenceWarning,
-            stacklevel=2,
+            "the weights are not to be relied on"
         )
     return SVMResult(np.ldexp(1.0, -A.exponent) * w[:, 0], float(bias[0].real), info=info)
 

@@ -4,14 +4,13 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from randnla._backend import validate
-from randnla._backend.errors import ConvergenceWarning, InputError
+from randnla._backend.errors import InputError, warn
 from randnla._backend.kernels import dense
 from randnla._backend.kernels.sparse import sampled_product
 from randnla._backend.kernels.weighted_draws import uniforms
@@ -193,11 +192,9 @@ def learn_transition(
     at = at.cut(info.rank or 0)
     misfit = _misfit(at, rate, scaled)
     if info.converged and misfit > tol**0.5:
-        warnings.warn(
+        warn(
             f"learn_transition: powers of the operator that was found miss the samples by {misfit:.2e}; "
-            "there are too few samples",
-            ConvergenceWarning,
-            stacklevel=2,
+            "there are too few samples"
         )
     info = info.replace(
         path=f"growth {rate:.6g}",
@@ -312,19 +309,15 @@ def _learn(
     if not np.isfinite(first * unit):
         raise InputError("values: the singular values of their matrix are beyond the range of float64")
     if not found.settled:
-        warnings.warn(
+        warn(
             f"recovery: singular value {rank + 1} is {found.eps / max(first, 1e-300):.2e} of the first, "
-            f"above tol={tol:g}; there may be too few samples, noise, or another rank",
-            ConvergenceWarning,
-            stacklevel=4,
+            f"above tol={tol:g}; there may be too few samples, noise, or another rank"
         )
     rows, columns = _open_lines(scaled, rank)
     if rows + columns:
-        warnings.warn(
+        warn(
             f"recovery: {rows} rows and {columns} columns have fewer than {rank} samples beside those "
-            "held out and are not determined",
-            ConvergenceWarning,
-            stacklevel=4,
+            "held out and are not determined"
         )
     there = int(np.count_nonzero(found.at.s[:rank] > 10 * tol * first))
     seen = 1.0
@@ -350,11 +343,9 @@ def _learn(
 
 def _tell_of_open_changes(seen: float) -> None:
     if seen < LEAST_SEEN:
-        warnings.warn(
+        warn(
             f"recovery: the samples see {seen:.2e} of some change of what was found, over their share: they "
-            "hardly determine it, there are too few of them or the rank is too large",
-            ConvergenceWarning,
-            stacklevel=5,
+            "hardly determine it, there are too few of them or the rank is too large"
         )
 
 

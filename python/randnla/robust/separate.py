@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -13,7 +12,7 @@ import numpy as np
 import scipy.sparse
 
 from randnla._backend import validate
-from randnla._backend.errors import ConvergenceWarning, InputError, NonFiniteError
+from randnla._backend.errors import InputError, NonFiniteError, warn
 from randnla._backend.kernels import dense, qr
 from randnla._backend.results import Info
 from randnla._backend.rng import STREAM_VERSION, seed_from
@@ -421,11 +420,9 @@ def _finish(call: Call, found: Outcome) -> RPCAResult:
             what = f"tol={call.tol:g} was not reached"
         if not verdict.passed:
             what = "fresh rows and columns are not met"
-        warnings.warn(
+        warn(
             f"rpca: {what} (rest {found.error:.3g}, outlier share {verdict.share:.3g}); a slower decay, a "
-            "larger oversample or another rank may help",
-            ConvergenceWarning,
-            stacklevel=3,
+            "larger oversample or another rank may help"
         )
     relative = verdict.error / verdict.size if verdict.size else (0.0 if verdict.error == 0 else np.inf)
     info = Info(

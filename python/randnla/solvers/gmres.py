@@ -263,5 +263,5 @@ def _finish(system: System, solver: _Solver, X: Array, R: Array, method: str) ->
         residual=relative,
         condition=solver.condition,
     )
-    warn_unless_converged(system, info, "gmres", solver.why, level=4)
+    warn_unless_converged(system, info, "gmres", solver.why)
     return SolveResult(system.answer(X), info=info)

@@ -232,7 +232,7 @@ def _finish(
         residual=float(np.max(run.residuals, initial=0.0)),
         condition=run.condition,
     )
-    warn_unless_converged(system, info, "ridge", run.why, level=4)
+    warn_unless_converged(system, info, "ridge", run.why)
     errors = run.relative.reshape(L, k)
     if system.parts:
         errors = np.maximum(errors[:, : k // 2], errors[:, k // 2 :])

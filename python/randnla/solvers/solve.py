@@ -212,5 +212,5 @@ def _finish(system: System, run: Refinement, chosen: Chosen) -> SolveResult:
         residual=float(np.max(run.relative, initial=0.0)),
         condition=run.condition,
     )
-    warn_unless_converged(system, info, "solve", run.why, level=4)
+    warn_unless_converged(system, info, "solve", run.why)
     return SolveResult(system.answer(run.X), info=info)

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from randnla._backend import namespace, validate
-from randnla._backend.errors import BreakdownError, ConvergenceWarning, InputError
+from randnla._backend.errors import BreakdownError, InputError, warn
 from randnla._backend.results import Info
 from randnla._backend.rng import STREAM_VERSION, seed_from
 from randnla.lowrank.call import kind_of_operator
@@ -232,15 +231,13 @@ class _Promoted(LinearOperator):
         self.base.require_finite(name=name)
 
 
-def warn_unless_converged(system: System, info: Info, name: str, why: str, *, level: int = 3) -> None:
-    """A warning where the certificate says that the tolerance was not met; `level` is as for `warnings`."""
+def warn_unless_converged(system: System, info: Info, name: str, why: str) -> None:
+    """A warning where the certificate says that the tolerance was not met."""
     if not info.converged:
         error = info.error_relative if info.error_kind == "energy" else info.residual
-        warnings.warn(
+        warn(
             f"{name}: relative {'error' if info.error_kind == 'energy' else 'residual'} {error:.3g} exceeds "
-            f"tol={system.tol:.3g} after {system.steps} iterations" + (f": {why}" if why else ""),
-            ConvergenceWarning,
-            stacklevel=level,
+            f"tol={system.tol:.3g} after {system.steps} iterations" + (f": {why}" if why else "")
         )
 
 

@@ -5,14 +5,13 @@
 from __future__ import annotations
 
 import math
-import warnings
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from randnla._backend import validate
-from randnla._backend.errors import ConvergenceWarning, InputError
+from randnla._backend.errors import InputError, warn
 from randnla._backend.kernels.tensor import cp_residual
 from randnla._backend.rng import seed_from
 
@@ -322,18 +321,14 @@ def _start(task: _Task, init: Any, index: int = 0) -> State:
 
 def _warn(name: str, state: State, *, converged: bool) -> None:
     if not converged:
-        warnings.warn(
+        warn(
             f"{name}: columns still move by {state.change:.3g} after {state.sweeps} sweeps; "
-            "raise max_iters or tol, or try more starts",
-            ConvergenceWarning,
-            stacklevel=4,
+            "raise max_iters or tol, or try more starts"
         )
     elif state.condition > CONDITION:
-        warnings.warn(
+        warn(
             f"ico: a factor has condition {state.condition:.3g}, its dual vectors inflate noise; "
-            "try method='als'",
-            ConvergenceWarning,
-            stacklevel=4,
+            "try method='als'"
         )
 
 

@@ -5,13 +5,12 @@
 from __future__ import annotations
 
 import math
-import warnings
 from typing import Any
 
 import numpy as np
 
 from randnla._backend import namespace, validate
-from randnla._backend.errors import ConvergenceWarning, InputError
+from randnla._backend.errors import InputError, warn
 from randnla._backend.kernels.dense import gemm
 from randnla._backend.kernels.qr import tsqr
 from randnla._backend.kernels.tensor import khatri_rao, slabs
@@ -116,12 +115,10 @@ def cp_covariance(
     factors = _start(values, rank, seed)
     state = _iterate(values, factors, tol, max_iters)
     if not state["converged"] or state["condition"] > CONDITION:
-        warnings.warn(
+        warn(
             f"cp_covariance: columns still move by {state['residual']:.3g} after {state['iterations']} "
             f"sweeps, factors have condition {state['condition']:.3g}; raise max_iters or tol, or take fewer "
-            "components",
-            ConvergenceWarning,
-            stacklevel=2,
+            "components"
         )
     if not math.isfinite(state["condition"]):
         state["condition"] = None

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from randnla._backend import validate
-from randnla._backend.errors import ConvergenceWarning, InputError
+from randnla._backend.errors import InputError, warn
 from randnla._backend.kernels.dense import Array
 
 from .fisher_blocks import FisherBlocks
@@ -339,7 +338,7 @@ class _Run:
         health = ""
         if self.singular:
             health = f"{self.singular} blocks of the Fisher matrix were singular to rounding"
-            warnings.warn(f"prune: {health}", ConvergenceWarning, stacklevel=3)
+            warn(f"prune: {health}")
         pruned = int(self.layout.size - np.count_nonzero(self.keep))
         shares = {
             part.key: 1 - float(np.mean(self.keep[part.place]))

@@ -205,5 +205,5 @@ def _certified(system: System, run: Any, name: str, norms: Array) -> SolveResult
         residual=worst,
     )
     why = "more steps are needed (maxiter)" if system.steps >= system.maxiter else "rounding"
-    warn_unless_converged(system, info, name, why, level=5)
+    warn_unless_converged(system, info, name, why)
     return SolveResult(system.answer(X), info=info)

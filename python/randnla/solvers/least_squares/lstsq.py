@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -13,7 +12,7 @@ import numpy as np
 
 from randnla._backend import namespace
 from randnla._backend.device import is_device, runtime
-from randnla._backend.errors import CapacityError, ConvergenceWarning, InputError
+from randnla._backend.errors import CapacityError, InputError, warn
 from randnla._backend.kernels import dense, device_dense
 from randnla._backend.results import Info, SolveResult
 from randnla._backend.rng import STREAM_VERSION
@@ -283,11 +282,7 @@ def _result(call: Call, run: methods.Run, chosen: str, S: Any) -> SolveResult:
     converged = None if math.isinf(limit) else bool(error <= limit)  # None: nothing was asked for
     if converged is False:
         asked = f"tol={call.tol}" if call.tol is not None else f"{roundings:.1e}, a hundred roundings"
-        warnings.warn(
-            f"the estimated relative backward error {error:.2e} exceeds {asked} ({chosen})",
-            ConvergenceWarning,
-            stacklevel=3,
-        )
+        warn(f"the estimated relative backward error {error:.2e} exceeds {asked} ({chosen})")
     b_norms = column_norms(call.b)
     ratios = np.divide(form.residual_norms, b_norms, out=np.zeros_like(b_norms), where=b_norms > 0)
     info = Info(
