@@ -22,7 +22,8 @@ index_t grain_of(index_t n) {
 // Rows or columns of a triangular product that a member takes at a time.
 constexpr index_t strip = 32;
 
-// From here on the two halves of a tridiagonal matrix are decomposed side by side.
+// From here on the two halves of a tridiagonal matrix, and two Gram matrices, are decomposed side
+// by side.
 constexpr index_t worth_halving = 128;
 
 // Eigenpairs of a tridiagonal matrix as stedc gives them but for their order, which `order` tells.
@@ -122,8 +123,9 @@ index_t semidefinite_pencil(MatrixView<double> c, MatrixView<double> g, T* w, Ma
     blas::use_one_thread();
     const index_t n = c.rows;
     index_t failed[2] = {0, 0};
-    parallel_for(2, 1, [&](index_t which, index_t) {
-        failed[which] = lapack::potrf_upper<double>(which == 0 ? g : c);
+    parallel_for(2, n < worth_halving ? 2 : 1, [&](index_t begin, index_t end) {
+        for (index_t which = begin; which < end; ++which)
+            failed[which] = lapack::potrf_upper<double>(which == 0 ? g : c);
     });
     if (failed[0] != 0 || failed[1] != 0) return -1;
     const Scratch<double> memory(n * n);

@@ -120,14 +120,15 @@ class Samples:
 
 def beside(X: Array, blocks: int, *, backwards: bool = False) -> Array:
     """Blocks of rows beside each other: (blocks m, k) as (m, blocks k)."""
-    stack = X.reshape(blocks, -1, X.shape[1])[:: -1 if backwards else 1]
-    return np.ascontiguousarray(stack.transpose(1, 0, 2)).reshape(stack.shape[1], -1)
+    m, k = len(X) // blocks, X.shape[1]
+    stack = X.reshape(blocks, m, k)[:: -1 if backwards else 1]
+    return np.ascontiguousarray(stack.transpose(1, 0, 2)).reshape(m, blocks * k)
 
 
 def below(X: Array, blocks: int) -> Array:
     """The inverse: (m, blocks k) as (blocks m, k)."""
-    stack = X.reshape(len(X), blocks, -1).transpose(1, 0, 2)
-    return np.ascontiguousarray(stack).reshape(blocks * len(X), -1)
+    m, k = len(X), X.shape[1] // blocks
+    return np.ascontiguousarray(X.reshape(m, blocks, k).transpose(1, 0, 2)).reshape(blocks * m, k)
 
 
 @dataclass(frozen=True)
