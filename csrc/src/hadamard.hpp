@@ -110,10 +110,11 @@ void transform(Team& team, T* x, index_t size, index_t chunk, index_t top, const
     for (index_t b = 0; b < size; b += top) run_levels(team, x + b, top, std::min(block, top));
 }
 
-// Down the columns of matrices of any layout (hadamard_panels.cpp).
+// Down the columns of matrices of any layout (hadamard_panels.cpp). False, and nothing is done,
+// where a panel one line wide would take more memory than a member may hold.
 template <class T>
-void forward_panels(const Prepared<T>& map, MatrixView<const T> a, MatrixView<T> out);
+bool forward_panels(const Prepared<T>& map, MatrixView<const T> a, MatrixView<T> out);
 template <class T>
-void adjoint_panels(const Prepared<T>& map, MatrixView<const T> b, MatrixView<T> out);
+bool adjoint_panels(const Prepared<T>& map, MatrixView<const T> b, MatrixView<T> out);
 
 }  // namespace randnla::hadamard

@@ -17,6 +17,7 @@ constexpr index_t max_lines = 4;
 constexpr index_t expansion_bytes = index_t{2} << 20;  // of a panel of the adjoint
 constexpr index_t streamed_bytes = index_t{16} << 20;  // an output that no cache would keep
 constexpr index_t sample_bytes = index_t{1} << 20;     // for the sampled rows of a panel's parts
+constexpr index_t most_bytes = index_t{16} << 20;      // that a member may hold of panels
 
 // The panels of a matrix lie on the lines of its memory: the first is narrower by what its first
 // row starts behind the beginning of a line. (A row stride that is no multiple of a line spoils
@@ -65,11 +66,16 @@ index_t panel_chunk_rows(index_t rows, index_t width) {
 struct PanelPlan {
     index_t width, part_rows;
     int levels;  // above the parts
+
+    bool fits(index_t sampled, index_t element_bytes) const {
+        return (part_rows + levels * sampled) * width * element_bytes <= most_bytes;
+    }
 };
 
 template <class T>
 PanelPlan plan_panels(index_t order, index_t sampled) {
     constexpr index_t size = sizeof(T);
+    PanelPlan narrowest{};
     for (index_t lines = max_lines; lines >= 1; lines /= 2) {
         const index_t part = std::min(order, block_bytes / (line_bytes * lines));
         const int levels = log2_ratio(order, part);
@@ -77,10 +83,11 @@ PanelPlan plan_panels(index_t order, index_t sampled) {
         // nearly whole costs as much again as its transform.
         const index_t sums = std::min(levels, 2) * sampled * lines * line_bytes;
         const bool sparse = 4 * sampled <= 3 * part && sums <= sample_bytes;
-        if (levels == 0 || sparse || (lines == 1 && sampled <= part))
-            return {lines * line_bytes / size, part, levels};
+        narrowest = {lines * line_bytes / size, part, levels};
+        if (levels == 0 || sparse || (lines == 1 && sampled <= part)) return narrowest;
     }
-    return {line_bytes / size, order, 0};
+    const PanelPlan whole{line_bytes / size, order, 0};
+    return whole.fits(sampled, size) ? whole : narrowest;
 }
 
 // The sampled positions, grouped by their residue within the part as the last pass over it meets
@@ -280,8 +287,9 @@ class PanelExpansion {
 }  // namespace
 
 template <class T>
-void forward_panels(const Prepared<T>& map, MatrixView<const T> a, MatrixView<T> out) {
+bool forward_panels(const Prepared<T>& map, MatrixView<const T> a, MatrixView<T> out) {
     const PanelPlan plan = plan_panels<T>(map.order, out.rows);
+    if (!plan.fits(out.rows, sizeof(T))) return false;
     const index_t chunk_rows = panel_chunk_rows<T>(plan.part_rows, plan.width);
     const int last =
         std::min(vector_kernels<T>().radix_levels, log2_ratio(plan.part_rows, chunk_rows));
@@ -293,10 +301,12 @@ void forward_panels(const Prepared<T>& map, MatrixView<const T> a, MatrixView<T>
             sketch.run(team, panels.begin(p), panels.cols(p),
                        p + 1 < stop ? panels.begin(p + 1) : -1);
     });
+    return true;
 }
 
 template <class T>
-void adjoint_panels(const Prepared<T>& map, MatrixView<const T> b, MatrixView<T> out) {
+bool adjoint_panels(const Prepared<T>& map, MatrixView<const T> b, MatrixView<T> out) {
+    if (line_bytes * map.order > most_bytes) return false;
     std::vector<std::int32_t> sorted(map.positions.size());
     std::iota(sorted.begin(), sorted.end(), 0);
     std::sort(sorted.begin(), sorted.end(), [&](std::int32_t i, std::int32_t j) {
@@ -311,11 +321,12 @@ void adjoint_panels(const Prepared<T>& map, MatrixView<const T> b, MatrixView<T>
         PanelExpansion<T> expansion(map, sorted, panels.width, b, out);
         for (index_t p = first; p < stop; ++p) expansion.run(team, panels.begin(p), panels.cols(p));
     });
+    return true;
 }
 
 #define RANDNLA_INSTANTIATE(T)                                                               \
-    template void forward_panels<T>(const Prepared<T>&, MatrixView<const T>, MatrixView<T>); \
-    template void adjoint_panels<T>(const Prepared<T>&, MatrixView<const T>, MatrixView<T>);
+    template bool forward_panels<T>(const Prepared<T>&, MatrixView<const T>, MatrixView<T>); \
+    template bool adjoint_panels<T>(const Prepared<T>&, MatrixView<const T>, MatrixView<T>);
 RANDNLA_INSTANTIATE(float)
 RANDNLA_INSTANTIATE(double)
 

@@ -23,7 +23,7 @@ using namespace hadamard;
 
 constexpr index_t max_order = index_t{1} << 30;
 
-// ---- vectors along the contiguous axis ----
+// ---- vectors, along the contiguous axis or any ----
 
 // body(team, column) over all columns, in batches handed out dynamically.
 template <class Body>
@@ -54,20 +54,24 @@ void forward_vectors(const Prepared<T>& map, MatrixView<const T> a, MatrixView<T
     const index_t chunk = std::min(size, chunk_bytes / static_cast<index_t>(sizeof(T)));
     // Beyond L1 a small sample takes the top level by itself.
     const index_t top = size > chunk && 4 * out.rows <= size ? size / 2 : size;
+    const bool direct = a.row_stride == 1 || a.rows <= 1;
     for_columns(
         a.cols, size * static_cast<index_t>(sizeof(T)),
         [&](Team& team, index_t begin, index_t end) {
-            const Scratch<T> x(size);
+            const Scratch<T> x(size), packed(direct ? 0 : chunk);
             for (index_t j = begin; j < end; ++j) {
                 const T* column = a.data + j * a.col_stride;
+                const T* next = direct && j + 1 < a.cols ? column + a.col_stride : nullptr;
                 fetch_column(out, j);
                 transform(team, x.data(), size, chunk, top, [&](index_t c) {
                     const index_t valid = std::min(chunk, map.m - c);
-                    if (valid > 0)
-                        k.vector_chunk(column + c, valid, map.signs().from(c), x.data() + c, chunk,
-                                       j + 1 < a.cols ? column + a.col_stride : nullptr);
-                    else
-                        std::fill_n(x.data() + c, chunk, T(0));
+                    if (valid <= 0) return void(std::fill_n(x.data() + c, chunk, T(0)));
+                    const T* from = column + c * a.row_stride;
+                    if (!direct) {
+                        for (index_t i = 0; i < valid; ++i) packed[i] = from[i * a.row_stride];
+                        from = packed.data();
+                    }
+                    k.vector_chunk(from, valid, map.signs().from(c), x.data() + c, chunk, next);
                 });
                 T* to = out.data + j * out.col_stride;
                 if (top < size)
@@ -84,6 +88,7 @@ void adjoint_vectors(const Prepared<T>& map, MatrixView<const T> b, MatrixView<T
     const auto& k = vector_kernels<T>();
     const index_t size = map.order;
     const index_t chunk = std::min(size, chunk_bytes / static_cast<index_t>(sizeof(T)));
+    const bool direct = out.row_stride == 1 || out.rows <= 1;
     for_columns(b.cols, size * static_cast<index_t>(sizeof(T)),
                 [&](Team& team, index_t begin, index_t end) {
                     const Scratch<T> x(size);
@@ -94,8 +99,9 @@ void adjoint_vectors(const Prepared<T>& map, MatrixView<const T> b, MatrixView<T
                         transform(team, x.data(), size, chunk, size, [&](index_t c) {
                             k.vector_chunk(x.data() + c, chunk, {}, x.data() + c, chunk, nullptr);
                         });
-                        k.store_signed(x.data(), map.signs(), map.m, map.scale,
-                                       out.data + j * out.col_stride);
+                        T* const to = direct ? out.data + j * out.col_stride : x.data();
+                        k.store_signed(x.data(), map.signs(), map.m, map.scale, to);
+                        for (index_t i = 0; !direct && i < map.m; ++i) out(i, j) = to[i];
                     }
                 });
 }
@@ -120,10 +126,8 @@ void apply_hadamard(const HadamardMap& map, MatrixView<const T> a, MatrixView<T>
     check(map, out.rows, a.rows, a.cols, out.cols);
     if (out.empty()) return;
     const Prepared<T> prepared(map, out.rows);
-    if (a.row_stride == 1 || a.rows <= 1)
-        forward_vectors(prepared, a, out);
-    else
-        forward_panels(prepared, a, out);
+    const bool down_columns = a.row_stride == 1 || a.rows <= 1;
+    if (down_columns || !forward_panels(prepared, a, out)) forward_vectors(prepared, a, out);
 }
 
 template <class T>
@@ -131,10 +135,8 @@ void apply_hadamard_adjoint(const HadamardMap& map, MatrixView<const T> b, Matri
     check(map, b.rows, out.rows, b.cols, out.cols);
     if (out.empty()) return;
     const Prepared<T> prepared(map, b.rows);
-    if (out.row_stride == 1 || out.rows <= 1)
-        adjoint_vectors(prepared, b, out);
-    else
-        adjoint_panels(prepared, b, out);
+    const bool down_columns = out.row_stride == 1 || out.rows <= 1;
+    if (down_columns || !adjoint_panels(prepared, b, out)) adjoint_vectors(prepared, b, out);
 }
 
 #define RANDNLA_INSTANTIATE(T)                                                               \

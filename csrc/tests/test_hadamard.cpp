@@ -128,3 +128,41 @@ TEST(hadamard_equals_its_entries_beyond_the_caches) {
         }
     CHECK(equals_entries<float>(5000, 2500, 3, 0, 0, 0));  // too large a sample for wide panels
 }
+
+namespace {
+
+// Panels of so long a map would hold more than a member may: columns are taken one by one, in parts
+// (few rows) or whole.
+template <class T>
+void check_long_map(index_t d) {
+    const HadamardMap map{5, 3, d, 0, 300001};
+    const index_t n = 3;
+    std::vector<std::vector<T>> forwards, adjoints;
+    for (int layout = 0; layout < 4; ++layout) {
+        const auto a = held<T>(map.m, n, layout), b = held<T>(d, n, layout);
+        const auto forward = held<T>(d, n, layout), back = held<T>(map.m, n, layout);
+        fill(a.view);
+        fill(b.view);
+        const index_t gaps[] = {forward.marks() - d * n, back.marks() - map.m * n};
+        apply_hadamard<T>(map, a.view, forward.view);
+        apply_hadamard_adjoint<T>(map, b.view, back.view);
+        CHECK(forward.marks() == gaps[0] && back.marks() == gaps[1]);
+        forwards.emplace_back();
+        adjoints.emplace_back();
+        for (index_t j = 0; j < n; ++j) {
+            for (index_t i = 0; i < d; ++i) forwards.back().push_back(forward.view(i, j));
+            for (index_t i = 0; i < map.m; ++i) adjoints.back().push_back(back.view(i, j));
+        }
+        CHECK(forwards.back() == forwards.front());
+        CHECK(adjoints.back() == adjoints.front());
+    }
+}
+
+}  // namespace
+
+TEST(long_hadamard_maps_have_the_same_bits_in_every_layout) {
+    check_long_map<float>(20000);
+    check_long_map<double>(20000);
+    check_long_map<float>(60000);
+    check_long_map<double>(60000);
+}

@@ -39,7 +39,7 @@ def product(m, n):
     return S, np.ones((m, n), dtype={dtype!r}, order={order!r})
 
 # What a process pays once (buffers of the BLAS, stacks of the team, pages of code) is not the product's.
-S, A = product(20_000, {n})
+S, A = product(max(20_000, d), {n})
 S @ A
 S, A = product({m}, {n})
 with open("/proc/self/clear_refs", "w") as refs:
@@ -78,6 +78,13 @@ pytestmark = [
 def test_peak_of_a_product(name, dtype, order):
     m, n = 1_000_000, 42 if dtype == "float32" else 21  # 160 MB
     assert measured(name, m, n, dtype, order=order) <= allowed(name, m, dtype)
+
+
+@pytest.mark.parametrize("adjoint", [False, True])
+@pytest.mark.parametrize(("m", "d"), [(500_000, 20_000), (1_000_000, 20_000), (1_000_000, 100_000)])
+def test_peak_of_a_transform_with_many_rows(m, d, adjoint):
+    """A panel of the whole transform, one cache line wide, takes 32 and 64 MB a thread."""
+    assert measured("SRHT", m, 20, "float32", d=d, adjoint=adjoint) <= allowed("SRHT", m, "float32")
 
 
 @pytest.mark.parametrize("adjoint", [False, True])

@@ -9,13 +9,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from randnla._backend.device import is_device
 from randnla._backend.kernels import device_maps, trig
 from randnla.sketching.base import Array
 from randnla.sketching.trigonometric import TrigMap
-
-# Bytes the adjoint may take for a padded panel one cache line wide.
-LARGEST_PANEL = 32 << 20
 
 
 class SRHT(TrigMap):
@@ -32,7 +28,8 @@ class SRHT(TrigMap):
     input is padded with zeros to M rows, a few columns at a time. Coordinates are drawn without
     replacement.
 
-    *Cost*: M log2(M) n additions whatever d, one pass over the input, a few padded columns of memory.
+    *Cost*: M log2(M) n additions whatever d, one pass over the input; of memory, a padded column or
+    16 MB a thread, whichever is more.
 
     Examples
     --------
@@ -53,18 +50,6 @@ class SRHT(TrigMap):
         return self._cols == (0, self.m) and self.order <= device_maps.hadamard_limit(self.dtype.itemsize)
 
     def _transform(self, A: Array, out: Array, *, adjoint: bool) -> None:
-        by_rows = abs(out.strides[0]) > out.dtype.itemsize
-        if adjoint and by_rows and not is_device(out) and 64 * self.order > LARGEST_PANEL:
-            # Row by row the kernel would hold a panel of cache lines; column by column it holds one.
-            columns = np.empty((2, out.shape[0]), dtype=out.dtype)
-            for j in range(0, out.shape[1], 2):
-                part = columns[: out.shape[1] - j]
-                self._kernel(A[:, j : j + 2], part.T, adjoint=True)
-                out[:, j : j + 2] = part.T
-            return
-        self._kernel(A, out, adjoint=adjoint)
-
-    def _kernel(self, A: Array, out: Array, *, adjoint: bool) -> None:
         trig.apply_hadamard(
             A,
             out,
