@@ -29,6 +29,14 @@ def find(module: str, name: str) -> Any:
         raise MissingError(f"{module}.{name}") from error
 
 
+def has_tiles() -> bool:
+    """Whether our kernels use AMX tiles here: some goals are of them."""
+    try:
+        return str(find("randnla", "info")().to_dict()["instruction_set"]) == "amx"
+    except MissingError:
+        return False
+
+
 @contextmanager
 def thread_limit(n: int) -> Iterator[None]:
     """Give our team, every BLAS and OpenMP pool of the peers, and torch if loaded, the same `n` threads."""

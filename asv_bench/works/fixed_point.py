@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-from conditions import find
+from conditions import find, has_tiles
 
 from . import data
 from .base import Bar, Case, Contender, Work
@@ -49,9 +49,10 @@ WORKS = [
             "float32",
             f"{m}x{n}",
             lambda _, m=m, n=n, slices=slices: _gram(m, n, slices),  # type: ignore[misc]
+            Bar("fraction", 3.0) if has_tiles() else None,
             quick=False,
             rounds=5,
-            note="no bar: without byte units the exact result is the slower one",
+            note="" if has_tiles() else "no bar: without byte units the exact result is the slower one",
         )
         for m, n in ((65536, 256), (16384, 1024))
         for slices in (2, 3)

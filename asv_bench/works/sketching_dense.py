@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import peers
 import scipy.sparse as sp
-from conditions import find
+from conditions import find, has_tiles
 
 from . import data
 from .base import Bar, Case, Contender, Work
@@ -103,10 +103,10 @@ WORKS = [
     _work("gaussian", 256, "float64", 0.82),
     _work("gaussian", 1000, "float64", 0.82, quick=False),
     _work("gaussian", 256, "float32", 0.88, order="F", quick=False),
-    _work("sign", 64, "float32", 1.0),
-    _work("sign", 256, "float32", 1.5),
-    _work("sign", 1024, "float32", 1.7, quick=False),
-    _work("sign", 256, "float32", 1.2, order="F", quick=False),
+    _work("sign", 64, "float32", 3.0 if has_tiles() else 1.0),
+    _work("sign", 256, "float32", 4.0 if has_tiles() else 1.5),
+    _work("sign", 1024, "float32", 4.5 if has_tiles() else 1.7, quick=False),
+    _work("sign", 256, "float32", 4.0 if has_tiles() else 1.2, order="F", quick=False),
     _work("sign", 256, "float64", None, quick=False),
     _sparse_work("float32", "csr", quick=True),
     _sparse_work("float32", "csc", quick=False),

@@ -169,8 +169,9 @@ inline void add_step_of_column(const std::int8_t* signs, index_t stride, index_t
 inline void table_columns(const std::int8_t* signs, index_t tiles, const std::int32_t* data,
                           int columns, int steps, const float* up, std::uint32_t* totals,
                           float* sums) {
+    constexpr int half = lanes < 8 ? 8 / lanes : 1;  // vectors of eight columns
     const auto add = columns == 1   ? add_step_of_column
-                     : columns <= 8 ? add_step < lanes < 8 ? 8 / lanes : 1 >
+                     : columns <= 8 ? add_step<half>
                                     : add_step<16 / lanes>;
     for (int k = 0; k < steps; ++k)
         add(signs + k * packed_signs, steps * packed_signs, tiles, k == 0, data + k * packed_ints,

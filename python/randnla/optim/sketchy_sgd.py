@@ -61,12 +61,11 @@ class SketchySGD(SketchyFit):
 
     Notes
     -----
-    *Algorithm*: Frangella, Rathore, Zhao and Udell (2022, SketchySGD) with its defaults.
+    *Algorithm*: Frangella, Rathore, Zhao and Udell (2022, SketchySGD) with its defaults, but for the Hessian,
+    which is taken once an epoch there.
 
-    There the Hessian is taken once an epoch.
-
-    *Cost*: an epoch is that of stochastic gradients and 4 p r flops a step; a Hessian is that of
-    two of sqrt(n) samples.
+    *Cost*: an epoch is that of stochastic gradients and 4 p r flops a step; each time the Hessian is taken,
+    products with two of sqrt(n) samples.
 
     Examples
     --------
