@@ -45,26 +45,25 @@ largest of them.
 
 
 def into_range(problem: Problem) -> int:
-    """Put 2^-e A in place of an array or sparse matrix A whose squares may leave the range; returns e.
+    """Put 2^-e A in place of a matrix A in memory whose squares may leave the range; returns e.
 
     Some rows are looked at, and all of A only where these lie outside.
     """
     op: Any = problem.op
-    if isinstance(op, DeviceDense):
-        return _device_into_range(problem, op)
-    if hasattr(op, "array"):
-        entries = op.array
+    if isinstance(op, DeviceDense) or hasattr(op, "array"):
+        entries = op.entries if isinstance(op, DeviceDense) else op.array
         some = entries[:: max(1, entries.shape[0] // PILOT_ROWS)]
     elif problem.kind == "sparse":
         entries = op.matrix.data[None, :]
         some = entries[:, :: max(1, entries.shape[1] // (1 << 14))]
     else:
         return 0
-    if _is_middling(dense.screen(some).max_abs, problem):
-        return 0
-    seen = dense.screen(entries)
-    exponent = exponent_of(seen.max_abs) if seen.finite else 0
-    copy = None if not exponent or _is_middling(seen.max_abs, problem) else scaled_copy(op, -exponent)
+    with problem.place():
+        if _is_middling(_largest(some), problem):
+            return 0
+        largest = _largest(entries)
+        exponent = exponent_of(largest) if math.isfinite(largest) else 0
+        copy = None if not exponent or _is_middling(largest, problem) else scaled_copy(op, -exponent)
     if copy is None:
         return 0
     problem.op = copy
@@ -73,26 +72,17 @@ def into_range(problem: Problem) -> int:
     return exponent
 
 
-def _device_into_range(problem: Problem, op: DeviceDense) -> int:
-    with problem.place():
-        if not problem.shape[0] or _is_middling(
-            largest_magnitude(op.entries[:: max(1, problem.shape[0] // PILOT_ROWS)]), problem
-        ):
-            return 0
-        largest = largest_magnitude(op.entries)
-        exponent = exponent_of(largest) if math.isfinite(largest) else 0
-        copy = None if not exponent or _is_middling(largest, problem) else scaled_copy(op, -exponent)
-    if copy is None:
-        return 0
-    problem.op = copy
-    problem.path.append("rescaled copy")
-    problem.hold(op.entries.nbytes)
-    return exponent
+def _largest(entries: Array) -> float:
+    """The largest magnitude; inf or nan if an entry is not finite."""
+    if is_device(entries):
+        return largest_magnitude(entries)
+    seen = dense.screen(entries)
+    return float(seen.max_abs) if seen.finite else math.inf
 
 
 def _is_middling(largest: float, problem: Problem) -> bool:
     low, high = MIDDLING[real_dtype(problem.dtype)]
-    return largest > 0 and low <= exponent_of(largest) <= high
+    return 0 < largest < math.inf and low <= exponent_of(largest) <= high
 
 
 def restore_units(info: Info, exponent: int) -> Info:
