@@ -197,12 +197,6 @@ void load_pack(const T* p, T (&out)[N]) {
     std::memcpy(out, p, 16);
 }
 template <class T, int N>
-void store_pack(T* p, const T (&in)[N]) {
-    static_assert(sizeof(in) == 16);
-    emulator::access_global(p, 16, 16, false, true);
-    std::memcpy(p, in, 16);
-}
-template <class T, int N>
 void load_changing_packs(const T* p, T (&out)[N]) {
     static_assert(sizeof(out) % 16 == 0);
     emulator::access_global(p, sizeof(out), 16, true, false);

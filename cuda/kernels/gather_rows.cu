@@ -31,7 +31,7 @@ __global__ void __launch_bounds__(256) gather_kernel(GatherArguments<T> g) {
             gpu::load_pack(from + j, v);
 #pragma unroll
             for (int e = 0; e < width; ++e) v[e] *= g.scale;
-            gpu::store_pack(to + j, v);
+            gpu::store_packs(to + j, v);
         }
     }
 }

@@ -47,12 +47,7 @@ static __device__ __forceinline__ void load_rows(const Matrix<const T>& a, index
         const index_t i = k0 + k;
         T v[pack_width<T>] = {};
         const T* p = a.data + i * a.row_stride + c * a.col_stride;
-        if (i < end && c < n) {
-            if constexpr (reading == Reading::entries)
-                v[0] = gpu::load(p);
-            else
-                gpu::load_pack(p, v);
-        }
+        read<reading>(p, i < end && c < n, v);
 #pragma unroll
         for (int e = 0; e < width; ++e)
             rows[(k + (down ? e : 0)) * stride + c + (down ? 0 : e)] = v[e];

@@ -109,7 +109,7 @@ __global__ void __launch_bounds__(most_threads) solve_kernel(SolveArguments<T> g
         if (g.store_packs) {
             T v[width];
             gpu::load_shared(rows, p * stride + c, v);
-            gpu::store_pack(to, v);
+            gpu::store_packs(to, v);
         } else {
             gpu::store(to, static_cast<T>(rows[p * stride + c]));
         }

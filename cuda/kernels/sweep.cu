@@ -41,12 +41,7 @@ static __device__ __forceinline__ void load_tile(const SweepArguments<S>& g, ind
         const int row = down ? fast : slow, column = down ? slow : fast;
         const S* p = g.a.data + (k0 + row) * g.a.row_stride + column * g.a.col_stride;
         S v[pack_width<S>] = {};
-        if (k0 + row < end) {
-            if constexpr (reading == Reading::entries)
-                v[0] = gpu::load(p);
-            else
-                gpu::load_pack(p, v);
-        }
+        read<reading>(p, k0 + row < end, v);
 #pragma unroll
         for (int e = 0; e < width; ++e)
             tile[(row + (down ? e : 0)) * stride + column + (down ? 0 : e)] = v[e];

@@ -33,6 +33,16 @@ Reading reading_of(const Matrix<const T>& a, index_t shift = 0) {
     return Reading::entries;
 }
 
+// A pack or an entry into zeros; nothing outside of the matrix.
+template <Reading reading, class T>
+static __device__ __forceinline__ void read(const T* p, bool inside, T (&v)[pack_width<T>]) {
+    if (!inside) return;
+    if constexpr (reading == Reading::entries)
+        v[0] = gpu::load(p);
+    else
+        gpu::load_pack(p, v);
+}
+
 inline unsigned blocks_of(index_t count, index_t size) {
     return static_cast<unsigned>((count + size - 1) / size);
 }
@@ -70,11 +80,7 @@ static __device__ __forceinline__ void load_panel(const Matrix<const T>& a, inde
         const bool inside = i < a.rows && j >= 0 && j < a.cols;
         const T* p = a.data + i * a.row_stride + j * a.col_stride;
         T v[pack_width<T>] = {};
-        if constexpr (reading == Reading::entries) {
-            if (inside) v[0] = gpu::load(p);
-        } else {
-            if (inside) gpu::load_pack(p, v);
-        }
+        read<reading>(p, inside, v);
 #pragma unroll
         for (int e = 0; e < width; ++e) {
             const int dr = reading == Reading::along_columns ? e : 0, dk = e - dr;

@@ -168,7 +168,7 @@ __global__ void __launch_bounds__(threads, packed ? 4 : 3) combine_kernel(Window
             T v[pack_width<T>];
 #pragma unroll
             for (int e = 0; e < pack_width<T>; ++e) v[e] = static_cast<T>(sum[u + e]);
-            gpu::store_pack(y + j + u, v);
+            gpu::store_packs(y + j + u, v);
         }
     } else {
 #pragma unroll

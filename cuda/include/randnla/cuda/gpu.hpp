@@ -52,13 +52,6 @@ GPU_INLINE void load_pack(const T* p, T (&out)[N]) {
     const uint4 raw = __ldg(reinterpret_cast<const uint4*>(p));
     __builtin_memcpy(out, &raw, 16);
 }
-template <class T, int N>
-GPU_INLINE void store_pack(T* p, const T (&in)[N]) {
-    static_assert(sizeof(in) == 16);
-    uint4 raw;
-    __builtin_memcpy(&raw, in, 16);
-    *reinterpret_cast<uint4*>(p) = raw;
-}
 // N elements in packs of 16 bytes, of memory that the kernel writes, too.
 template <class T, int N>
 GPU_INLINE void load_changing_packs(const T* p, T (&out)[N]) {
